@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: MIT
+# Aliases of ./dev, for fingers that type make.
+.PHONY: build demo test bench soak fuzz format lint clean install
+PREFIX = /usr/local
+
+build demo test bench soak fuzz format lint clean:
+	./dev $@
+
+install: build
+	cmake --install build --prefix "$(PREFIX)"

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What an event costs, against the floor; and a site that is switched off, against an empty loop.
+ * usage: speed on|kept|off ROUNDS. Lines as lap_bench_compare() prints them. How it records is up to the environment.
+ */
+#include "harness.h"
+
+#include <lapmark.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Two segments of the ring, so that each round pays for their change as well. */
+#define EVENTS (UINT64_C(1) << 16)
+#define ORDER 4096u
+
+static __attribute__((noinline)) void checkpoint(uint64_t iterations)
+{
+    LAP_PROFILE("checkpoints");
+    for (uint64_t i = 0; i < iterations; i++)
+        LAP_MARK("a checkpoint");
+}
+
+static __attribute__((noinline)) void profiler(uint64_t iterations)
+{
+    LAP_PROFILE("profilers");
+    for (uint64_t i = 0; i < iterations; i++) {
+        LAP_PROFILE("a profiler");
+    }
+}
+
+static __attribute__((noinline)) void integer(uint64_t iterations)
+{
+    LAP_PROFILE("integers");
+    for (uint64_t i = 0; i < iterations; i++)
+        LAP_MARK("a checkpoint with %lu", i);
+}
+
+/* 13 labels on 3 levels: 3 profilers and 10 checkpoints are 16 events. */
+static __attribute__((noinline)) void third_level(void)
+{
+    LAP_PROFILE("third level");
+    LAP_MARK("third, one");
+    LAP_MARK("third, two");
+    LAP_MARK("third, three");
+    LAP_MARK("third, four");
+}
+static __attribute__((noinline)) void second_level(void)
+{
+    LAP_PROFILE("second level");
+    LAP_MARK("second, one");
+    LAP_MARK("second, two");
+    third_level();
+    LAP_MARK("second, three");
+}
+static __attribute__((noinline)) void levels(uint64_t iterations)
+{
+    for (uint64_t i = 0; i < iterations; i++) {
+        LAP_PROFILE("first level");
+        LAP_MARK("first, one");
+        LAP_MARK("first, two");
+        second_level();
+        LAP_MARK("first, three");
+    }
+}
+
+/* The label is taken by its index, not by a switch, whose mispredicted jumps would be the program's and not Lapmark's. */
+#define SITE(label) {&lap_impl_unregistered, 0, __LINE__, label, __FILE__, "at_random", 0, LAP_IMPL_KIND_MARK, 0, 0, {0}, 0}
+static struct lap_impl_site sites[16] = {SITE("label 0"),  SITE("label 1"),  SITE("label 2"),  SITE("label 3"),
+                                         SITE("label 4"),  SITE("label 5"),  SITE("label 6"),  SITE("label 7"),
+                                         SITE("label 8"),  SITE("label 9"),  SITE("label 10"), SITE("label 11"),
+                                         SITE("label 12"), SITE("label 13"), SITE("label 14"), SITE("label 15")};
+static uint8_t order[ORDER];
+
+static __attribute__((noinline)) void at_random(uint64_t iterations)
+{
+    LAP_PROFILE("labels at random");
+    for (uint64_t i = 0; i < iterations; i++) {
+        struct lap_impl_site *const site = &sites[order[i % ORDER]];
+        const unsigned state = *site->state;
+        if (state)
+            lap_impl_mark(site, state, 0, NULL, 0);
+    }
+}
+
+/* Below its threshold: taken back from the ring where only the slow are kept. */
+static __attribute__((noinline)) void quick(uint64_t iterations)
+{
+    for (uint64_t i = 0; i < iterations; i++) {
+        LAP_PROFILE_WITH(LAP_OPTS(.threshold_ms = 1000), "quick");
+        LAP_MARK("quick, one");
+        LAP_MARK("quick, two");
+    }
+}
+/* The same, its threshold from the environment. */
+static __attribute__((noinline)) void quick_by_term(uint64_t iterations)
+{
+    for (uint64_t i = 0; i < iterations; i++) {
+        LAP_PROFILE("term quick");
+        LAP_MARK("term quick, one");
+        LAP_MARK("term quick, two");
+    }
+}
+
+/* Both are switched off before they are met; the loop is that of lap_bench_empty_loop(). */
+static __attribute__((noinline)) void off_checkpoint(uint64_t iterations)
+{
+    for (uint64_t i = 0; i < iterations; i++) {
+        LAP_MARK("off checkpoint");
+        LAP_BENCH_KEEP();
+    }
+}
+static __attribute__((noinline)) void off_profiler(uint64_t iterations)
+{
+    for (uint64_t i = 0; i < iterations; i++) {
+        LAP_PROFILE("off profiler");
+        LAP_BENCH_KEEP();
+    }
+}
+
+static const struct lap_bench_case floor_case = {"floor", lap_bench_floor, 1};
+static const struct lap_bench_case empty_case = {"empty loop", lap_bench_empty_loop, 1};
+static const struct lap_bench_case on_cases[] = {{"checkpoint", checkpoint, 1},
+                                                 {"profiler", profiler, 2},
+                                                 {"integer", integer, 1},
+                                                 {"levels", levels, 16},
+                                                 {"random", at_random, 1}};
+static const struct lap_bench_case kept_cases[] = {{"quick", quick, 4}, {"quick_by_term", quick_by_term, 4}};
+static const struct lap_bench_case off_cases[] = {{"off_checkpoint", off_checkpoint, 1}, {"off_profiler", off_profiler, 1}};
+
+int main(int argc, char **argv)
+{
+    const unsigned rounds = argc == 3 ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
+    uint32_t random = 1;
+    for (unsigned i = 0; i < ORDER; i++) {
+        random = random * 1664525u + 1013904223u;
+        order[i] = (uint8_t)(random >> 28);
+    }
+    if (rounds > 0 && strcmp(argv[1], "on") == 0) {
+        lap_bench_compare(&floor_case, on_cases, 5, rounds, EVENTS);
+    } else if (rounds > 0 && strcmp(argv[1], "kept") == 0) {
+        lap_bench_compare(&floor_case, kept_cases, 2, rounds, EVENTS);
+    } else if (rounds > 0 && strcmp(argv[1], "off") == 0) {
+        if (lap_set("-off *") != 0)
+            return 2;
+        lap_bench_compare(&empty_case, off_cases, 2, rounds, EVENTS);
+    } else {
+        fputs("usage: speed on|kept|off ROUNDS\n", stderr);
+        return 2;
+    }
+    return 0;
+}

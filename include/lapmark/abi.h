@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The frozen layer under lapmark.h: the structures that inline code touches and the functions that it calls.
+ * Programs include lapmark.h and use its macros; what is here changes only by addition (see ARCHITECTURE.md, "ABI").
+ */
+#ifndef LAPMARK_ABI_H
+#define LAPMARK_ABI_H
+
+#include <stdint.h>
+
+#if !defined(__linux__) || !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "lapmark needs 64-bit little-endian Linux"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(LAPMARK_BUILDING_LIBRARY)
+#define LAP_I_API __attribute__((visibility("default")))
+#else
+#define LAP_I_API
+#endif
+#define LAP_I_INLINE static inline __attribute__((always_inline))
+#define LAP_I_COLD __attribute__((cold, noinline))
+#define LAP_I_LIKELY(x) __builtin_expect(!!(x), 1)
+#define LAP_I_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* Added to a position while an event is being stored: an address plus this is past every limit, so that a signal
+ * handler that interrupts the store sees it in the one comparison that it makes anyway. */
+#define LAP_IMPL_BUSY (UINT64_C(1) << 62)
+
+/* An event's first word: {20-bit class, 44-bit clock}. */
+#define LAP_IMPL_CLASS_BITS 20
+#define LAP_IMPL_CLOCK_BITS 44
+#define LAP_IMPL_END_CLASS 1u /* class of a scope's end, the same for every site */
+
+/* Byte offset of content_size in a segment (doc/format.md, "Segment"). */
+#define LAP_IMPL_CONTENT_SIZE_OFFSET 32
+
+/* Frames of one thread: entry 0 is a sentinel, so LAP_IMPL_FRAMES - 1 scopes nest; deeper ones are counted and muted. */
+#define LAP_IMPL_FRAMES 508
+
+/* Switch byte of a site. Exactly LAP_IMPL_ON takes the inline path; any other non-zero value calls the library. */
+enum lap_impl_state {
+    LAP_IMPL_OFF = 0,
+    LAP_IMPL_ON = 1,
+    LAP_IMPL_PRINT = 2,        /* an end may print */
+    LAP_IMPL_TAKE_BACK = 4,    /* below its threshold it is taken back from the ring */
+    LAP_IMPL_FORCED = 8,       /* named by a LAPMARK term: goes over .disabled */
+    LAP_IMPL_UNREGISTERED = 16, /* not met yet */
+    LAP_IMPL_OTHER_CLOCK = 32   /* the counter cannot be used: the library reads the clock */
+};
+
+enum lap_impl_scope_mode {
+    LAP_IMPL_SCOPE_NONE = 0,  /* nothing to undo */
+    LAP_IMPL_SCOPE_FAST = 1,  /* begun inline */
+    LAP_IMPL_SCOPE_MUTE = 2,  /* off, and the one that muted the thread */
+    LAP_IMPL_SCOPE_SLOW = 3,  /* begun by the library: prints, takes back, is immediate or has options */
+    LAP_IMPL_SCOPE_RESTORE = 4 /* off inside an immediate one: puts the divert word back */
+};
+
+enum lap_impl_kind {
+    LAP_IMPL_KIND_MARK = 1,
+    LAP_IMPL_KIND_BEGIN = 2,
+    LAP_IMPL_KIND_BEGIN_WITH = 3,
+    LAP_IMPL_KIND_HANDLE_BEGIN = 4,
+    LAP_IMPL_KIND_HANDLE_MARK = 5
+};
+
+enum lap_impl_site_flags {
+    LAP_IMPL_SITE_N = 1,       /* the first word is a problem size */
+    LAP_IMPL_SITE_TEXT = 2,    /* the label comes at run time: the last word is a const char * */
+    LAP_IMPL_SITE_LIBRARY = 4, /* LAP_LIBRARY: does not print unless told */
+    LAP_IMPL_SITE_STRINGS = 8  /* an argument is a string: stored by the library */
+};
+
+/* Argument types, 4 bits each in lap_impl_site.types, first argument lowest. */
+enum lap_impl_type {
+    LAP_IMPL_TYPE_NONE = 0,
+    LAP_IMPL_TYPE_I64 = 1,
+    LAP_IMPL_TYPE_U64 = 2,
+    LAP_IMPL_TYPE_F64 = 3,
+    LAP_IMPL_TYPE_POINTER = 4,
+    LAP_IMPL_TYPE_STRING = 8
+};
+#define LAP_IMPL_TYPES_STRING UINT64_C(0x888888888888) /* set where an argument is a string */
+#define LAP_IMPL_ARGS_MAX 12
+
+/* One place in the source, static in its caller, 64 bytes. The library writes state and id once, when the site is first
+ * met, copies the texts, and never touches it again (its module may be unloaded). */
+struct lap_impl_site {
+    const volatile uint8_t *state;
+    uint32_t id;
+    uint32_t line;
+    const char *label;
+    const char *file;
+    const char *function;
+    uint64_t types;
+    uint8_t kind;
+    uint8_t flags;
+    uint8_t args; /* number of argument words, without the size */
+    uint8_t reserved[5];
+    uint64_t reserved_word;
+};
+
+struct lap_impl_frame {
+    uint64_t address; /* of the open scope at this depth */
+    uint64_t begin_ticks;
+};
+
+/* What a thread's inline code works on. Lies in a page that a fork wipes: all zero is a thread that the library has not
+ * met, whose limit sends every event to the library. */
+struct lap_impl_thread {
+    uint64_t position; /* address of the next event, plus LAP_IMPL_BUSY while one is being stored */
+    uint64_t limit;    /* an event whose position is at or past this goes to the library */
+    uint64_t begin_ticks; /* of the open segment: events lie within 2^44 ticks of it */
+    uint64_t segment;  /* address of the open segment */
+    uint32_t depth;    /* open scopes */
+    uint32_t reserved;
+    uint64_t reserved_words[3];
+    struct lap_impl_frame frames[LAP_IMPL_FRAMES]; /* makes it two pages */
+};
+
+/* The thread-local block: 16 bytes, initial-exec. */
+struct lap_impl_local {
+    struct lap_impl_thread *thread;
+    uint64_t divert; /* not 0: checkpoints and begins go to the library (muted, or an immediate profiler is open) */
+};
+extern LAP_I_API __thread struct lap_impl_local lap_impl_local __attribute__((tls_model("initial-exec")));
+extern LAP_I_API const uint8_t lap_impl_unregistered;
+
+struct lap_impl_scope {
+    uint32_t mode;
+    uint32_t id;
+    uint64_t threshold_ticks;
+    uint64_t saved; /* the divert word to put back, or the event's position */
+};
+
+struct lap_options;
+
+/* Out-of-line paths. `position` is what the exchange-add gave, 0 if it was not made. All: any thread, signal-safe,
+ * return nothing; what cannot be stored is counted. */
+LAP_I_API LAP_I_COLD void lap_impl_mark_cold(struct lap_impl_site *site, uint64_t position, const uint64_t *words);
+LAP_I_API LAP_I_COLD void lap_impl_begin_cold(struct lap_impl_scope *scope, struct lap_impl_site *site, uint64_t position,
+                                              const uint64_t *words);
+LAP_I_API LAP_I_COLD void lap_impl_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *site,
+                                              const struct lap_options *options, const uint64_t *words);
+LAP_I_API LAP_I_COLD void lap_impl_end_cold(struct lap_impl_scope *scope, uint64_t position);
+LAP_I_API LAP_I_COLD void lap_impl_mute_cold(struct lap_impl_scope *scope);
+LAP_I_API void lap_impl_end_innermost(void);
+LAP_I_API uint64_t lap_impl_elapsed_ns(void);
+LAP_I_API uint64_t lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_options *options, const uint64_t *words);
+LAP_I_API uint64_t lap_impl_handle_mark(uint64_t handle, struct lap_impl_site *site, const uint64_t *words);
+LAP_I_API __attribute__((format(printf, 1, 2))) void lap_impl_check_format(const char *format, ...);
+
+/* ---- the hot path ------------------------------------------------------------------------------------------------ */
+
+LAP_I_INLINE uint64_t lap_impl_ticks(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+#error "lapmark has no clock for this machine yet (ARCHITECTURE.md, \"Add a platform\")"
+#endif
+}
+
+/* Takes the position and leaves it busy, in one instruction, so that a signal handler finds either none of it or all. */
+LAP_I_INLINE uint64_t lap_impl_take(struct lap_impl_thread *thread)
+{
+#if defined(__x86_64__)
+    uint64_t position = LAP_IMPL_BUSY;
+    __asm__ volatile("xaddq %0, %1" : "+r"(position), "+m"(thread->position) : : "cc", "memory");
+    return position;
+#else
+    return __atomic_fetch_add(&thread->position, LAP_IMPL_BUSY, __ATOMIC_RELAXED);
+#endif
+}
+
+/* Is there no room at this position, or is the clock too far from the segment's begin? One branch for both. */
+LAP_I_INLINE int lap_impl_is_full(const struct lap_impl_thread *thread, uint64_t position, uint64_t ticks)
+{
+    return position >= thread->limit || (ticks - thread->begin_ticks) >> LAP_IMPL_CLOCK_BITS != 0;
+}
+
+/* Makes the event that ends at `end` part of the packet. The store is the commit: a reader, and whoever looks after a
+ * kill, sees the event's words before this size. x86 keeps stores in order; aarch64 is told to. */
+LAP_I_INLINE void lap_impl_commit(const struct lap_impl_thread *thread, uint64_t end)
+{
+    uint64_t *const content_size = (uint64_t *)(uintptr_t)(thread->segment + LAP_IMPL_CONTENT_SIZE_OFFSET);
+    __atomic_store_n(content_size, (end - thread->segment) << 3, __ATOMIC_RELEASE);
+}
+
+/* Gives the position back: after the commit and everything else that a handler must not see half done. */
+LAP_I_INLINE void lap_impl_give(struct lap_impl_thread *thread, uint64_t end)
+{
+    __atomic_store_n(&thread->position, end, __ATOMIC_RELEASE);
+}
+
+LAP_I_INLINE void lap_impl_store(uint64_t address, uint64_t ticks, uint32_t id, const uint64_t *words, unsigned count)
+{
+    uint64_t *const event = (uint64_t *)(uintptr_t)address;
+    event[0] = ticks << LAP_IMPL_CLASS_BITS | id;
+    for (unsigned i = 0; i < count; i++)
+        event[1 + i] = words[i];
+}
+
+/* Budget of a checkpoint: about 16 instructions, 4 branches, none taken, one rdtsc. */
+LAP_I_INLINE void lap_impl_mark(struct lap_impl_site *site, unsigned state, unsigned flags, const uint64_t *words, unsigned count)
+{
+    struct lap_impl_thread *const thread = lap_impl_local.thread;
+    if (LAP_I_UNLIKELY((state ^ LAP_IMPL_ON) | lap_impl_local.divert) || flags & (LAP_IMPL_SITE_TEXT | LAP_IMPL_SITE_STRINGS)) {
+        lap_impl_mark_cold(site, 0, words);
+        return;
+    }
+    const uint64_t position = lap_impl_take(thread);
+    const uint64_t ticks = lap_impl_ticks();
+    if (LAP_I_UNLIKELY(lap_impl_is_full(thread, position, ticks))) {
+        lap_impl_mark_cold(site, position, words);
+        return;
+    }
+    const uint64_t end = position + 8 + 8 * count;
+    lap_impl_store(position, ticks, site->id, words, count);
+    lap_impl_commit(thread, end);
+    lap_impl_give(thread, end);
+}
+
+LAP_I_INLINE void lap_impl_begin(struct lap_impl_scope *scope, struct lap_impl_site *site, unsigned state, unsigned flags,
+                                 const uint64_t *words, unsigned count)
+{
+    struct lap_impl_thread *const thread = lap_impl_local.thread;
+    const uint32_t depth = thread->depth;
+    /* An open scope at our address or below was left by longjmp, or lies in our own function: the library looks. A
+     * thread that the library has not met goes the same way, as its sentinel is 0. */
+    if (LAP_I_UNLIKELY((state ^ LAP_IMPL_ON) | lap_impl_local.divert) ||
+        flags & (LAP_IMPL_SITE_TEXT | LAP_IMPL_SITE_STRINGS) ||
+        LAP_I_UNLIKELY(thread->frames[depth].address <= (uintptr_t)scope || depth >= LAP_IMPL_FRAMES - 1)) {
+        lap_impl_begin_cold(scope, site, 0, words);
+        return;
+    }
+    const uint64_t position = lap_impl_take(thread);
+    const uint64_t ticks = lap_impl_ticks();
+    if (LAP_I_UNLIKELY(lap_impl_is_full(thread, position, ticks))) {
+        lap_impl_begin_cold(scope, site, position, words);
+        return;
+    }
+    const uint64_t end = position + 8 + 8 * count;
+    lap_impl_store(position, ticks, site->id, words, count);
+    lap_impl_commit(thread, end);
+    thread->frames[depth + 1].address = (uintptr_t)scope;
+    thread->frames[depth + 1].begin_ticks = ticks;
+    thread->depth = depth + 1;
+    scope->mode = LAP_IMPL_SCOPE_FAST;
+    lap_impl_give(thread, end);
+}
+
+/* The cleanup of a scope's variable. */
+LAP_I_INLINE void lap_impl_end(struct lap_impl_scope *scope)
+{
+    if (LAP_I_LIKELY(scope->mode == LAP_IMPL_SCOPE_FAST)) {
+        struct lap_impl_thread *const thread = lap_impl_local.thread;
+        const uint32_t depth = thread->depth;
+        if (LAP_I_UNLIKELY(thread->frames[depth].address != (uintptr_t)scope)) {
+            lap_impl_end_cold(scope, 0);
+            return;
+        }
+        const uint64_t position = lap_impl_take(thread);
+        const uint64_t ticks = lap_impl_ticks();
+        if (LAP_I_UNLIKELY(lap_impl_is_full(thread, position, ticks))) {
+            lap_impl_end_cold(scope, position);
+            return;
+        }
+        lap_impl_store(position, ticks, LAP_IMPL_END_CLASS, 0, 0);
+        lap_impl_commit(thread, position + 8);
+        thread->depth = depth - 1;
+        lap_impl_give(thread, position + 8);
+    } else if (scope->mode == LAP_IMPL_SCOPE_MUTE) {
+        lap_impl_local.divert = 0;
+    } else if (scope->mode != LAP_IMPL_SCOPE_NONE) {
+        lap_impl_end_cold(scope, 0);
+    }
+}
+
+/* A profiler that is off silences its checkpoints and all inside it: the thread's events are diverted to the library,
+ * which drops them. The outermost one that is off does it; no load feeds a store, so a loop of them has no chain. */
+LAP_I_INLINE void lap_impl_mute(struct lap_impl_scope *scope)
+{
+    if (LAP_I_LIKELY(lap_impl_local.divert == 0)) {
+        lap_impl_local.divert = (uintptr_t)scope;
+        scope->mode = LAP_IMPL_SCOPE_MUTE;
+    } else {
+        lap_impl_mute_cold(scope);
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

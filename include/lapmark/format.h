@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is in a recording, byte by byte; doc/format.md is the specification, this header its letter. Fixed width,
+ * little-endian, offsets asserted. Written by the recorder, read by anybody.
+ */
+#ifndef LAPMARK_FORMAT_H
+#define LAPMARK_FORMAT_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LAP_FORMAT_VERSION 1u
+
+/* ---- segments: one file, one CTF packet -------------------------------------------------------------------------- */
+
+#define LAP_FORMAT_PACKET_MAGIC 0xC1FC1FC1u
+#define LAP_FORMAT_METADATA_MAGIC 0x75D11D57u
+#define LAP_FORMAT_CLASS_MASK 0xFFFFFu
+#define LAP_FORMAT_CLASSES (1u << 20)
+#define LAP_FORMAT_CLOCK_SHIFT 20
+#define LAP_FORMAT_CLOCK_MASK ((UINT64_C(1) << 44) - 1)
+#define LAP_FORMAT_THREAD_NAME_BYTES 32
+
+struct lap_format_segment {
+    uint32_t magic;
+    uint8_t uuid[16];
+    uint32_t stream_class;        /* 0 */
+    uint64_t stream;              /* the ring's number: segments of one ring share it */
+    uint64_t content_bits;        /* grows with every event: the commit */
+    uint64_t packet_bits;         /* the file's size */
+    uint64_t begin_ticks;         /* every event lies within 2^44 ticks of it */
+    uint64_t sequence;            /* from 0 in each ring, without gaps */
+    uint64_t lost_events;         /* of this ring, before or in this segment */
+    uint64_t paused_ticks;        /* the recorder's own time on this ring, before this segment */
+    uint64_t thread_id;           /* the kernel's, of the thread that opened the segment */
+    uint64_t thread_index;        /* its number in the process, from 0; never used twice */
+    uint64_t clock_ticks;         /* a reading of three clocks, for calibration */
+    uint64_t clock_monotonic_ns;
+    uint64_t clock_realtime_ns;
+    uint8_t thread_name[LAP_FORMAT_THREAD_NAME_BYTES]; /* UTF-8, ended by 0 */
+};
+static_assert(sizeof(struct lap_format_segment) == 152, "segment header");
+static_assert(offsetof(struct lap_format_segment, content_bits) == 32, "content_size");
+#define LAP_FORMAT_SEGMENT_HEADER_BYTES 152u
+#define LAP_FORMAT_SEGMENT_BYTES_MIN (64u << 10)
+#define LAP_FORMAT_SEGMENT_BYTES_MAX (16u << 20)
+
+/* Classes with a fixed meaning; sites get theirs from LAP_FORMAT_FIRST_SITE_CLASS on. 0 is never an event; in a path it
+ * stands for the rest, the time between the last checkpoint and the end. */
+enum lap_format_fixed_class {
+    LAP_FORMAT_REST = 0,
+    LAP_FORMAT_END = 1,
+    LAP_FORMAT_ABANDONED = 2,
+    LAP_FORMAT_PAUSE = 3,
+    LAP_FORMAT_OPEN = 4,
+    LAP_FORMAT_HANDLE_END = 5,
+    LAP_FORMAT_THREAD = 6,
+    LAP_FORMAT_FIRST_SITE_CLASS = 16
+};
+
+/* Payloads, behind the event's first word. An event whose class has strings starts its payload with its whole size in
+ * bytes, and ends it with a zero word behind the strings, so that it ends on 8 bytes. */
+struct lap_format_abandoned {
+    uint64_t count; /* innermost scopes that were left without an end */
+};
+struct lap_format_pause {
+    uint64_t ticks; /* the recorder's own time, up to this event's clock; no lap contains it */
+};
+struct lap_format_handle_end {
+    uint64_t handle;
+    uint64_t lap_ticks;   /* since its last checkpoint */
+    uint64_t total_ticks; /* since its begin */
+    uint32_t path;
+    uint32_t marks;       /* checkpoints it had */
+};
+struct lap_format_begin_with {
+    uint64_t threshold_ns;
+    int64_t n;
+    uint64_t parent; /* a handle, or 0 */
+    uint32_t path;   /* of the parent handle, or 0 */
+    uint32_t flags;  /* LAP_FORMAT_FLAG_* */
+};
+struct lap_format_handle_begin {
+    uint64_t handle;
+    uint64_t threshold_ns;
+    int64_t n;
+    uint64_t parent;
+    uint32_t path; /* its own */
+    uint32_t flags;
+};
+struct lap_format_handle_mark {
+    uint64_t handle;
+    uint64_t lap_ticks;
+    uint32_t path; /* its own */
+    uint32_t number; /* from 0 */
+};
+/* The state of a thread's open scopes, outermost first, at the start of a segment. */
+struct lap_format_open {
+    uint64_t size;
+    uint64_t begin_ticks;  /* of the clock */
+    uint64_t begin_paused; /* paused ticks of the ring at the begin */
+    uint64_t last_ticks;   /* its last checkpoint or begin, less the ring's paused ticks then */
+    uint64_t threshold_ns;
+    int64_t n;
+    uint32_t class_id;
+    uint32_t depth;        /* from 0 */
+    uint32_t marks;
+    uint32_t flags;
+    uint32_t path;
+    uint32_t reserved;
+    /* string message, then a zero word */
+};
+struct lap_format_thread {
+    uint64_t size;
+    uint64_t thread_id;
+    uint64_t thread_index;
+    /* string name, then a zero word */
+};
+enum lap_format_flags {
+    LAP_FORMAT_FLAG_IMMEDIATE = 1,
+    LAP_FORMAT_FLAG_PRINT = 2,     /* it is one that prints */
+    LAP_FORMAT_FLAG_DISABLED = 4
+};
+static_assert(sizeof(struct lap_format_handle_end) == 32 && sizeof(struct lap_format_begin_with) == 32 &&
+                  sizeof(struct lap_format_handle_begin) == 40 && sizeof(struct lap_format_handle_mark) == 24 &&
+                  sizeof(struct lap_format_open) == 72 && sizeof(struct lap_format_thread) == 24,
+              "payloads");
+#define LAP_FORMAT_STRING_BYTES 256u /* a stored string with its 0 */
+#define LAP_FORMAT_EVENT_BYTES_MAX 4096u
+
+/* ---- side files, under .lapmark/ --------------------------------------------------------------------------------- */
+
+/* .lapmark/control: this page, then a switch for each site. */
+#define LAP_FORMAT_CONTROL_MAGIC UINT64_C(0x314C54434B50414C) /* "LAPKCTL1" */
+enum lap_format_state { LAP_FORMAT_RUNNING = 1, LAP_FORMAT_ENDED = 2 };
+enum lap_format_clock {
+    LAP_FORMAT_CLOCK_TSC = 1,
+    LAP_FORMAT_CLOCK_CNTVCT = 2,
+    LAP_FORMAT_CLOCK_MONOTONIC = 3 /* clock_gettime: the counter is not one that the kernel trusts */
+};
+enum lap_format_loss {
+    LAP_FORMAT_LOSS_SIGNAL = 0,    /* an event of a signal handler that came while its thread stored one */
+    LAP_FORMAT_LOSS_MEMORY = 1,    /* no ring could be had */
+    LAP_FORMAT_LOSS_DEPTH = 2,     /* scopes nested too deep */
+    LAP_FORMAT_LOSS_HANDLE = 3,    /* handles: stale, ended twice, too many open */
+    LAP_FORMAT_LOSS_CLASS = 4,     /* too many sites */
+    LAP_FORMAT_LOSS_STATISTICS = 5,/* samples for which no memory was left */
+    LAP_FORMAT_LOSS_DISK = 6,      /* segments that could not be written, in events */
+    LAP_FORMAT_LOSS_CLOCK = 7,     /* clocks that went backward (clamped, not lost) */
+    LAP_FORMAT_LOSSES = 16
+};
+struct lap_format_clock_reading {
+    uint64_t ticks;
+    uint64_t monotonic_ns;
+    uint64_t realtime_ns;
+    uint64_t bracket_ticks; /* how long the reading took */
+};
+struct lap_format_control {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t header_bytes;       /* 4096: where the switches start */
+    uint64_t features;           /* bits a reader must know; none yet */
+    uint8_t uuid[16];
+    uint8_t boot_id[16];
+    uint64_t pid;
+    uint64_t start_time;         /* field 22 of /proc/PID/stat */
+    uint64_t pid_namespace;      /* inode */
+    uint64_t time_namespace;
+    uint32_t state;
+    uint32_t clock_source;
+    uint64_t clock_hz;           /* ticks a second, as known at the start */
+    uint64_t clock_resolution_ticks;
+    struct lap_format_clock_reading start;
+    struct lap_format_clock_reading end; /* zero while it runs */
+    uint64_t segment_bytes;
+    uint64_t segments_each;      /* of a ring */
+    uint64_t memory_limit_bytes;
+    uint64_t memory_bytes;       /* in use */
+    uint64_t event_ticks_x1000;  /* what storing one event costs, measured at the start */
+    uint64_t losses[LAP_FORMAT_LOSSES];
+    uint32_t switches;           /* how many there are */
+    uint32_t rings;              /* how many there are */
+    uint64_t full;               /* 1: every segment is kept, 0: flight recorder */
+    uint64_t removed_segments;   /* full: the oldest, removed for the disk's bound */
+    uint8_t program[64];
+    uint8_t host[64];
+    uint8_t command[256];
+};
+static_assert(sizeof(struct lap_format_control) <= 4096, "control page");
+struct lap_format_switch {
+    uint8_t state; /* enum lap_impl_state */
+    uint8_t reserved[3];
+    uint32_t class_id;
+    uint64_t threshold_ns; /* LAP_FORMAT_NO_THRESHOLD: the code's own */
+};
+static_assert(sizeof(struct lap_format_switch) == 16, "switch");
+#define LAP_FORMAT_SWITCHES 16384u
+#define LAP_FORMAT_CONTROL_HEADER_BYTES 4096u
+#define LAP_FORMAT_NO_THRESHOLD UINT64_MAX
+
+/* .lapmark/paths: this header, then entries; entry 0 is the root. A path is a chain of classes from the root. */
+#define LAP_FORMAT_PATHS_MAGIC UINT64_C(0x3148544150414C2E)
+struct lap_format_paths {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t count; /* stored after the entry */
+};
+struct lap_format_path {
+    uint32_t parent;
+    uint32_t class_id;
+};
+#define LAP_FORMAT_PATHS 16384u
+#define LAP_FORMAT_PATH_NONE UINT32_MAX
+
+/* .lapmark/statistics-NNNN: this page, then a heap of 128-byte units. A cell is two units, a chunk of 16 counters one. */
+#define LAP_FORMAT_STATISTICS_MAGIC UINT64_C(0x31415453504C2E4C)
+#define LAP_FORMAT_UNIT_BYTES 128u
+#define LAP_FORMAT_UNITS 65536u
+#define LAP_FORMAT_STATISTICS_HEADER_BYTES 4096u
+#define LAP_FORMAT_FIRST_UNIT (LAP_FORMAT_STATISTICS_HEADER_BYTES / LAP_FORMAT_UNIT_BYTES)
+#define LAP_FORMAT_OCTAVES 62u
+#define LAP_FORMAT_CHUNK_COUNTERS 16u
+struct lap_format_statistics {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t units;          /* used, from the start of the file */
+    uint64_t applied;        /* up to which event: sequence << 24 | byte offset in the segment */
+    uint64_t events;         /* events of sites and their ends, taken back ones too, up to there */
+    uint64_t laps_lost;      /* samples for which there was no memory */
+    uint64_t threads;        /* that used this ring, one after another */
+    uint64_t batch_ticks;    /* the recorder's own time */
+    uint64_t taken_back;     /* events that were applied and then taken out of the ring again */
+};
+#define LAP_FORMAT_APPLIED_SHIFT 24
+struct lap_format_cell {
+    uint64_t count;
+    uint64_t sum_ticks;
+    uint64_t min_ticks;
+    uint64_t max_ticks;
+    uint32_t path;  /* + 1; 0 is a unit that is no cell's first */
+    uint32_t magic; /* LAP_FORMAT_CELL_MAGIC */
+    uint16_t chunks[LAP_FORMAT_OCTAVES]; /* unit of the octave's counters, 0 for none */
+    uint8_t reserved[92];
+};
+static_assert(sizeof(struct lap_format_cell) == 2 * LAP_FORMAT_UNIT_BYTES, "cell");
+#define LAP_FORMAT_CELL_MAGIC 0x4C454343u
+
+#endif

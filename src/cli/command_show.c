@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "commands.h"
+#include "input.h"
+#include "message.h"
+#include "show.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool lap_show_matches_thread(const struct lap_show_filter *filter, const struct lap_thread *thread)
+{
+    if (!filter->thread)
+        return true;
+    if (!thread)
+        return false;
+    char *end;
+    const unsigned long long number = strtoull(filter->thread, &end, 10);
+    if (*filter->thread && !*end && (number == thread->id || number == thread->index))
+        return true;
+    return fnmatch(filter->thread, thread->name, 0) == 0;
+}
+
+bool lap_show_matches_name(const struct lap_show_filter *filter, const struct lap_description *description, const char *name)
+{
+    return !filter->name || fnmatch(filter->name, name, 0) == 0 ||
+           (description->function && fnmatch(filter->name, description->function, 0) == 0);
+}
+
+static uint64_t resolve(const struct lap_moment *moment, const struct lap_recording *recording, uint64_t otherwise)
+{
+    if (!moment->given)
+        return otherwise;
+    if (moment->is_wall_clock)
+        return moment->ns > 0 ? (uint64_t)moment->ns : 0;
+    uint64_t start = UINT64_MAX;
+    uint64_t end = 0;
+    for (size_t i = 0; i < recording->process_count; i++) {
+        const struct lap_process *const process = recording->processes[i];
+        const uint64_t process_end = lap_timebase_realtime_ns(&process->clock, process->end_ticks);
+        if (process->clock.start_realtime_ns < start)
+            start = process->clock.start_realtime_ns;
+        if (process->end_ticks != 0 && process_end > end)
+            end = process_end;
+    }
+    return moment->ns < 0 ? end - (uint64_t)-moment->ns : start + (uint64_t)moment->ns;
+}
+
+int lap_command_show(const struct lap_arguments *arguments)
+{
+    struct lap_show_filter filter = {.name = arguments->values[LAP_OPTION_NAME],
+                                     .thread = arguments->values[LAP_OPTION_THREAD],
+                                     .has_min_duration = arguments->given[LAP_OPTION_MIN_DURATION],
+                                     .is_json = arguments->given[LAP_OPTION_JSON]};
+    struct lap_moment since = {0};
+    struct lap_moment until = {0};
+    if (lap_arguments_moment(arguments, LAP_OPTION_SINCE, &since) != 0 ||
+        lap_arguments_moment(arguments, LAP_OPTION_UNTIL, &until) != 0 ||
+        lap_arguments_duration(arguments, LAP_OPTION_MIN_DURATION, &filter.min_duration_ns) != 0)
+        return LAP_EXIT_TROUBLE;
+    const bool shows_events = arguments->given[LAP_OPTION_EVENTS];
+    if (shows_events && filter.has_min_duration)
+        return lap_message_trouble("--min-duration is for profilers, and does not go with --events");
+
+    struct lap_recording *recording;
+    int status = lap_input_open(&recording, arguments->operands, arguments->operand_count);
+    if (status != 0)
+        return status;
+    filter.since_ns = resolve(&since, recording, 0);
+    filter.until_ns = resolve(&until, recording, UINT64_MAX);
+    const int error = shows_events ? lap_show_events(recording, &filter) : lap_show_reports(recording, &filter);
+    lap_input_warn(recording, 0);
+    if (error < 0)
+        status = lap_message_trouble("cannot read the recording: %s", lap_message_reason(error));
+    lap_recording_free(recording);
+    return status;
+}

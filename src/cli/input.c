@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "input.h"
+
+#include "message.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { WARNINGS_SHOWN = 10 };
+
+bool lap_input_is_directory(const char *name)
+{
+    struct stat status;
+    return stat(name, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static bool is_newer(const struct timespec *left, const struct timespec *right)
+{
+    return left->tv_sec != right->tv_sec ? left->tv_sec > right->tv_sec : left->tv_nsec > right->tv_nsec;
+}
+
+/* NULL if there is none. Caller frees. */
+static char *find_newest(void)
+{
+    glob_t found;
+    char *newest = NULL;
+    struct timespec time = {0};
+    if (glob(LAP_INPUT_DEFAULT "*", GLOB_NOSORT, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            struct stat status;
+            if (stat(found.gl_pathv[i], &status) != 0 || !S_ISDIR(status.st_mode))
+                continue;
+            if (!newest || is_newer(&status.st_mtim, &time)) {
+                free(newest);
+                newest = strdup(found.gl_pathv[i]);
+                time = status.st_mtim;
+            }
+        }
+        globfree(&found);
+    }
+    return newest;
+}
+
+int lap_input_open(struct lap_recording **ret_recording, char **names, int count)
+{
+    char *newest[2] = {NULL, NULL};
+    if (count == 0) {
+        newest[0] = find_newest();
+        if (!newest[0])
+            return lap_message_trouble("no recording named, and no " LAP_INPUT_DEFAULT "* here; 'lapmark run' makes one");
+        names = newest;
+        count = 1;
+    }
+    int status = 0;
+    for (int i = 0; i < count && status == 0; i++) {
+        struct stat found;
+        if (stat(names[i], &found) != 0)
+            status = lap_message_trouble("cannot open '%s': %s", names[i], lap_message_reason(errno));
+        else if (!S_ISDIR(found.st_mode))
+            status = lap_message_trouble("cannot open '%s': a recording is a directory", names[i]);
+    }
+    struct lap_reader_error error;
+    if (status == 0 &&
+        lap_recording_open(ret_recording, (const char *const *)names, (size_t)count, &error) < 0) {
+        const char *const file = error.file[0] ? error.file : names[0];
+        if (error.offset != UINT64_MAX)
+            status = lap_message_trouble("cannot open '%s': %s, at byte %llu", file, error.text, (unsigned long long)error.offset);
+        else
+            status = lap_message_trouble("cannot open '%s': %s", file,
+                                         error.code > -4096 ? lap_message_reason(error.code) : error.text);
+    }
+    free(newest[0]);
+    return status;
+}
+
+size_t lap_input_warn(const struct lap_recording *recording, size_t from)
+{
+    for (size_t i = from; i < recording->warning_count && i < WARNINGS_SHOWN; i++) {
+        const struct lap_warning *const warning = &recording->warnings[i];
+        if (warning->offset != UINT64_MAX)
+            lap_message_warning("'%s': %s, at byte %llu", warning->file, warning->text, (unsigned long long)warning->offset);
+        else
+            lap_message_warning("'%s': %s", warning->file, warning->text);
+    }
+    if (from <= WARNINGS_SHOWN && recording->warning_count > WARNINGS_SHOWN && recording->warning_count > from)
+        lap_message_warning("there are more: see 'lapmark check'");
+    return recording->warning_count;
+}
+
+double lap_input_span_ns(const struct lap_process *process)
+{
+    if (process->end_ticks <= process->clock.start_ticks)
+        return 0;
+    return (double)lap_timebase_ns(&process->clock, process->end_ticks - process->clock.start_ticks);
+}
+
+json_t *lap_input_losses_json(const struct lap_process *process)
+{
+    json_t *const losses = json_object();
+    for (int i = 0; i < LAP_FORMAT_LOSSES; i++) {
+        const char *const name = lap_loss_text((enum lap_format_loss)i);
+        if (name && process->control.losses[i])
+            lap_json_set(losses, name, lap_json_count(process->control.losses[i]));
+    }
+    return losses;
+}
+
+json_t *lap_input_process_json(const struct lap_process *process)
+{
+    json_t *const clock = json_object();
+    lap_json_set(clock, "source", lap_json_text(lap_timebase_source_text(process->clock.source)));
+    lap_json_set(clock, "hz", lap_json_ns(process->clock.hz));
+    lap_json_set(clock, "resolution_ns", lap_json_ns(process->clock.resolution_ns));
+    json_t *const value = json_object();
+    lap_json_set(value, "name", lap_json_text(process->name));
+    lap_json_set(value, "directory", lap_json_text(process->directory));
+    lap_json_set(value, "pid", lap_json_count(process->pid));
+    lap_json_set(value, "program", lap_json_text(process->program));
+    lap_json_set(value, "host", lap_json_text(process->host));
+    lap_json_set(value, "command", lap_json_text(process->command));
+    lap_json_set(value, "state", lap_json_text(lap_process_state_text(process->state)));
+    lap_json_set(value, "mode", lap_json_text(process->control.full ? "full" : "flight"));
+    lap_json_set(value, "clock", clock);
+    lap_json_set(value, "start_time_ns", lap_json_count(process->clock.start_realtime_ns));
+    lap_json_set(value, "duration_ns", lap_json_ns(lap_input_span_ns(process)));
+    lap_json_set(value, "threads", lap_json_count(process->thread_count));
+    lap_json_set(value, "lost", lap_json_count(process->lost));
+    lap_json_set(value, "losses", lap_input_losses_json(process));
+    return value;
+}

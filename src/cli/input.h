@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The recordings that a command reads, and what of a process every command prints.
+ */
+#ifndef LAP_INPUT_H
+#define LAP_INPUT_H
+
+#include "json.h"
+#include "recording.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define LAP_INPUT_DEFAULT "lapmark-recording"
+
+/* Opens the recordings named, or with none the newest lapmark-recording* of the current directory. Returns 0, or 2 with
+ * the message written. */
+int lap_input_open(struct lap_recording **ret_recording, char **names, int count);
+/* The reader's warnings that came since `from`, on stderr, the first few of them. Returns how many there are now. */
+size_t lap_input_warn(const struct lap_recording *recording, size_t from);
+
+/* Is it a directory that could be a recording? */
+bool lap_input_is_directory(const char *name);
+
+/* Members "name", "pid", "program", "host", "command", "state", "clock", "start_time_ns", "duration_ns", "losses". */
+json_t *lap_input_process_json(const struct lap_process *process);
+/* Its time from start to end. */
+double lap_input_span_ns(const struct lap_process *process);
+/* {"signal": 3, ...}: those that are not 0. */
+json_t *lap_input_losses_json(const struct lap_process *process);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The stored events, one a line. There may be hundreds of millions, so the lines are written piece by piece.
+ */
+#define _GNU_SOURCE
+#include "show.h"
+
+#include "events.h"
+#include "json.h"
+#include "terminal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *kind_text(const struct lap_class *class)
+{
+    static const char *const kinds[] = {[LAP_CLASS_NONE] = "none",
+                                        [LAP_CLASS_MARK] = "mark",
+                                        [LAP_CLASS_END] = "end",
+                                        [LAP_CLASS_BEGIN] = "begin",
+                                        [LAP_CLASS_BEGIN_WITH] = "begin_with",
+                                        [LAP_CLASS_ABANDONED] = "abandoned",
+                                        [LAP_CLASS_PAUSE] = "pause",
+                                        [LAP_CLASS_OPEN] = "open",
+                                        [LAP_CLASS_THREAD] = "thread",
+                                        [LAP_CLASS_HANDLE_BEGIN] = "handle_begin",
+                                        [LAP_CLASS_HANDLE_MARK] = "handle_mark",
+                                        [LAP_CLASS_HANDLE_END] = "handle_end"};
+    return class->kind < sizeof kinds / sizeof *kinds ? kinds[class->kind] : "unknown";
+}
+
+static void write_json_field(const struct lap_field *field)
+{
+    printf("\"%s\":", field->name);
+    switch (field->type) {
+    case LAP_FIELD_U64:
+    case LAP_FIELD_POINTER:
+        printf("%" PRIu64, field->value.u64);
+        break;
+    case LAP_FIELD_I64:
+        printf("%" PRId64, field->value.i64);
+        break;
+    case LAP_FIELD_F64:
+        lap_json_write_double(stdout, field->value.f64);
+        break;
+    case LAP_FIELD_STRING:
+        lap_json_write_text(stdout, field->value.string);
+        break;
+    }
+}
+
+static void write_json(const struct lap_event_item *item)
+{
+    printf("{\"time_ns\":%" PRIu64 ",\"ticks\":%" PRIu64 ",\"process\":", item->realtime_ns, item->ticks);
+    lap_json_write_text(stdout, item->process->name);
+    printf(",\"ring\":%" PRIu32 ",\"thread\":", item->ring->number);
+    if (item->thread)
+        printf("%" PRIu64, item->thread->id);
+    else
+        fputs("null", stdout);
+    printf(",\"class\":%" PRIu32 ",\"name\":", item->class_id);
+    lap_json_write_text(stdout, item->name);
+    printf(",\"kind\":\"%s\",\"fields\":{", kind_text(item->class));
+    for (uint32_t i = 0; i < item->field_count; i++) {
+        if (i > 0)
+            putchar(',');
+        write_json_field(&item->fields[i]);
+    }
+    fputs("}}\n", stdout);
+}
+
+static void write_text_field(const struct lap_field *field)
+{
+    printf("  %s=", field->name);
+    switch (field->type) {
+    case LAP_FIELD_U64:
+        printf("%" PRIu64, field->value.u64);
+        break;
+    case LAP_FIELD_POINTER:
+        printf("0x%" PRIx64, field->value.u64);
+        break;
+    case LAP_FIELD_I64:
+        printf("%" PRId64, field->value.i64);
+        break;
+    case LAP_FIELD_F64:
+        printf("%.17g", field->value.f64);
+        break;
+    case LAP_FIELD_STRING: {
+        char *const text = lap_text_printable(field->value.string);
+        printf("\"%s\"", text);
+        free(text);
+        break;
+    }
+    }
+}
+
+static void write_text(const struct lap_event_item *item, uint64_t start_ns)
+{
+    const int64_t since = (int64_t)(item->realtime_ns - start_ns);
+    const bool is_begin = item->class->kind == LAP_CLASS_BEGIN || item->class->kind == LAP_CLASS_BEGIN_WITH;
+    const uint32_t depth = is_begin && item->depth > 0 ? item->depth - 1 : item->depth;
+    char *const name = lap_text_printable(item->name);
+    printf("%s%" PRId64 ".%09" PRId64 "  %" PRIu64 "/%" PRIu64 "  %-12s  %*s%s", since < 0 ? "-" : "",
+           (since < 0 ? -since : since) / 1000000000, (since < 0 ? -since : since) % 1000000000, item->process->pid,
+           item->thread ? item->thread->id : 0, kind_text(item->class), (int)(depth < 40 ? depth : 40) * 2, "", name);
+    free(name);
+    for (uint32_t i = 0; i < item->field_count; i++)
+        write_text_field(&item->fields[i]);
+    putchar('\n');
+}
+
+int lap_show_events(struct lap_recording *recording, const struct lap_show_filter *filter)
+{
+    struct lap_events *events;
+    int error = lap_events_make(&events, recording, LAP_MERGE_BY_TIME, NULL, NULL);
+    if (error < 0)
+        return error;
+    uint64_t start_ns = UINT64_MAX;
+    for (size_t i = 0; i < recording->process_count; i++)
+        if (recording->processes[i]->clock.start_realtime_ns < start_ns)
+            start_ns = recording->processes[i]->clock.start_realtime_ns;
+    struct lap_event_item item;
+    while (!ferror(stdout) && (error = lap_events_next(events, &item)) > 0) {
+        if (item.realtime_ns > filter->until_ns)
+            break;
+        if (item.realtime_ns < filter->since_ns || !lap_show_matches_thread(filter, item.thread) ||
+            !lap_show_matches_name(filter, item.description, item.name))
+            continue;
+        if (filter->is_json)
+            write_json(&item);
+        else
+            write_text(&item, start_ns);
+    }
+    lap_events_free(events);
+    return error < 0 ? error : 0;
+}

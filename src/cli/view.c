@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "view.h"
+
+#include "input.h"
+#include "message.h"
+
+#include <stdlib.h>
+
+enum { BY_THREAD = 0, BY_PROCESS = 1, RESOLUTION_STEPS = 3 };
+
+bool lap_view_is_near_resolution(const struct lap_summary *summary, const struct lap_summary_node *node)
+{
+    return node->count > 0 && node->p50_ns < RESOLUTION_STEPS * summary->resolution_ns;
+}
+
+static void show_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
+{
+    lap_progress_step(user, done_bytes, total_bytes);
+}
+
+static int find_open(struct lap_view_content *content)
+{
+    const size_t count = content->recording->process_count;
+    content->open = calloc(count + 1, sizeof *content->open);
+    if (!content->open)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        struct lap_open_profilers *const open = &content->open[i];
+        open->process = content->recording->processes[i];
+        const int error = lap_process_open_profilers(content->recording->processes[i], &open->open, &open->count);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+static int make(struct lap_view_content *content, const struct lap_summary_options *options, bool compares)
+{
+    int error = lap_summary_make(&content->summary, content->recording, options);
+    if (error == 0)
+        error = find_open(content);
+    if (error == 0 && compares) {
+        content->has_comparison = true;
+        content->comparison = -1;
+        if (content->summary->overwritten == 0) {
+            content->comparison = lap_summary_compare(content->recording, options, &content->difference);
+            error = content->comparison < 0 ? content->comparison : 0;
+        }
+    }
+    return error;
+}
+
+static void done(struct lap_view_content *content)
+{
+    for (size_t i = 0; content->open && i < content->recording->process_count; i++)
+        lap_open_profilers_free(content->open[i].open, content->open[i].count);
+    free(content->open);
+    lap_summary_free(content->summary);
+}
+
+int lap_view_print(struct lap_recording *recording, const struct lap_arguments *arguments)
+{
+    struct lap_view_content content = {.recording = recording};
+    struct lap_progress progress = {.text = "reading"};
+    struct lap_summary_options options = {.progress = show_progress, .user = &progress};
+    int by = -1;
+    if (lap_arguments_word(arguments, LAP_OPTION_BY, &by) != 0)
+        return LAP_EXIT_TROUBLE;
+    options.by = by == BY_THREAD ? LAP_SUMMARY_BY_THREAD : by == BY_PROCESS ? LAP_SUMMARY_BY_PROCESS : LAP_SUMMARY_BY_ALL;
+    options.source = arguments->given[LAP_OPTION_EVENTS] ? LAP_SUMMARY_EVENTS : LAP_SUMMARY_STORED;
+
+    const int error = make(&content, &options, arguments->given[LAP_OPTION_EVENTS]);
+    lap_progress_end(&progress);
+    lap_input_warn(recording, 0);
+    int status = LAP_EXIT_FINE;
+    if (error < 0) {
+        status = lap_message_trouble("cannot read the recording: %s", lap_message_reason(error));
+    } else if (arguments->given[LAP_OPTION_JSON]) {
+        lap_view_print_json(&content);
+    } else {
+        lap_view_print_head(&content);
+        lap_view_print_trees(&content);
+    }
+    if (error == 0 && content.has_comparison && content.comparison == 0)
+        status = LAP_EXIT_NO;
+    done(&content);
+    return status;
+}

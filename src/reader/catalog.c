@@ -1,0 +1,725 @@
+/* SPDX-License-Identifier: MIT */
+#include "catalog.h"
+
+#include "lapmark/abi.h"
+#include "lapmark/format.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PACKET_HEADER_BYTES 37u
+#define URI_SCHEME "lapmark:"
+#define FLAG_IS_TEXT 16u /* in the URI, beside enum lap_class_flags */
+#define NESTING_MAX 64u
+
+struct packet_header {
+    uint32_t magic;
+    uint8_t uuid[16];
+    uint32_t checksum, content_bits, packet_bits;
+    uint8_t compression, encryption, checksum_scheme, major, minor;
+};
+
+static struct packet_header packet_header_read(const unsigned char *bytes)
+{
+    struct packet_header header;
+    memcpy(&header.magic, bytes, 4);
+    memcpy(header.uuid, bytes + 4, 16);
+    memcpy(&header.checksum, bytes + 20, 4);
+    memcpy(&header.content_bits, bytes + 24, 4);
+    memcpy(&header.packet_bits, bytes + 28, 4);
+    header.compression = bytes[32];
+    header.encryption = bytes[33];
+    header.checksum_scheme = bytes[34];
+    header.major = bytes[35];
+    header.minor = bytes[36];
+    return header;
+}
+
+enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_NUMBER, TOKEN_STRING, TOKEN_SIGN, TOKEN_BAD };
+
+/* A token of the text. Strings have been unescaped in their place and ended by 0. */
+struct token {
+    enum token_kind kind;
+    char *text;
+    size_t length;
+    uint64_t number;
+    size_t offset; /* in the text */
+};
+
+struct parser {
+    struct lap_catalog *catalog;
+    char *at, *end;
+    struct token token;
+    const char *problem; /* static; NULL: none yet */
+    size_t problem_offset;
+    uint32_t class_room, description_room;
+    int code; /* of the problem */
+    bool is_ours; /* env says who wrote it */
+};
+
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_';
+}
+
+static int hex_value(char c)
+{
+    if (is_digit(c))
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+static void problem_set(struct parser *parser, const char *problem, const char *where)
+{
+    if (parser->problem)
+        return;
+    parser->problem = problem;
+    parser->problem_offset = (size_t)(where - parser->catalog->text);
+    parser->code = LAP_READER_METADATA;
+    parser->token.kind = TOKEN_BAD;
+}
+
+static void space_skip(struct parser *parser)
+{
+    while (parser->at < parser->end) {
+        if (is_space(*parser->at)) {
+            parser->at++;
+        } else if (parser->end - parser->at >= 2 && parser->at[0] == '/' && parser->at[1] == '*') {
+            char *close = parser->at + 2;
+            while (parser->end - close >= 2 && !(close[0] == '*' && close[1] == '/'))
+                close++;
+            if (parser->end - close < 2) {
+                problem_set(parser, "comment without an end", parser->at);
+                return;
+            }
+            parser->at = close + 2;
+        } else {
+            return;
+        }
+    }
+}
+
+/* One escape sequence, *from behind its backslash. Returns its byte, or -1. */
+static int escape_read(const char **from, const char *end)
+{
+    if (*from >= end)
+        return -1;
+    const char c = *(*from)++;
+    switch (c) {
+    case 'n':
+        return '\n';
+    case 't':
+        return '\t';
+    case '"':
+    case '\\':
+        return c;
+    case '0':
+    case '1':
+    case '2':
+    case '3': {
+        int value = c - '0';
+        for (int digits = 1; digits < 3 && *from < end && **from >= '0' && **from <= '7'; digits++)
+            value = value * 8 + (*(*from)++ - '0');
+        return value;
+    }
+    case 'x': {
+        int value = 0, digits = 0;
+        for (; digits < 2 && *from < end && hex_value(**from) >= 0; digits++)
+            value = value * 16 + hex_value(*(*from)++);
+        return digits == 0 ? -1 : value;
+    }
+    default:
+        return -1;
+    }
+}
+
+static void string_read(struct parser *parser, struct token *token)
+{
+    char *to = token->text = parser->at + 1;
+    const char *from = to;
+    while (from < parser->end && *from != '"') {
+        int c = (unsigned char)*from;
+        if (c == '\\') {
+            from++;
+            c = escape_read(&from, parser->end);
+        } else {
+            from++;
+        }
+        if (c <= 0) {
+            problem_set(parser, "string with a byte or an escape that cannot be in it", from - 1);
+            return;
+        }
+        *to++ = (char)c;
+    }
+    if (from >= parser->end) {
+        problem_set(parser, "string without an end", token->text - 1);
+        return;
+    }
+    *to = 0; /* at the latest over the closing quote */
+    token->kind = TOKEN_STRING;
+    token->length = (size_t)(to - token->text);
+    parser->at += from + 1 - (const char *)parser->at;
+}
+
+static void number_read(struct parser *parser, struct token *token)
+{
+    uint64_t value = 0;
+    while (parser->at < parser->end && is_digit(*parser->at)) {
+        if (__builtin_mul_overflow(value, UINT64_C(10), &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*parser->at - '0'), &value)) {
+            problem_set(parser, "number that is too large", parser->at);
+            return;
+        }
+        parser->at++;
+    }
+    token->kind = TOKEN_NUMBER;
+    token->number = value;
+}
+
+static void token_next(struct parser *parser)
+{
+    space_skip(parser);
+    if (parser->problem)
+        return;
+    struct token *const token = &parser->token;
+    *token = (struct token){.kind = TOKEN_END, .text = parser->at, .offset = (size_t)(parser->at - parser->catalog->text)};
+    if (parser->at >= parser->end)
+        return;
+    const char c = *parser->at;
+    if (c == '"') {
+        string_read(parser, token);
+    } else if (is_digit(c)) {
+        number_read(parser, token);
+    } else if (is_word(c)) {
+        token->kind = TOKEN_WORD;
+        while (parser->at < parser->end && (is_word(*parser->at) || *parser->at == '.'))
+            parser->at++;
+        token->length = (size_t)(parser->at - token->text);
+    } else if (c > ' ' && c < 127) {
+        token->kind = TOKEN_SIGN;
+        token->length = 1;
+        parser->at++;
+    } else {
+        problem_set(parser, "byte that cannot be in it", parser->at);
+    }
+}
+
+static bool token_is(const struct parser *parser, const char *text)
+{
+    const struct token *const token = &parser->token;
+    return (token->kind == TOKEN_WORD || token->kind == TOKEN_SIGN) && token->length == strlen(text) &&
+           memcmp(token->text, text, token->length) == 0;
+}
+
+static bool token_expect(struct parser *parser, const char *text, const char *problem)
+{
+    if (!token_is(parser, text)) {
+        problem_set(parser, problem, parser->catalog->text + parser->token.offset);
+        return false;
+    }
+    token_next(parser);
+    return !parser->problem;
+}
+
+/* From the token that opens a block to the one behind what closes it. */
+static void block_skip(struct parser *parser)
+{
+    unsigned nesting = 0;
+    const size_t offset = parser->token.offset;
+    do {
+        if (token_is(parser, "{"))
+            nesting++;
+        else if (token_is(parser, "}"))
+            nesting--;
+        else if (parser->token.kind == TOKEN_END)
+            problem_set(parser, "block without an end", parser->catalog->text + offset);
+        if (nesting > NESTING_MAX)
+            problem_set(parser, "blocks nested too deep", parser->catalog->text + offset);
+        if (parser->problem)
+            return;
+        token_next(parser);
+    } while (nesting > 0 && !parser->problem);
+}
+
+/* To the token behind the next `;` that is in no block. */
+static void statement_skip(struct parser *parser)
+{
+    while (!parser->problem && !token_is(parser, ";")) {
+        if (token_is(parser, "{"))
+            block_skip(parser);
+        else if (parser->token.kind == TOKEN_END || token_is(parser, "}"))
+            problem_set(parser, "statement without an end", parser->catalog->text + parser->token.offset);
+        else
+            token_next(parser);
+    }
+    if (!parser->problem)
+        token_next(parser);
+}
+
+/* ---- classes ----------------------------------------------------------------------------------------------------- */
+
+struct class_line {
+    bool has_id, has_uri, has_name;
+    uint64_t id, stream;
+    char *name, *uri;
+    size_t offset, uri_offset;
+};
+
+static const struct {
+    const char *uri; /* the fixed ones are also called so */
+    uint8_t kind;
+    uint8_t id; /* fixed, or 0 */
+} kinds[] = {
+    {URI_SCHEME "mark", LAP_CLASS_MARK, 0},
+    {URI_SCHEME "begin", LAP_CLASS_BEGIN, 0},
+    {URI_SCHEME "begin_with", LAP_CLASS_BEGIN_WITH, 0},
+    {URI_SCHEME "handle_begin", LAP_CLASS_HANDLE_BEGIN, 0},
+    {URI_SCHEME "handle_mark", LAP_CLASS_HANDLE_MARK, 0},
+    {URI_SCHEME "end", LAP_CLASS_END, LAP_FORMAT_END},
+    {URI_SCHEME "abandoned", LAP_CLASS_ABANDONED, LAP_FORMAT_ABANDONED},
+    {URI_SCHEME "pause", LAP_CLASS_PAUSE, LAP_FORMAT_PAUSE},
+    {URI_SCHEME "open", LAP_CLASS_OPEN, LAP_FORMAT_OPEN},
+    {URI_SCHEME "handle_end", LAP_CLASS_HANDLE_END, LAP_FORMAT_HANDLE_END},
+    {URI_SCHEME "thread", LAP_CLASS_THREAD, LAP_FORMAT_THREAD},
+};
+#define KINDS (sizeof kinds / sizeof *kinds)
+
+static int kind_find(const char *uri)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        if (strcmp(kinds[i].uri, uri) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* Decodes %XX in place; false if there is one that is none. */
+static bool percent_decode(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; from++) {
+        int c = (unsigned char)*from;
+        if (c == '%') {
+            if (hex_value(from[1]) < 0 || hex_value(from[2]) < 0)
+                return false;
+            c = hex_value(from[1]) * 16 + hex_value(from[2]);
+            from += 2;
+            if (c == 0)
+                return false;
+        }
+        *to++ = (char)c;
+    }
+    *to = 0;
+    return true;
+}
+
+static bool decimal_read(const char *text, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (!is_digit(*text))
+        return false;
+    for (; is_digit(*text); text++) {
+        value = value * 10 + (uint64_t)(*text - '0');
+        if (value > max)
+            return false;
+    }
+    *ret_value = value;
+    return *text == 0;
+}
+
+static bool types_read(const char *letters, uint64_t *ret_types, uint8_t *ret_args, bool *ret_has_strings)
+{
+    static const char known[] = "iufsp";
+    static const uint8_t types[] = {LAP_IMPL_TYPE_I64, LAP_IMPL_TYPE_U64, LAP_IMPL_TYPE_F64, LAP_IMPL_TYPE_STRING,
+                                    LAP_IMPL_TYPE_POINTER};
+    *ret_types = 0;
+    *ret_has_strings = false;
+    size_t count = 0;
+    for (; letters[count] != 0; count++) {
+        const char *const found = strchr(known, letters[count]);
+        if (!found || count >= LAP_IMPL_ARGS_MAX)
+            return false;
+        *ret_types |= (uint64_t)types[found - known] << (4 * count);
+        *ret_has_strings |= *found == 's';
+    }
+    *ret_args = (uint8_t)count;
+    return true;
+}
+
+/* Reads "lapmark:mark?flags=0&types=iu&line=12&function=main&file=src/x.c" into a class and a description. NULL or the problem. */
+static const char *uri_read(char *uri, struct lap_class *class, struct lap_description *description, int *ret_kind)
+{
+    char *const question = strchr(uri, '?');
+    if (question)
+        *question = 0;
+    *ret_kind = kind_find(uri);
+    if (*ret_kind < 0)
+        return "event of a kind that is not known";
+    uint64_t flags = 0, line = 0;
+    const char *types = "";
+    for (char *part = question ? question + 1 : NULL, *next; part; part = next) {
+        next = strchr(part, '&');
+        if (next)
+            *next++ = 0;
+        char *const value = strchr(part, '=');
+        if (!value)
+            return "event with a damaged uri";
+        *value = 0;
+        if (!percent_decode(value + 1))
+            return "event with a damaged uri";
+        if (strcmp(part, "flags") == 0) {
+            if (!decimal_read(value + 1, 255, &flags))
+                return "event with damaged flags";
+        } else if (strcmp(part, "line") == 0) {
+            if (!decimal_read(value + 1, UINT32_MAX, &line))
+                return "event with a damaged line number";
+        } else if (strcmp(part, "types") == 0) {
+            types = value + 1;
+        } else if (strcmp(part, "function") == 0) {
+            description->function = value + 1;
+        } else if (strcmp(part, "file") == 0) {
+            description->file = value + 1;
+        } /* others are of later versions */
+    }
+    bool has_strings;
+    if (!types_read(types, &description->types, &class->args, &has_strings))
+        return "event with damaged argument types";
+    class->kind = kinds[*ret_kind].kind;
+    class->flags = (uint8_t)(flags & 15u);
+    description->line = (uint32_t)line;
+    description->is_text = (flags & FLAG_IS_TEXT) != 0;
+    if (!has_strings && !(class->flags & LAP_CLASS_TEXT))
+        class->words = (uint8_t)(lap_class_fixed_words((enum lap_class_kind)class->kind) +
+                                 ((class->flags & LAP_CLASS_N) != 0) + class->args);
+    return NULL;
+}
+
+static bool classes_reserve(struct parser *parser, uint32_t id)
+{
+    struct lap_catalog *const catalog = parser->catalog;
+    if (id >= parser->class_room) {
+        uint32_t room = parser->class_room;
+        while (room <= id)
+            room *= 2;
+        struct lap_class *const classes = realloc(catalog->classes, room * sizeof *classes);
+        if (!classes)
+            return false;
+        memset(classes + parser->class_room, 0, (room - parser->class_room) * sizeof *classes);
+        catalog->classes = classes;
+        parser->class_room = room;
+    }
+    if (catalog->description_count >= parser->description_room) {
+        const uint32_t room = parser->description_room * 2;
+        struct lap_description *const descriptions = realloc(catalog->descriptions, room * sizeof *descriptions);
+        if (!descriptions)
+            return false;
+        catalog->descriptions = descriptions;
+        parser->description_room = room;
+    }
+    return true;
+}
+
+static void class_add(struct parser *parser, struct class_line *line)
+{
+    struct lap_catalog *const catalog = parser->catalog;
+    const char *const where = catalog->text + line->offset;
+    if (!line->has_id || !line->has_name || line->stream != 0 || line->id >= LAP_FORMAT_CLASSES || line->id == 0) {
+        problem_set(parser, "event without a name, or with an id that cannot be", where);
+        return;
+    }
+    const size_t scheme = sizeof URI_SCHEME - 1;
+    if (!line->has_uri || strncmp(line->uri, URI_SCHEME, scheme) != 0) {
+        problem_set(parser, "event that Lapmark did not write", where);
+        return;
+    }
+    struct lap_class class = {0};
+    struct lap_description description = {.label = line->name, .file = "", .function = ""};
+    int kind;
+    const char *const problem = uri_read(line->uri, &class, &description, &kind);
+    const uint32_t id = (uint32_t)line->id;
+    if (problem) {
+        problem_set(parser, problem, catalog->text + line->uri_offset);
+        return;
+    }
+    if (kinds[kind].id != 0 || id < LAP_FORMAT_FIRST_SITE_CLASS) {
+        /* Their sizes are fixed; those that a later version adds below the sites' would have a kind that is not known. */
+        if (kinds[kind].id != id)
+            problem_set(parser, "event whose id is not that of its kind", where);
+        return;
+    }
+    if (id < catalog->class_count && catalog->classes[id].kind != LAP_CLASS_NONE) {
+        problem_set(parser, "event with an id that another has", where);
+        return;
+    }
+    if (!classes_reserve(parser, id)) {
+        problem_set(parser, "no memory", where);
+        parser->code = -ENOMEM;
+        return;
+    }
+    if (class.flags & LAP_CLASS_NUMBERED)
+        description.label = "";
+    class.description = catalog->description_count;
+    catalog->descriptions[catalog->description_count++] = description;
+    catalog->classes[id] = class;
+    if (id >= catalog->class_count)
+        catalog->class_count = id + 1;
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+
+static void event_read(struct parser *parser, size_t offset)
+{
+    struct class_line line = {.offset = offset};
+    while (!parser->problem && !token_is(parser, "}")) {
+        const struct token key = parser->token;
+        token_next(parser);
+        if (token_is(parser, ":") || key.kind != TOKEN_WORD) {
+            statement_skip(parser); /* fields := struct ... */
+            continue;
+        }
+        if (!token_expect(parser, "=", "event without a value"))
+            return;
+        const struct token value = parser->token;
+        token_next(parser);
+        if (parser->problem)
+            return;
+        if (key.length == 2 && memcmp(key.text, "id", 2) == 0 && value.kind == TOKEN_NUMBER) {
+            line.has_id = true;
+            line.id = value.number;
+        } else if (key.length == 9 && memcmp(key.text, "stream_id", 9) == 0 && value.kind == TOKEN_NUMBER) {
+            line.stream = value.number;
+        } else if (key.length == 4 && memcmp(key.text, "name", 4) == 0 && value.kind == TOKEN_STRING) {
+            line.has_name = true;
+            line.name = value.text;
+        } else if (key.length == 13 && memcmp(key.text, "model.emf.uri", 13) == 0 && value.kind == TOKEN_STRING) {
+            line.has_uri = true;
+            line.uri = value.text;
+            line.uri_offset = value.offset;
+        }
+        statement_skip(parser);
+    }
+    if (!parser->problem)
+        class_add(parser, &line);
+}
+
+static void env_set(struct parser *parser, const struct token *key, const struct token *value)
+{
+    struct lap_catalog *const catalog = parser->catalog;
+    const struct {
+        const char *name;
+        const char **text;
+    } texts[] = {{"hostname", &catalog->host},
+                 {"program", &catalog->program},
+                 {"command", &catalog->command},
+                 {"clock_source", &catalog->clock_source}};
+    if (value->kind == TOKEN_NUMBER && key->length == 3 && memcmp(key->text, "pid", 3) == 0)
+        catalog->pid = value->number;
+    if (value->kind != TOKEN_STRING)
+        return;
+    if (key->length == 11 && memcmp(key->text, "tracer_name", 11) == 0)
+        parser->is_ours = strcmp(value->text, "lapmark") == 0;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (key->length == strlen(texts[i].name) && memcmp(key->text, texts[i].name, key->length) == 0)
+            *texts[i].text = value->text;
+}
+
+static void clock_set(struct parser *parser, const struct token *key, const struct token *value)
+{
+    struct lap_catalog *const catalog = parser->catalog;
+    if (value->kind != TOKEN_NUMBER)
+        return;
+    if (key->length == 4 && memcmp(key->text, "freq", 4) == 0)
+        catalog->clock_hz = value->number;
+    else if (key->length == 8 && memcmp(key->text, "offset_s", 8) == 0)
+        catalog->clock_offset_s = value->number;
+    else if (key->length == 6 && memcmp(key->text, "offset", 6) == 0)
+        catalog->clock_offset_ticks = value->number;
+}
+
+/* key = value; ... up to the closing brace. */
+static void assignments_read(struct parser *parser, void (*set)(struct parser *, const struct token *, const struct token *))
+{
+    while (!parser->problem && !token_is(parser, "}")) {
+        const struct token key = parser->token;
+        token_next(parser);
+        if (key.kind == TOKEN_WORD && token_is(parser, "=")) {
+            token_next(parser);
+            const struct token value = parser->token;
+            if (!parser->problem)
+                set(parser, &key, &value);
+        }
+        statement_skip(parser);
+    }
+}
+
+static void top_read(struct parser *parser)
+{
+    const struct token word = parser->token;
+    if (word.kind != TOKEN_WORD) {
+        problem_set(parser, NULL, parser->catalog->text + word.offset);
+        parser->problem = lap_reader_error_text(LAP_READER_METADATA);
+        return;
+    }
+    const bool is_event = token_is(parser, "event"), is_env = token_is(parser, "env"), is_clock = token_is(parser, "clock");
+    if (!is_event && !is_env && !is_clock) {
+        statement_skip(parser); /* trace, stream, typealias: a segment's header is fixed by format.h */
+        return;
+    }
+    if (is_event && !parser->is_ours) {
+        problem_set(parser, "written by another tracer", parser->catalog->text + word.offset);
+        return;
+    }
+    token_next(parser);
+    if (!token_expect(parser, "{", "block without a brace"))
+        return;
+    if (is_event)
+        event_read(parser, word.offset);
+    else
+        assignments_read(parser, is_env ? env_set : clock_set);
+    if (token_expect(parser, "}", "block without an end"))
+        token_expect(parser, ";", "block without a semicolon");
+}
+
+/* ---- packets ----------------------------------------------------------------------------------------------------- */
+
+/* Copies the packets' texts one behind the other. Returns 0 or a code; a damaged packet behind the first ends it. */
+static int packets_join(struct lap_catalog *catalog, const unsigned char *bytes, size_t size, size_t *ret_length,
+                        const char *file, struct lap_reader_error *error)
+{
+    size_t length = 0, at = 0;
+    catalog->text = malloc(size + 1);
+    if (!catalog->text)
+        return lap_reader_error_set(error, -ENOMEM, file, UINT64_MAX, NULL);
+    while (size - at >= PACKET_HEADER_BYTES) {
+        const struct packet_header header = packet_header_read(bytes + at);
+        const size_t content = header.content_bits / 8, packet = header.packet_bits / 8;
+        const char *problem = NULL;
+        int code = LAP_READER_METADATA;
+        if (header.magic != LAP_FORMAT_METADATA_MAGIC)
+            problem = lap_reader_error_text(code);
+        else if (header.major != 1 || header.minor != 8 || (header.compression | header.encryption | header.checksum_scheme) != 0)
+            problem = lap_reader_error_text(code = LAP_READER_VERSION);
+        else if (content < PACKET_HEADER_BYTES || content > packet || content > size - at)
+            problem = "metadata packet with a damaged size";
+        else if (at != 0 && memcmp(header.uuid, catalog->uuid, sizeof header.uuid) != 0)
+            problem = "metadata packet of another recording";
+        if (problem && at == 0)
+            return lap_reader_error_set(error, code, file, at, problem);
+        if (problem)
+            break;
+        memcpy(catalog->uuid, header.uuid, sizeof header.uuid);
+        memcpy(catalog->text + length, bytes + at + PACKET_HEADER_BYTES, content - PACKET_HEADER_BYTES);
+        length += content - PACKET_HEADER_BYTES;
+        at += packet < size - at ? packet : size - at;
+    }
+    if (at == 0)
+        return lap_reader_error_set(error, LAP_READER_METADATA, file, 0, NULL);
+    catalog->text[length] = 0;
+    *ret_length = length;
+    return 0;
+}
+
+/* The place in the file of an offset in the joined text. */
+static uint64_t file_offset(const unsigned char *bytes, size_t size, size_t text_offset)
+{
+    size_t at = 0;
+    while (size - at >= PACKET_HEADER_BYTES) {
+        const struct packet_header header = packet_header_read(bytes + at);
+        const size_t text = header.content_bits / 8 - PACKET_HEADER_BYTES, packet = header.packet_bits / 8;
+        if (text_offset <= text || packet >= size - at)
+            break;
+        text_offset -= text;
+        at += packet;
+    }
+    return at + PACKET_HEADER_BYTES + text_offset;
+}
+
+int lap_catalog_parse(struct lap_catalog *catalog, const void *bytes, size_t size, const char *file, int *ret_partial,
+                       struct lap_reader_error *error)
+{
+    struct lap_catalog result = {.host = "", .program = "", .command = "", .clock_source = ""};
+    size_t length = 0;
+    *ret_partial = 0;
+    if (size > LAP_CATALOG_BYTES_MAX)
+        return lap_reader_error_set(error, LAP_READER_LIMIT, file, UINT64_MAX, NULL);
+    const int code = packets_join(&result, bytes, size, &length, file, error);
+    if (code < 0) {
+        lap_catalog_done(&result);
+        return code;
+    }
+    struct parser parser = {.catalog = &result, .at = result.text, .end = result.text + length, .class_room = 64, .description_room = 64};
+    result.classes = calloc(parser.class_room, sizeof *result.classes);
+    result.descriptions = calloc(parser.description_room, sizeof *result.descriptions);
+    if (!result.classes || !result.descriptions) {
+        lap_catalog_done(&result);
+        return lap_reader_error_set(error, -ENOMEM, file, UINT64_MAX, NULL);
+    }
+    result.class_count = LAP_FORMAT_FIRST_SITE_CLASS;
+    result.descriptions[0] = (struct lap_description){.label = "", .file = "", .function = ""};
+    result.description_count = 1;
+    lap_class_set_fixed(result.classes);
+
+    token_next(&parser);
+    while (!parser.problem && parser.token.kind != TOKEN_END)
+        top_read(&parser);
+    if (!parser.problem && !parser.is_ours)
+        problem_set(&parser, "written by another tracer", result.text);
+    if (parser.problem) {
+        lap_reader_error_set(error, parser.code, file, file_offset(bytes, size, parser.problem_offset), parser.problem);
+        if (!parser.is_ours || parser.code == -ENOMEM) {
+            lap_catalog_done(&result);
+            return parser.code;
+        }
+        *ret_partial = 1;
+    }
+    *catalog = result;
+    return 0;
+}
+
+void lap_catalog_done(struct lap_catalog *catalog)
+{
+    if (!catalog)
+        return;
+    free(catalog->classes);
+    free(catalog->descriptions);
+    free(catalog->text);
+    *catalog = (struct lap_catalog){0};
+}
+
+const struct lap_description *lap_catalog_description(const struct lap_catalog *catalog, uint32_t class_id)
+{
+    static const struct lap_description empty = {.label = "", .file = "", .function = ""};
+    if (class_id >= catalog->class_count)
+        return &empty;
+    return &catalog->descriptions[catalog->classes[class_id].description];
+}
+
+const char *lap_catalog_name(const struct lap_catalog *catalog, uint32_t class_id)
+{
+    if (class_id == LAP_FORMAT_REST)
+        return "(rest)";
+    if (class_id >= catalog->class_count || catalog->classes[class_id].kind == LAP_CLASS_NONE)
+        return "(unknown)";
+    for (size_t i = 0; i < KINDS; i++)
+        if (kinds[i].id == class_id)
+            return kinds[i].uri;
+    const struct lap_class *const class = &catalog->classes[class_id];
+    return class->flags & LAP_CLASS_NUMBERED ? "(checkpoint)" : catalog->descriptions[class->description].label;
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "recording_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TRIES 4            /* of a ring that is being overwritten */
+#define STATISTICS_TRIES 64 /* of statistics that are being written: a batch takes microseconds */
+#define KEPT_DIGITS 8      /* a name with so many holds a segment that is not used again */
+#define RING_NUMBER_MAX 65535u
+
+/* A file of a ring. */
+struct ring_file {
+    uint32_t ring;
+    bool is_segment; /* else statistics */
+    bool is_final;   /* nobody writes to it */
+    char name[32];
+};
+
+struct ring_files {
+    struct ring_file *files;
+    size_t count, room;
+};
+
+/* ---- which files there are ----------------------------------------------------------------------------------------- */
+
+static bool number_read(const char **text, uint64_t max, uint64_t *ret_number)
+{
+    uint64_t number = 0;
+    const char *at = *text;
+    for (; *at >= '0' && *at <= '9'; at++)
+        if ((number = number * 10 + (uint64_t)(*at - '0')) > max)
+            return false;
+    const bool is_any = at != *text;
+    *text = at;
+    *ret_number = number;
+    return is_any;
+}
+
+/* stream-RRRR-SS, stream-RRRR-NNNNNNNN, .lapmark/statistics-RRRR */
+static bool name_parse(const char *name, bool is_segment, struct ring_file *ret_file)
+{
+    const char *const prefix = is_segment ? "stream-" : "statistics-";
+    const char *at = name + strlen(prefix);
+    uint64_t ring, rest = 0;
+    if (strncmp(name, prefix, strlen(prefix)) != 0 || !number_read(&at, RING_NUMBER_MAX, &ring))
+        return false;
+    size_t digits = 0;
+    if (is_segment) {
+        if (*at++ != '-')
+            return false;
+        const char *const start = at;
+        if (!number_read(&at, UINT64_MAX / 16, &rest))
+            return false;
+        digits = (size_t)(at - start);
+    }
+    if (*at != 0)
+        return false;
+    *ret_file = (struct ring_file){.ring = (uint32_t)ring, .is_segment = is_segment, .is_final = digits >= KEPT_DIGITS};
+    const int length = snprintf(ret_file->name, sizeof ret_file->name, "%s%s", is_segment ? "" : ".lapmark/", name);
+    return length > 0 && (size_t)length < sizeof ret_file->name;
+}
+
+static int files_list(const struct lap_process *process, const char *directory_name, bool is_segment, struct ring_files *files)
+{
+    const struct lap_process_shared *const shared = process->internal;
+    const int fd = openat(process->directory_fd, directory_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *const directory = fd < 0 ? NULL : fdopendir(fd);
+    if (!directory) {
+        lap_process_warn(process, -errno, directory_name, UINT64_MAX, NULL);
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    int error = 0;
+    for (const struct dirent *entry; (entry = readdir(directory));) {
+        struct ring_file file;
+        if (!name_parse(entry->d_name, is_segment, &file)) {
+            if (is_segment && strncmp(entry->d_name, "stream-", 7) == 0)
+                lap_process_warn(process, LAP_READER_SEGMENT, entry->d_name, UINT64_MAX, "file with a name that is no segment's");
+            continue;
+        }
+        if (files->count == files->room) {
+            files->room = files->room ? 2 * files->room : 64;
+            struct ring_file *const more = realloc(files->files, files->room * sizeof *more);
+            if (!more) {
+                error = -ENOMEM;
+                break;
+            }
+            files->files = more;
+        }
+        /* Kept segments are files of their own; until they are written, a link of the name leads to the ring's. */
+        struct stat status;
+        file.is_final = !shared->may_change || (file.is_final && fstatat(process->directory_fd, file.name, &status,
+                                                                        AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode));
+        files->files[files->count++] = file;
+    }
+    closedir(directory);
+    return error;
+}
+
+static int files_compare(const void *a, const void *b)
+{
+    const struct ring_file *const f = a, *const g = b;
+    if (f->ring != g->ring)
+        return f->ring < g->ring ? -1 : 1;
+    if (f->is_segment != g->is_segment)
+        return f->is_segment ? 1 : -1;
+    return strcmp(f->name, g->name);
+}
+
+/* ---- one segment ------------------------------------------------------------------------------------------------- */
+
+/* Looks at every field; clips what is too long. 0, or a code: the segment cannot be used (warned, but for CHANGED). */
+static int header_check(const struct lap_process *process, const struct ring_file *file, struct lap_segment *segment,
+                        uint64_t file_bytes)
+{
+    struct lap_format_segment *const header = &segment->header;
+    const char *const name = file->name;
+    if (header->magic != LAP_FORMAT_PACKET_MAGIC) {
+        lap_process_warn(process, LAP_READER_SEGMENT, name, 0, "file that is no segment");
+        return LAP_READER_SEGMENT;
+    }
+    if (process->has_control && memcmp(header->uuid, process->control.uuid, sizeof header->uuid) != 0) {
+        lap_process_warn(process, LAP_READER_SEGMENT, name, offsetof(struct lap_format_segment, uuid), "segment of another process");
+        return LAP_READER_SEGMENT;
+    }
+    if (header->stream_class != 0 || header->stream != file->ring) {
+        lap_process_warn(process, LAP_READER_SEGMENT, name, offsetof(struct lap_format_segment, stream_class),
+                         "segment of another ring than its name says");
+        return LAP_READER_SEGMENT;
+    }
+    uint64_t content = header->content_bits / 8;
+    if (content < sizeof *header) {
+        lap_process_warn(process, LAP_READER_EMPTY, name, offsetof(struct lap_format_segment, content_bits), NULL);
+        return LAP_READER_EMPTY;
+    }
+    if (header->content_bits > header->packet_bits || header->content_bits % 64 != 0) {
+        lap_process_warn(process, LAP_READER_SEGMENT, name, offsetof(struct lap_format_segment, content_bits),
+                         "segment with a damaged size");
+        content = (header->content_bits < header->packet_bits ? header->content_bits : header->packet_bits) / 8;
+    }
+    if (header->packet_bits / 8 > file_bytes)
+        lap_process_warn(process, LAP_READER_TORN, name, file_bytes, NULL);
+    if (content > file_bytes)
+        content = file_bytes;
+    if (content > LAP_FORMAT_SEGMENT_BYTES_MAX) {
+        lap_process_warn(process, LAP_READER_LIMIT, name, LAP_FORMAT_SEGMENT_BYTES_MAX, NULL);
+        content = LAP_FORMAT_SEGMENT_BYTES_MAX;
+    }
+    content &= ~UINT64_C(7);
+    if (content < sizeof *header)
+        return LAP_READER_EMPTY; /* damage that has been told */
+    if (header->sequence > UINT64_MAX >> (LAP_FORMAT_APPLIED_SHIFT + 1)) {
+        lap_process_warn(process, LAP_READER_SEGMENT, name, offsetof(struct lap_format_segment, sequence),
+                         "segment with a damaged sequence number");
+        return LAP_READER_SEGMENT;
+    }
+    segment->content_bytes = content;
+    header->content_bits = content * 8;
+    return 0;
+}
+
+/* Copies the content of a segment that may be written to while we read, and sees to it that it was one segment's all the
+ * time: the writer stores the new sequence number before it overwrites an event, and we look at it after we have read them.
+ * 0 or LAP_READER_CHANGED or -ENOMEM. */
+static int segment_copy(const struct lap_process *process, int fd, struct lap_segment *segment)
+{
+    struct lap_recording_shared *const recording = process->recording->internal;
+    if (recording->copied_bytes + segment->content_bytes > LAP_COPIED_BYTES_MAX)
+        return LAP_READER_LIMIT;
+    char *const copy = malloc(segment->content_bytes);
+    struct lap_format_segment after;
+    if (!copy)
+        return -ENOMEM;
+    if (lap_file_read_at(fd, copy, segment->content_bytes, 0) != (int64_t)segment->content_bytes ||
+        lap_file_read_at(fd, &after, sizeof after, 0) != (int64_t)sizeof after ||
+        after.sequence != segment->header.sequence || after.begin_ticks != segment->header.begin_ticks ||
+        after.content_bits < segment->header.content_bits) { /* less: taken back */
+        free(copy);
+        return LAP_READER_CHANGED;
+    }
+    memcpy(copy, &segment->header, sizeof segment->header);
+    segment->copy = copy;
+    recording->copied_bytes += segment->content_bytes;
+    return 0;
+}
+
+/* 0, or a code: it is left out. */
+static int segment_read(const struct lap_process *process, const struct ring_file *file, struct lap_segment *segment)
+{
+    uint64_t file_bytes = 0;
+    const int fd = lap_file_open(process->directory_fd, file->name, &file_bytes);
+    if (fd < 0) {
+        lap_process_warn(process, fd, file->name, UINT64_MAX, NULL);
+        return fd;
+    }
+    int code = LAP_READER_CHANGED;
+    for (int i = 0; i < TRIES && code == LAP_READER_CHANGED; i++) {
+        *segment = (struct lap_segment){.content_bytes = 0};
+        memcpy(segment->name, file->name, sizeof segment->name);
+        if (file_bytes == 0) {
+            lap_process_warn(process, code = LAP_READER_EMPTY, file->name, 0, NULL);
+        } else if (lap_file_read_at(fd, &segment->header, sizeof segment->header, 0) < (int64_t)sizeof segment->header) {
+            lap_process_warn(process, code = LAP_READER_TORN, file->name, file_bytes, "segment is shorter than its header");
+        } else {
+            code = header_check(process, file, segment, file_bytes);
+            if (code == 0 && !file->is_final)
+                code = segment_copy(process, fd, segment);
+        }
+    }
+    close(fd);
+    if (code == LAP_READER_CHANGED || code == LAP_READER_LIMIT)
+        lap_process_warn(process, code, file->name, UINT64_MAX, NULL);
+    return code;
+}
+
+/* ---- statistics ---------------------------------------------------------------------------------------------------- */
+
+/* Takes out of the copy what points nowhere. Returns the place of the first, UINT64_MAX if all is sound. */
+static uint64_t cells_check(struct lap_format_statistics *heap, uint32_t units)
+{
+    uint64_t damage = UINT64_MAX;
+    for (uint32_t unit = LAP_FORMAT_FIRST_UNIT; unit + 2 <= units; unit++) {
+        const uint64_t place = (uint64_t)unit * LAP_FORMAT_UNIT_BYTES;
+        struct lap_format_cell *const cell = (struct lap_format_cell *)(void *)((char *)heap + place);
+        if (cell->magic != LAP_FORMAT_CELL_MAGIC || cell->path == 0)
+            continue;
+        if (cell->path > LAP_FORMAT_PATHS) {
+            cell->path = 0;
+            damage = damage < place ? damage : place + offsetof(struct lap_format_cell, path);
+        }
+        for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++) {
+            const uint16_t chunk = cell->chunks[octave];
+            if (chunk == 0 || (chunk >= LAP_FORMAT_FIRST_UNIT && chunk < units && chunk != unit && chunk != unit + 1))
+                continue;
+            cell->chunks[octave] = 0;
+            damage = damage < place ? damage : place + offsetof(struct lap_format_cell, chunks) + 2 * (uint64_t)octave;
+        }
+        unit++; /* a cell is two units */
+    }
+    return damage;
+}
+
+/* Copies the file as of one moment: `applied` is stored behind each event's samples, so that two equal ones around the
+ * copy mean that nothing was written in between. */
+static int64_t statistics_copy(int fd, struct lap_format_statistics *heap, uint64_t bytes, bool is_final, bool *ret_is_provisional)
+{
+    for (int i = 0;; i++) {
+        uint64_t before = 0, after = 0;
+        const uint64_t place = offsetof(struct lap_format_statistics, applied);
+        if (lap_file_read_at(fd, &before, sizeof before, (uint64_t)place) < 0)
+            before = 0;
+        const int64_t got = lap_file_read_at(fd, heap, bytes, 0);
+        if (is_final || got < (int64_t)sizeof *heap)
+            return got;
+        if (lap_file_read_at(fd, &after, sizeof after, (uint64_t)place) < 0)
+            after = 0;
+        *ret_is_provisional = before != after;
+        if (before == after || i == STATISTICS_TRIES)
+            return got;
+    }
+}
+
+static int statistics_read(const struct lap_process *process, const struct ring_file *file, struct lap_ring *ring)
+{
+    uint64_t bytes = 0;
+    const int fd = lap_file_open(process->directory_fd, file->name, &bytes);
+    if (fd < 0) {
+        lap_process_warn(process, fd, file->name, UINT64_MAX, NULL);
+        return 0;
+    }
+    if (bytes > (uint64_t)LAP_FORMAT_UNITS * LAP_FORMAT_UNIT_BYTES)
+        bytes = (uint64_t)LAP_FORMAT_UNITS * LAP_FORMAT_UNIT_BYTES;
+    struct lap_format_statistics *const heap = calloc(1, bytes > LAP_FORMAT_STATISTICS_HEADER_BYTES ? bytes : LAP_FORMAT_STATISTICS_HEADER_BYTES);
+    if (!heap) {
+        close(fd);
+        return -ENOMEM;
+    }
+    const int64_t got = statistics_copy(fd, heap, bytes, file->is_final, &ring->is_provisional);
+    close(fd);
+    const uint64_t whole = got > 0 ? (uint64_t)got / LAP_FORMAT_UNIT_BYTES : 0;
+    if (whole < LAP_FORMAT_FIRST_UNIT || heap->magic != LAP_FORMAT_STATISTICS_MAGIC) {
+        lap_process_warn(process, got < 0 ? (int)got : LAP_READER_STATISTICS, file->name, 0, NULL);
+        free(heap);
+        return 0;
+    }
+    if (heap->version != LAP_FORMAT_VERSION) {
+        lap_process_warn(process, LAP_READER_VERSION, file->name, offsetof(struct lap_format_statistics, version), NULL);
+        free(heap);
+        return 0;
+    }
+    if (heap->units > whole || heap->units < LAP_FORMAT_FIRST_UNIT) {
+        lap_process_warn(process, LAP_READER_STATISTICS, file->name, offsetof(struct lap_format_statistics, units), NULL);
+        heap->units = heap->units > whole ? (uint32_t)whole : LAP_FORMAT_FIRST_UNIT;
+    }
+    const uint64_t damage = cells_check(heap, heap->units);
+    if (damage != UINT64_MAX && !ring->is_provisional)
+        lap_process_warn(process, LAP_READER_STATISTICS, file->name, damage, NULL);
+    free(ring->statistics);
+    ring->statistics = heap;
+    ring->statistics_units = heap->units;
+    return 0;
+}
+
+/* ---- one ring ------------------------------------------------------------------------------------------------------ */
+
+static int segments_compare(const void *a, const void *b)
+{
+    const struct lap_segment *const s = a, *const t = b;
+    if (s->header.sequence != t->header.sequence)
+        return s->header.sequence < t->header.sequence ? -1 : 1;
+    if (s->content_bytes != t->content_bytes)
+        return s->content_bytes > t->content_bytes ? -1 : 1;
+    return (s->copy != NULL) - (t->copy != NULL);
+}
+
+static void segments_drop(struct lap_process *process, struct lap_ring *ring)
+{
+    struct lap_recording_shared *const recording = process->recording->internal;
+    for (size_t i = 0; i < ring->segment_count; i++) {
+        if (ring->segments[i].copy)
+            recording->copied_bytes -= ring->segments[i].content_bytes;
+        free(ring->segments[i].copy);
+    }
+    ring->segment_count = 0;
+}
+
+/* By sequence; of a kept segment and the ring's own the fuller one. */
+static void segments_sort(struct lap_ring *ring)
+{
+    qsort(ring->segments, ring->segment_count, sizeof *ring->segments, segments_compare);
+    size_t kept = 0;
+    for (size_t i = 0; i < ring->segment_count; i++) {
+        if (kept > 0 && ring->segments[kept - 1].header.sequence == ring->segments[i].header.sequence)
+            free(ring->segments[i].copy);
+        else
+            ring->segments[kept++] = ring->segments[i];
+    }
+    ring->segment_count = kept;
+}
+
+/* Have the events from the statistics' position on been overwritten while we read? */
+static bool is_behind(const struct lap_ring *ring)
+{
+    return ring->statistics && ring->segment_count > 0 &&
+           ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT < ring->segments[0].header.sequence;
+}
+
+static int ring_read(struct lap_process *process, struct lap_ring *ring, const struct ring_file *files, size_t count)
+{
+    const struct lap_process_shared *const shared = process->internal;
+    ring->process = process;
+    ring->number = files[0].ring;
+    ring->segments = calloc(count, sizeof *ring->segments);
+    if (!ring->segments)
+        return -ENOMEM;
+    for (int try = 0; try < TRIES; try++) {
+        segments_drop(process, ring);
+        for (size_t i = 0; i < count; i++) {
+            const int code = files[i].is_segment ? segment_read(process, &files[i], &ring->segments[ring->segment_count])
+                                                 : statistics_read(process, &files[i], ring);
+            if (code == -ENOMEM)
+                return code;
+            ring->segment_count += files[i].is_segment && code == 0;
+        }
+        segments_sort(ring);
+        if (!shared->may_change || !is_behind(ring))
+            break;
+    }
+    return 0;
+}
+
+int lap_process_read_rings(struct lap_process *process)
+{
+    struct ring_files files = {0};
+    int code = files_list(process, ".", true, &files);
+    if (code == 0)
+        code = files_list(process, ".lapmark", false, &files);
+    if (files.count > 0)
+        qsort(files.files, files.count, sizeof *files.files, files_compare);
+    size_t rings = 0;
+    for (size_t i = 0; i < files.count; i++)
+        rings += i == 0 || files.files[i].ring != files.files[i - 1].ring;
+    process->rings = calloc(rings ? rings : 1, sizeof *process->rings);
+    if (!process->rings)
+        code = -ENOMEM;
+    for (size_t from = 0, to; code == 0 && from < files.count; from = to) {
+        for (to = from + 1; to < files.count && files.files[to].ring == files.files[from].ring; to++)
+            continue;
+        code = ring_read(process, &process->rings[process->ring_count++], &files.files[from], to - from);
+    }
+    free(files.files);
+    return code;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "timebase.h"
+
+#include <errno.h>
+
+#define NS_PER_S 1e9
+/* Below, a tick would be longer than the scale's 256 ns; above, no counter runs. */
+#define HZ_MIN 4e6
+#define HZ_MAX 1e12
+/* How far a measured rate may be off, to be better than the nominal one. */
+#define RATE_ERROR_MAX 1e-5
+#define SEGMENT_SPAN_NS_MIN UINT64_C(1000000000)
+
+static double rate_between(const struct lap_format_clock_reading *from, const struct lap_format_clock_reading *to)
+{
+    if (to->ticks <= from->ticks || to->monotonic_ns <= from->monotonic_ns)
+        return 0;
+    return (double)(to->ticks - from->ticks) / (double)(to->monotonic_ns - from->monotonic_ns) * NS_PER_S;
+}
+
+static int is_rate(double hz)
+{
+    return hz >= HZ_MIN && hz <= HZ_MAX;
+}
+
+int lap_timebase_init(struct lap_timebase *timebase, const struct lap_format_control *control,
+                      const struct lap_format_clock_reading *newest)
+{
+    const struct lap_format_clock_reading *const start = &control->start, *const end = &control->end;
+    double hz = (double)control->clock_hz;
+    uint32_t from = LAP_TIMEBASE_NOMINAL;
+    if (control->clock_source == LAP_FORMAT_CLOCK_MONOTONIC) {
+        hz = NS_PER_S;
+    } else if (end->ticks != 0) {
+        const double measured = rate_between(start, end);
+        const double error = (double)(start->bracket_ticks + end->bracket_ticks) / (double)(end->ticks - start->ticks);
+        if (is_rate(measured) && error <= RATE_ERROR_MAX) {
+            hz = measured;
+            from = LAP_TIMEBASE_END;
+        }
+    } else if (newest && newest->monotonic_ns > start->monotonic_ns + SEGMENT_SPAN_NS_MIN) {
+        const double measured = rate_between(start, newest);
+        if (is_rate(measured)) {
+            hz = measured;
+            from = LAP_TIMEBASE_SEGMENT;
+        }
+    }
+    const int is_sound = is_rate(hz);
+    if (!is_sound)
+        hz = NS_PER_S;
+    *timebase = (struct lap_timebase){
+        .hz = hz,
+        .ns_per_tick = NS_PER_S / hz,
+        .scale = (uint64_t)(NS_PER_S / hz * 0x1p56 + 0.5),
+        .start_ticks = start->ticks,
+        .start_monotonic_ns = start->monotonic_ns,
+        .start_realtime_ns = start->realtime_ns,
+        .source = control->clock_source,
+        .rate_from = from,
+        .resolution_ns = (double)control->clock_resolution_ticks * (NS_PER_S / hz),
+    };
+    return is_sound ? 0 : -EINVAL;
+}
+
+const char *lap_timebase_source_text(uint32_t source)
+{
+    switch (source) {
+    case LAP_FORMAT_CLOCK_TSC:
+        return "tsc";
+    case LAP_FORMAT_CLOCK_CNTVCT:
+        return "cntvct";
+    case LAP_FORMAT_CLOCK_MONOTONIC:
+        return "monotonic";
+    default:
+        return "unknown";
+    }
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "clock.h"
+
+#include "lapmark/abi.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+
+__extension__ typedef unsigned __int128 wide;
+
+static uint64_t clock_ns(clockid_t id)
+{
+    struct timespec time;
+    clock_gettime(id, &time);
+    return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
+}
+
+struct lap_format_clock_reading lap_clock_read(void)
+{
+    struct lap_format_clock_reading best = {.bracket_ticks = UINT64_MAX};
+    for (int i = 0; i < 4; i++) {
+        const uint64_t before = lap_impl_ticks();
+        const uint64_t monotonic = clock_ns(CLOCK_MONOTONIC);
+        const uint64_t after = lap_impl_ticks();
+        const uint64_t realtime = clock_ns(CLOCK_REALTIME);
+        if (after - before < best.bracket_ticks)
+            best = (struct lap_format_clock_reading){before + (after - before) / 2, monotonic, realtime, after - before};
+    }
+    return best;
+}
+
+/* The kernel publishes multiplier and shift of its own TSC clock in the page of any perf event. */
+static uint64_t hz_of_kernel(void)
+{
+    struct perf_event_attr attributes = {.type = PERF_TYPE_SOFTWARE,
+                                         .size = sizeof attributes,
+                                         .config = PERF_COUNT_SW_DUMMY,
+                                         .exclude_kernel = 1,
+                                         .exclude_hv = 1,
+                                         .disabled = 1};
+    const int fd = (int)syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    uint64_t hz = 0;
+    const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    const struct perf_event_mmap_page *const page = mmap(NULL, page_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (page != MAP_FAILED) {
+        if (page->cap_user_time && page->time_mult != 0)
+            hz = (uint64_t)((((wide)NS_PER_S << page->time_shift) + page->time_mult / 2) / page->time_mult);
+        munmap((void *)(uintptr_t)page, page_bytes);
+    }
+    close(fd);
+    return hz;
+}
+
+static uint64_t hz_of_counter(void)
+{
+#if defined(__aarch64__)
+    uint64_t hz;
+    __asm__("mrs %0, cntfrq_el0" : "=r"(hz));
+    return hz;
+#else
+    return hz_of_kernel();
+#endif
+}
+
+static uint64_t hz_measured(const struct lap_format_clock_reading *start)
+{
+    struct lap_format_clock_reading now;
+    do
+        now = lap_clock_read();
+    while (now.monotonic_ns - start->monotonic_ns < 2000000);
+    return (uint64_t)((wide)(now.ticks - start->ticks) * NS_PER_S / (now.monotonic_ns - start->monotonic_ns));
+}
+
+/* Is the counter one that keeps its rate and is the same on all cores? The kernel says so by keeping time with it, or, under
+ * a hypervisor's clock, by the processor's flags. */
+static int counter_is_trusted(void)
+{
+#if defined(__x86_64__)
+    char name[32] = "";
+    const int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        const ssize_t bytes = read(fd, name, sizeof name - 1);
+        close(fd);
+        if (bytes > 0 && strncmp(name, "tsc", 3) == 0)
+            return 1;
+    }
+    unsigned a, b, c, d;
+    return __get_cpuid(0x80000007u, &a, &b, &c, &d) && d & 1u << 8;
+#else
+    return 1;
+#endif
+}
+
+uint64_t lap_clock_ticks(const struct lap_clock *clock)
+{
+    return clock->source == LAP_FORMAT_CLOCK_MONOTONIC ? clock_ns(CLOCK_MONOTONIC) : lap_impl_ticks();
+}
+
+void lap_clock_init(struct lap_clock *clock)
+{
+    clock->start = lap_clock_read();
+    clock->hz = hz_of_counter();
+    if (clock->hz == 0)
+        clock->hz = hz_measured(&clock->start);
+#if defined(__aarch64__)
+    clock->source = LAP_FORMAT_CLOCK_CNTVCT;
+#else
+    clock->source = LAP_FORMAT_CLOCK_TSC;
+    if (!counter_is_trusted()) {
+        clock->source = LAP_FORMAT_CLOCK_MONOTONIC;
+        clock->hz = NS_PER_S;
+        clock->start.ticks = clock->start.monotonic_ns;
+    }
+#endif
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < 32; i++) {
+        const uint64_t before = lap_clock_ticks(clock);
+        const uint64_t after = lap_clock_ticks(clock);
+        if (after - before < least)
+            least = after - before;
+    }
+    clock->resolution_ticks = (uint32_t)least;
+}
+
+double lap_clock_ns_per_tick(const struct lap_clock *clock)
+{
+    if (clock->source == LAP_FORMAT_CLOCK_MONOTONIC)
+        return 1;
+    const struct lap_format_clock_reading now = lap_clock_read();
+    const uint64_t elapsed_ns = now.monotonic_ns - clock->start.monotonic_ns;
+    if (elapsed_ns < NS_PER_S / 10)
+        return (double)NS_PER_S / (double)clock->hz;
+    return (double)elapsed_ns / (double)(now.ticks - clock->start.ticks);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Handles: profilers that are not bound to a block. A slot holds what their next checkpoint needs; their events lie in the
+ * rings of the threads that store them.
+ */
+#ifndef LAP_HANDLE_TABLE_H
+#define LAP_HANDLE_TABLE_H
+
+#include <stdint.h>
+
+#define LAP_HANDLES 16384u
+
+/* What a forked child has inherited is stale there. */
+void lap_handles_drop_all(void);
+
+/* The path of an open handle and its depth's class; LAP_FORMAT_PATH_NONE for one that is not open. */
+uint32_t lap_handle_path(uint64_t handle);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "metadata_writer.h"
+
+#include "lapmark/abi.h"
+#include "lapmark/format.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PACKET_BYTES (1u << 20)
+#define NAME_BYTES_MAX 1024u
+
+struct __attribute__((packed)) packet_header {
+    uint32_t magic;
+    uint8_t uuid[16];
+    uint32_t checksum;
+    uint32_t content_bits;
+    uint32_t packet_bits;
+    uint8_t compression, encryption, checksum_scheme, major, minor;
+};
+static_assert(sizeof(struct packet_header) == 37, "metadata packet header");
+
+struct text {
+    char bytes[16384];
+    size_t used;
+};
+
+static __attribute__((format(printf, 2, 3))) void text_add(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(text->bytes + text->used, sizeof text->bytes - text->used, format, arguments);
+    va_end(arguments);
+    if (length > 0 && (size_t)length < sizeof text->bytes - text->used)
+        text->used += (size_t)length;
+}
+
+/* A TSDL string literal. Bytes that are no text become \xHH, so that no label breaks the metadata. */
+static void text_add_string(struct text *text, const char *string)
+{
+    text_add(text, "\"");
+    for (size_t i = 0; string[i] != 0 && i < NAME_BYTES_MAX; i++) {
+        const unsigned char byte = (unsigned char)string[i];
+        if (byte == '"' || byte == '\\')
+            text_add(text, "\\%c", byte);
+        else if (byte == '\n')
+            text_add(text, "\\n");
+        else if (byte == '\t')
+            text_add(text, "\\t");
+        else if (byte < 0x20 || byte == 0x7f)
+            text_add(text, "\\%03o", byte); /* octal ends by itself, \x does not */
+        else
+            text_add(text, "%c", byte);
+    }
+    text_add(text, "\"");
+}
+
+static void text_add_percent(struct text *text, const char *string)
+{
+    for (size_t i = 0; string[i] != 0 && i < NAME_BYTES_MAX; i++) {
+        const unsigned char byte = (unsigned char)string[i];
+        const int is_plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
+                             strchr("._/~+-", byte) != NULL;
+        text_add(text, is_plain ? "%c" : "%%%02X", byte);
+    }
+}
+
+static int packet_open(struct lap_metadata *metadata)
+{
+    struct packet_header header = {.magic = LAP_FORMAT_METADATA_MAGIC,
+                                   .content_bits = sizeof header * 8,
+                                   .packet_bits = PACKET_BYTES * 8,
+                                   .major = 1,
+                                   .minor = 8};
+    memcpy(header.uuid, metadata->uuid, sizeof header.uuid);
+    if (ftruncate(metadata->fd, (off_t)(metadata->packet_offset + PACKET_BYTES)) < 0)
+        return -errno;
+    if (pwrite(metadata->fd, &header, sizeof header, (off_t)metadata->packet_offset) != (ssize_t)sizeof header)
+        return -EIO;
+    metadata->used = sizeof header;
+    return 0;
+}
+
+static int metadata_append(struct lap_metadata *metadata, const struct text *text)
+{
+    if (metadata->used + text->used > PACKET_BYTES) {
+        const uint64_t previous = metadata->packet_offset;
+        metadata->packet_offset += PACKET_BYTES;
+        const int error = packet_open(metadata);
+        if (error < 0) {
+            metadata->packet_offset = previous;
+            return error;
+        }
+    }
+    const off_t offset = (off_t)(metadata->packet_offset + metadata->used);
+    const ssize_t written = pwrite(metadata->fd, text->bytes, text->used, offset);
+    if (written != (ssize_t)text->used)
+        return written < 0 ? -errno : -ENOSPC;
+    const uint32_t content_bits = (metadata->used + (uint32_t)text->used) * 8;
+    const off_t size_offset = (off_t)(metadata->packet_offset + offsetof(struct packet_header, content_bits));
+    if (pwrite(metadata->fd, &content_bits, sizeof content_bits, size_offset) != (ssize_t)sizeof content_bits)
+        return -EIO;
+    metadata->used += (uint32_t)text->used;
+    return 0;
+}
+
+static void text_add_trace(struct text *text, const struct lap_metadata_trace *trace)
+{
+    char uuid[40];
+    const uint8_t *const u = trace->uuid;
+    snprintf(uuid, sizeof uuid, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3],
+             u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    text_add(text,
+             "/* CTF 1.8 */\n"
+             "typealias integer { size = 8; align = 8; signed = false; } := uint8_t;\n"
+             "typealias integer { size = 32; align = 32; signed = false; } := uint32_t;\n"
+             "typealias integer { size = 64; align = 64; signed = false; } := uint64_t;\n"
+             "typealias integer { size = 64; align = 64; signed = true; } := int64_t;\n"
+             "typealias integer { size = 64; align = 64; signed = false; base = hex; } := pointer_t;\n"
+             "typealias floating_point { exp_dig = 11; mant_dig = 53; align = 64; } := double_t;\n"
+             "trace {\n"
+             "\tmajor = 1;\n\tminor = 8;\n\tuuid = \"%s\";\n\tbyte_order = le;\n"
+             "\tpacket.header := struct {\n"
+             "\t\tuint32_t magic;\n\t\tuint8_t uuid[16];\n\t\tuint32_t stream_id;\n\t\tuint64_t stream_instance_id;\n"
+             "\t};\n};\n",
+             uuid);
+    text_add(text, "env {\n\ttracer_name = \"lapmark\";\n\ttracer_major = %d;\n\ttracer_minor = %d;\n\thostname = ", 0, 1);
+    text_add_string(text, trace->host);
+    text_add(text, ";\n\tprogram = ");
+    text_add_string(text, trace->program);
+    text_add(text, ";\n\tcommand = ");
+    text_add_string(text, trace->command);
+    text_add(text, ";\n\tpid = %llu;\n};\n", (unsigned long long)trace->pid);
+
+    /* The offset makes the wall clock right at the start; the blanks leave room for a better rate. */
+    const struct lap_clock *const clock = trace->clock;
+    const uint64_t seconds_of_ticks = clock->start.ticks / clock->hz;
+    const uint64_t rest_ns = (uint64_t)((double)(clock->start.ticks % clock->hz) * 1e9 / (double)clock->hz);
+    const uint64_t origin_ns = clock->start.realtime_ns - seconds_of_ticks * UINT64_C(1000000000) - rest_ns;
+    text_add(text,
+             "clock {\n\tname = tsc;\n\tuuid = \"%s\";\n\tdescription = \"%s\";\n\tfreq = %-20llu;\n\toffset_s = %llu;\n"
+             "\toffset = %llu;\n};\n",
+             uuid, clock->source == LAP_FORMAT_CLOCK_MONOTONIC ? "CLOCK_MONOTONIC" : "processor counter",
+             (unsigned long long)clock->hz, (unsigned long long)(origin_ns / UINT64_C(1000000000)),
+             (unsigned long long)((double)(origin_ns % UINT64_C(1000000000)) * (double)clock->hz / 1e9));
+    text_add(text,
+             "stream {\n\tid = 0;\n"
+             "\tevent.header := struct { integer { size = 20; align = 1; signed = false; } id; integer { size = 44; align = 1; "
+             "signed = false; map = clock.tsc.value; } timestamp; } align(64);\n"
+             "\tpacket.context := struct {\n"
+             "\t\tuint64_t content_size;\n\t\tuint64_t packet_size;\n"
+             "\t\tinteger { size = 64; align = 64; signed = false; map = clock.tsc.value; } timestamp_begin;\n"
+             "\t\tuint64_t packet_seq_num;\n\t\tuint64_t events_discarded;\n\t\tuint64_t paused_ticks;\n"
+             "\t\tuint64_t thread_id;\n\t\tuint64_t thread_index;\n"
+             "\t\tuint64_t clock_ticks;\n\t\tuint64_t clock_monotonic_ns;\n\t\tuint64_t clock_realtime_ns;\n"
+             "\t\tinteger { size = 8; align = 8; signed = false; encoding = UTF8; } thread_name[%u];\n"
+             "\t};\n};\n",
+             LAP_FORMAT_THREAD_NAME_BYTES);
+}
+
+static void text_add_fixed_classes(struct text *text)
+{
+    static const struct {
+        uint32_t id;
+        const char *name;
+        const char *fields;
+    } fixed[] = {
+        {LAP_FORMAT_END, "end", ""},
+        {LAP_FORMAT_ABANDONED, "abandoned", "uint64_t count; "},
+        {LAP_FORMAT_PAUSE, "pause", "uint64_t ticks; "},
+        {LAP_FORMAT_OPEN, "open",
+         "uint64_t size; uint64_t begin_ticks; uint64_t begin_paused; uint64_t last_ticks; uint64_t threshold_ns; int64_t n; "
+         "uint32_t class_id; uint32_t depth; uint32_t marks; uint32_t flags; uint32_t path; uint32_t reserved; string message; "
+         "uint64_t tail; "},
+        {LAP_FORMAT_HANDLE_END, "handle_end",
+         "uint64_t handle; uint64_t lap_ticks; uint64_t total_ticks; uint32_t path; uint32_t marks; "},
+        {LAP_FORMAT_THREAD, "thread", "uint64_t size; uint64_t thread_id; uint64_t thread_index; string name; uint64_t tail; "},
+    };
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        text_add(text,
+                 "event { name = \"lapmark:%s\"; id = %u; stream_id = 0; model.emf.uri = \"lapmark:%s\"; fields := struct { %s}; };\n",
+                 fixed[i].name, fixed[i].id, fixed[i].name, fixed[i].fields);
+}
+
+int lap_metadata_open(struct lap_metadata *metadata, const struct lap_storage *storage, const struct lap_metadata_trace *trace)
+{
+    metadata->fd = lap_storage_create(storage, "metadata", PACKET_BYTES);
+    if (metadata->fd < 0)
+        return metadata->fd;
+    lap_storage_link(storage, "metadata", "metadata");
+    metadata->packet_offset = 0;
+    memcpy(metadata->uuid, trace->uuid, sizeof metadata->uuid);
+    struct text text = {.used = 0};
+    text_add_trace(&text, trace);
+    text_add_fixed_classes(&text);
+    int error = packet_open(metadata);
+    if (error == 0)
+        error = metadata_append(metadata, &text);
+    if (error < 0)
+        lap_metadata_done(metadata);
+    return error;
+}
+
+static const char *kind_name(uint8_t kind)
+{
+    switch (kind) {
+    case LAP_CLASS_MARK:
+        return "mark";
+    case LAP_CLASS_BEGIN:
+        return "begin";
+    case LAP_CLASS_BEGIN_WITH:
+        return "begin_with";
+    case LAP_CLASS_HANDLE_BEGIN:
+        return "handle_begin";
+    default:
+        return "handle_mark";
+    }
+}
+
+static void text_add_fields(struct text *text, const struct lap_class *class, const struct lap_description *description)
+{
+    static const char *const type_names[16] = {[LAP_IMPL_TYPE_I64] = "int64_t",
+                                               [LAP_IMPL_TYPE_U64] = "uint64_t",
+                                               [LAP_IMPL_TYPE_F64] = "double_t",
+                                               [LAP_IMPL_TYPE_POINTER] = "pointer_t"};
+    if (class->words == 0)
+        text_add(text, "uint64_t size; ");
+    if (class->kind == LAP_CLASS_BEGIN_WITH)
+        text_add(text, "uint64_t threshold_ns; int64_t n; uint64_t parent; uint32_t path; uint32_t flags; ");
+    else if (class->kind == LAP_CLASS_HANDLE_BEGIN)
+        text_add(text, "uint64_t handle; uint64_t threshold_ns; int64_t n; uint64_t parent; uint32_t path; uint32_t flags; ");
+    else if (class->kind == LAP_CLASS_HANDLE_MARK)
+        text_add(text, "uint64_t handle; uint64_t lap_ticks; uint32_t path; uint32_t number; ");
+    if (class->flags & LAP_CLASS_N)
+        text_add(text, "int64_t n; ");
+    for (unsigned i = 0; i < class->args; i++) {
+        const char *const name = type_names[description->types >> (4 * i) & 15];
+        if (name)
+            text_add(text, "%s a%u; ", name, i);
+    }
+    for (unsigned i = 0; i < class->args; i++)
+        if ((description->types >> (4 * i) & 15) == LAP_IMPL_TYPE_STRING)
+            text_add(text, "string a%u; ", i);
+    if (class->flags & LAP_CLASS_TEXT)
+        text_add(text, "string text; ");
+    if (class->words == 0)
+        text_add(text, "uint64_t tail; ");
+}
+
+int lap_metadata_add(struct lap_metadata *metadata, uint32_t id, const struct lap_class *class,
+                     const struct lap_description *description)
+{
+    struct text text = {.used = 0};
+    text_add(&text, "event { name = ");
+    if (class->flags & LAP_CLASS_NUMBERED)
+        text_add_string(&text, "(checkpoint)");
+    else
+        text_add_string(&text, class->flags & LAP_CLASS_TEXT ? "(run-time label)" : description->label);
+    text_add(&text, "; id = %u; stream_id = 0; model.emf.uri = \"lapmark:%s?flags=%u&types=", id, kind_name(class->kind),
+             class->flags | (description->is_text ? 16u : 0u));
+    for (unsigned i = 0; i < class->args; i++)
+        text_add(&text, "%c", "?iufp???s???????"[description->types >> (4 * i) & 15]);
+    text_add(&text, "&line=%u&function=", description->line);
+    text_add_percent(&text, description->function);
+    text_add(&text, "&file=");
+    text_add_percent(&text, description->file);
+    text_add(&text, "\"; fields := struct { ");
+    text_add_fields(&text, class, description);
+    text_add(&text, "}; };\n");
+    return metadata_append(metadata, &text);
+}
+
+void lap_metadata_done(struct lap_metadata *metadata)
+{
+    if (metadata->fd >= 0)
+        close(metadata->fd);
+    metadata->fd = -1;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Prints reports from the rings: when the outermost profiler of a thread that prints ends, before events that an open one
+ * needs are overwritten, and at the end of the thread or process.
+ */
+#ifndef LAP_PRINTER_H
+#define LAP_PRINTER_H
+
+#include "ring.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where reports go by the LAPMARK_PRINT variable: "off", "stderr", "stdout", a descriptor; NULL: stderr. */
+void lap_printer_configure(const char *value);
+
+/* A scope that prints has begun at `place`, or ended: at `position` the events of it are complete. The thread's position
+ * is busy. */
+void lap_printer_scope_begins(struct lap_ring *ring, struct lap_ring_place place, uint32_t depth);
+void lap_printer_scope_ends(struct lap_ring *ring, uint64_t position, int is_breach);
+
+/* The segment with this sequence is about to be used again: what it holds is fed to the open report. */
+void lap_printer_before_overwrite(struct lap_ring *ring, uint64_t sequence);
+
+/* What waits is printed; what is open prints as abandoned or still open. */
+void lap_printer_flush(struct lap_ring *ring);
+void lap_printer_thread_ends(struct lap_ring *ring);
+void lap_printer_process_ends(void);
+
+/* Drops an unfinished report (its events are gone), and the memory. */
+void lap_printer_forget(struct lap_ring *ring);
+void lap_printer_drop(struct lap_ring *ring);
+void lap_printer_after_fork(void);
+
+/* The ring's report object, for a handle's report. NULL: no memory. */
+struct lap_report *lap_printer_report(struct lap_ring *ring);
+
+/* Writes one finished text to the sink: one write(2), or one call. */
+void lap_printer_write(const char *text, size_t text_bytes);
+
+/* The effective threshold of a profiler: the switch's, else the code's. */
+uint64_t lap_printer_threshold_ns(uint32_t class_id, uint64_t code_threshold_ns);
+
+/* What stands before every line: "" or program, pid and tid. Returns its length. */
+size_t lap_printer_prefix(char *out, size_t out_bytes);
+
+#endif

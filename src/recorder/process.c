@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "process.h"
+
+#include "handle_table.h"
+#include "lapmark.h"
+#include "printer.h"
+#include "ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RING_BYTES_DEFAULT (UINT64_C(4) << 20)
+#define MEMORY_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define WIPED_BYTES (256u << 10)
+#define KEPT_MAX 65536u
+#define CONTROL_BYTES (LAP_FORMAT_CONTROL_HEADER_BYTES + LAP_FORMAT_SWITCHES * sizeof(struct lap_format_switch))
+#define PATHS_BYTES ((LAP_PATHS_BYTES + 4095) & ~(size_t)4095)
+
+struct lap_process lap_process = {.lock = PTHREAD_MUTEX_INITIALIZER, .metadata = {.fd = -1}};
+struct lap_impl_thread lap_impl_no_thread;
+__thread struct lap_impl_local lap_impl_local __attribute__((tls_model("initial-exec"))) = {&lap_impl_no_thread, 0};
+const uint8_t lap_impl_unregistered = LAP_IMPL_UNREGISTERED;
+
+static_assert(sizeof(struct lap_impl_local) <= 64, "thread-local storage");
+static_assert(sizeof(struct lap_impl_thread) == 8192, "two pages");
+static_assert(LAP_IMPL_FRAMES == LAP_DECODE_DEPTH, "depth");
+
+enum { STATE_NONE = 0, STATE_STARTING = 1, STATE_READY = 2, STATE_FAILED = 3 };
+static uint32_t *process_state; /* in a page that a fork wipes */
+static pthread_key_t thread_key;
+static int has_thread_key;
+static uint64_t memory_used;
+static struct {
+    char *next;
+    uint64_t left_bytes;
+} wiped;
+static struct kept {
+    uint32_t ring;
+    uint32_t bytes;
+    uint64_t sequence;
+} *kept; /* a circle of KEPT_MAX */
+static uint32_t kept_first, kept_count;
+static uint64_t kept_bytes;
+
+/* ---- memory -------------------------------------------------------------------------------------------------------- */
+
+int lap_process_reserve(uint64_t bytes)
+{
+    if (__atomic_add_fetch(&memory_used, bytes, __ATOMIC_RELAXED) > lap_process.settings.memory_bytes) {
+        __atomic_sub_fetch(&memory_used, bytes, __ATOMIC_RELAXED);
+        return -ENOMEM;
+    }
+    if (lap_process.control)
+        __atomic_store_n(&lap_process.control->memory_bytes, memory_used, __ATOMIC_RELAXED);
+    return 0;
+}
+
+void lap_process_release(uint64_t bytes)
+{
+    __atomic_sub_fetch(&memory_used, bytes, __ATOMIC_RELAXED);
+}
+
+uint64_t lap_process_memory_used(void)
+{
+    return __atomic_load_n(&memory_used, __ATOMIC_RELAXED);
+}
+
+static void *map_wiped(size_t bytes)
+{
+    void *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    if (madvise(memory, bytes, MADV_WIPEONFORK) < 0) {
+        munmap(memory, bytes);
+        return NULL;
+    }
+    return memory;
+}
+
+void *lap_process_map_wiped(uint64_t bytes)
+{
+    if (bytes > wiped.left_bytes) {
+        wiped.next = map_wiped(WIPED_BYTES);
+        wiped.left_bytes = wiped.next ? WIPED_BYTES : 0;
+        if (!wiped.next)
+            return NULL;
+    }
+    void *const memory = wiped.next;
+    wiped.next += bytes;
+    wiped.left_bytes -= bytes;
+    return memory;
+}
+
+/* ---- loss and failure ---------------------------------------------------------------------------------------------- */
+
+void lap_process_count_loss(enum lap_format_loss kind, uint64_t events)
+{
+    if (lap_process.control)
+        __atomic_add_fetch(&lap_process.control->losses[kind], events, __ATOMIC_RELAXED);
+}
+
+void lap_process_fail(const char *what, const char *name, int error)
+{
+    if (__atomic_exchange_n(&lap_process.failed, 1, __ATOMIC_ACQ_REL))
+        return;
+    for (uint32_t i = 0; i < LAP_FORMAT_SWITCHES; i++)
+        if (lap_process.switches[i].state != LAP_IMPL_OFF)
+            __atomic_store_n(&lap_process.switches[i].state, LAP_IMPL_OFF, __ATOMIC_RELAXED);
+    char line[LAP_STORAGE_PATH_BYTES + 256];
+    const int length = snprintf(line, sizeof line, "lapmark: %s '%s': %s; recording stopped\n", what, name, lap_error_text(error));
+    if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0) {
+        /* Nobody is there to be told. */
+    }
+}
+
+/* ---- what is kept on disk ------------------------------------------------------------------------------------------ */
+
+static void kept_remove_oldest(void)
+{
+    char name[LAP_STORAGE_NAME_BYTES];
+    const struct kept *const oldest = &kept[kept_first];
+    snprintf(name, sizeof name, "stream-%04u-%08llu", oldest->ring, (unsigned long long)oldest->sequence);
+    unlinkat(lap_process.storage.disk_fd, name, 0);
+    kept_bytes -= oldest->bytes;
+    kept_first = (kept_first + 1) % KEPT_MAX;
+    kept_count--;
+    lap_process.control->removed_segments++;
+}
+
+void lap_process_kept(uint32_t ring, uint64_t sequence, uint64_t bytes)
+{
+    static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
+    if (lap_process.settings.disk_bytes == 0)
+        return;
+    pthread_mutex_lock(&kept_lock);
+    if (!kept) {
+        void *const memory = mmap(NULL, KEPT_MAX * sizeof *kept, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        kept = memory == MAP_FAILED ? NULL : memory;
+    }
+    if (kept) {
+        if (kept_count == KEPT_MAX)
+            kept_remove_oldest();
+        kept[(kept_first + kept_count) % KEPT_MAX] = (struct kept){ring, (uint32_t)bytes, sequence};
+        kept_count++;
+        kept_bytes += bytes;
+        while (kept_bytes > lap_process.settings.disk_bytes && kept_count > 1)
+            kept_remove_oldest();
+    }
+    pthread_mutex_unlock(&kept_lock);
+}
+
+/* ---- settings ------------------------------------------------------------------------------------------------------ */
+
+static void warn_value(const char *name, const char *value, const char *where)
+{
+    char line[512];
+    const int length = snprintf(line, sizeof line, "lapmark: cannot read %s='%.200s' at '%.60s'; it is ignored\n", name, value, where);
+    if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0) {
+        /* Nobody is there to be told. */
+    }
+}
+
+static void setting_size(const char *name, uint64_t *size_bytes)
+{
+    const char *const value = secure_getenv(name);
+    if (value && lap_switches_parse_size(value, size_bytes) < 0)
+        warn_value(name, value, value);
+}
+
+static int setting_is(const char *name, const char *word)
+{
+    const char *const value = secure_getenv(name);
+    return value && strcmp(value, word) == 0;
+}
+
+static void settings_read(struct lap_settings *settings)
+{
+    memset(settings, 0, sizeof *settings);
+    settings->ring_bytes = RING_BYTES_DEFAULT;
+    settings->memory_bytes = MEMORY_BYTES_DEFAULT;
+    const char *const terms = secure_getenv("LAPMARK");
+    const char *where = "";
+    if (terms && lap_switches_add(&settings->switches, terms, &where) < 0)
+        warn_value("LAPMARK", terms, where);
+    const char *const directory = secure_getenv("LAPMARK_RECORD");
+    if (directory && strlen(directory) < sizeof settings->directory)
+        strcpy(settings->directory, directory);
+    settings->prints = !setting_is("LAPMARK_PRINT", "off");
+    settings->is_full = setting_is("LAPMARK_MODE", "full");
+    settings->keeps_slow = setting_is("LAPMARK_KEEP", "slow");
+    settings->has_prefix = setting_is("LAPMARK_PREFIX", "on");
+    setting_size("LAPMARK_RING", &settings->ring_bytes);
+    setting_size("LAPMARK_MEMORY", &settings->memory_bytes);
+    setting_size("LAPMARK_DISK", &settings->disk_bytes);
+    lap_printer_configure(secure_getenv("LAPMARK_PRINT"));
+}
+
+/* ---- facts of the process ------------------------------------------------------------------------------------------ */
+
+static size_t file_read(const char *path, char *out, size_t bytes)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t got = fd < 0 ? 0 : read(fd, out, bytes - 1);
+    if (fd >= 0)
+        close(fd);
+    out[got > 0 ? got : 0] = 0;
+    return got > 0 ? (size_t)got : 0;
+}
+
+static uint64_t start_time(void)
+{
+    char stat[1024];
+    file_read("/proc/self/stat", stat, sizeof stat);
+    const char *field = strrchr(stat, ')');
+    for (int i = 2; field && i < 22; i++)
+        field = strchr(field + 1, ' ');
+    return field ? strtoull(field, NULL, 10) : 0;
+}
+
+static uint64_t namespace_inode(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? (uint64_t)status.st_ino : 0;
+}
+
+static void boot_id_read(uint8_t *out)
+{
+    char text[64];
+    file_read("/proc/sys/kernel/random/boot_id", text, sizeof text);
+    unsigned used = 0;
+    for (const char *at = text; *at && used < 16; at++) {
+        unsigned byte;
+        if (*at != '-' && sscanf(at, "%2x", &byte) == 1) {
+            out[used++] = (uint8_t)byte;
+            at++;
+        }
+    }
+}
+
+/* The least that storing an event costs, in thousandths of a tick. */
+static uint64_t event_cost(void)
+{
+    static uint64_t scratch[64];
+    volatile uint64_t *const ring = scratch;
+    uint64_t least = UINT64_MAX;
+    for (int round = 0; round < 20; round++) {
+        const uint64_t before = lap_impl_ticks();
+        for (unsigned i = 0; i < 64; i++)
+            ring[i] = lap_impl_ticks() << LAP_IMPL_CLASS_BITS;
+        const uint64_t took = lap_impl_ticks() - before;
+        if (took < least)
+            least = took;
+    }
+    return least * 1000 / 64;
+}
+
+static void control_describe(struct lap_format_control *control, const uint8_t *uuid)
+{
+    const struct lap_settings *const settings = &lap_process.settings;
+    control->version = LAP_FORMAT_VERSION;
+    control->header_bytes = LAP_FORMAT_CONTROL_HEADER_BYTES;
+    memcpy(control->uuid, uuid, sizeof control->uuid);
+    boot_id_read(control->boot_id);
+    control->pid = (uint64_t)getpid();
+    control->start_time = start_time();
+    control->pid_namespace = namespace_inode("/proc/self/ns/pid");
+    control->time_namespace = namespace_inode("/proc/self/ns/time");
+    control->clock_source = lap_process.clock.source;
+    control->clock_hz = lap_process.clock.hz;
+    control->clock_resolution_ticks = lap_process.clock.resolution_ticks;
+    control->start = lap_clock_read();
+    if (lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC)
+        control->start.ticks = control->start.monotonic_ns;
+    memset(&control->end, 0, sizeof control->end);
+    memset(control->losses, 0, sizeof control->losses);
+    control->segment_bytes = settings->ring_bytes / LAP_RING_SEGMENTS;
+    control->segments_each = LAP_RING_SEGMENTS;
+    control->memory_limit_bytes = settings->memory_bytes;
+    control->event_ticks_x1000 = event_cost();
+    control->full = (uint64_t)settings->is_full;
+    control->removed_segments = 0;
+    snprintf((char *)control->program, sizeof control->program, "%s", program_invocation_short_name);
+    gethostname((char *)control->host, sizeof control->host - 1);
+    const size_t length = file_read("/proc/self/cmdline", (char *)control->command, sizeof control->command);
+    for (size_t i = 0; i + 1 < length; i++)
+        if (control->command[i] == 0)
+            control->command[i] = ' ';
+    control->state = LAP_FORMAT_RUNNING;
+    control->magic = LAP_FORMAT_CONTROL_MAGIC;
+}
+
+/* ---- recording ----------------------------------------------------------------------------------------------------- */
+
+static void make_name(char *name, size_t bytes)
+{
+    uint32_t nonce = 0;
+    if (getrandom(&nonce, sizeof nonce, 0) < 0)
+        nonce = (uint32_t)lap_impl_ticks();
+    char program[40];
+    snprintf(program, sizeof program, "%s", program_invocation_short_name);
+    for (char *at = program; *at; at++)
+        if (*at == '/' || *at == '\n' || *at == ' ')
+            *at = '_';
+    if (program[0] == '.')
+        program[0] = '_';
+    snprintf(name, bytes, "%s-%d-%08x", program, getpid(), nonce);
+}
+
+/* The storage is open: moves the process's tables into it and describes the process. */
+static int recording_fill(void)
+{
+    const struct lap_storage *const storage = &lap_process.storage;
+    int error = 0;
+    if (!lap_storage_map(storage, ".lapmark/control", CONTROL_BYTES, lap_process.control, 1, &error) ||
+        !lap_storage_map(storage, ".lapmark/paths", PATHS_BYTES, lap_process.paths.header, 1, &error))
+        return error;
+    uint8_t uuid[16];
+    if (getrandom(uuid, sizeof uuid, 0) != (ssize_t)sizeof uuid)
+        return -EIO;
+    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+    struct lap_format_control *const control = lap_process.control;
+    control_describe(control, uuid);
+    struct lap_clock clock = lap_process.clock;
+    clock.start = control->start;
+    const struct lap_metadata_trace trace = {uuid, &clock, (const char *)control->host, (const char *)control->program,
+                                             (const char *)control->command, control->pid};
+    error = lap_metadata_open(&lap_process.metadata, storage, &trace);
+    return error < 0 ? error : lap_sites_describe_all();
+}
+
+/* Back to memory that nobody else sees. */
+static void tables_to_memory(void)
+{
+    const struct lap_storage memory = {.kind = LAP_STORAGE_MEMORY};
+    int error;
+    lap_storage_map(&memory, NULL, CONTROL_BYTES, lap_process.control, 1, &error);
+    lap_storage_map(&memory, NULL, PATHS_BYTES, lap_process.paths.header, 1, &error);
+}
+
+/* Under the lock. */
+static int recording_start(const char *directory)
+{
+    char name[LAP_STORAGE_NAME_BYTES];
+    make_name(name, sizeof name);
+    pthread_rwlock_wrlock(&lap_process.storage_lock);
+    int error = lap_storage_open(&lap_process.storage, directory, name, lap_process.settings.is_full);
+    if (error == 0) {
+        error = recording_fill();
+        if (error < 0) {
+            lap_metadata_done(&lap_process.metadata);
+            tables_to_memory();
+            lap_storage_done(&lap_process.storage);
+        }
+    }
+    if (error == 0)
+        __atomic_add_fetch(&lap_process.recording, 1, __ATOMIC_SEQ_CST);
+    pthread_rwlock_unlock(&lap_process.storage_lock);
+    if (error == 0)
+        lap_ring_interrupt_all();
+    return error;
+}
+
+static void recording_mark_end(void)
+{
+    struct lap_format_control *const control = lap_process.control;
+    lap_ring_finish_all();
+    control->end = lap_clock_read();
+    if (lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC)
+        control->end.ticks = control->end.monotonic_ns;
+    __atomic_store_n(&control->state, LAP_FORMAT_ENDED, __ATOMIC_RELEASE);
+    if (lap_process.storage.kind == LAP_STORAGE_DISK) {
+        lap_storage_write(&lap_process.storage, ".lapmark/control", control, CONTROL_BYTES);
+        lap_storage_write(&lap_process.storage, ".lapmark/paths", lap_process.paths.header, LAP_PATHS_BYTES);
+    }
+}
+
+int lap_process_start_recording(const char *directory)
+{
+    if (lap_process_ensure() < 0)
+        return -ENOMEM;
+    pthread_mutex_lock(&lap_process.lock);
+    const int error = lap_process.storage.kind != LAP_STORAGE_MEMORY ? -EALREADY : recording_start(directory);
+    if (error == 0)
+        snprintf(lap_process.settings.directory, sizeof lap_process.settings.directory, "%s", directory);
+    pthread_mutex_unlock(&lap_process.lock);
+    return error;
+}
+
+int lap_process_stop_recording(void)
+{
+    if (lap_process_ensure() < 0)
+        return -ENOENT;
+    pthread_mutex_lock(&lap_process.lock);
+    if (lap_process.storage.kind == LAP_STORAGE_MEMORY) {
+        pthread_mutex_unlock(&lap_process.lock);
+        return -ENOENT;
+    }
+    pthread_rwlock_wrlock(&lap_process.storage_lock);
+    recording_mark_end();
+    lap_metadata_done(&lap_process.metadata);
+    tables_to_memory();
+    lap_storage_done(&lap_process.storage);
+    lap_process.settings.directory[0] = 0;
+    __atomic_add_fetch(&lap_process.recording, 1, __ATOMIC_SEQ_CST);
+    pthread_rwlock_unlock(&lap_process.storage_lock);
+    lap_ring_interrupt_all();
+    pthread_mutex_unlock(&lap_process.lock);
+    return 0;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+static void thread_ends(void *ring)
+{
+    lap_ring_leave(ring);
+}
+
+void lap_process_watch_thread(struct lap_ring *ring)
+{
+    if (has_thread_key)
+        pthread_setspecific(thread_key, ring);
+}
+
+static int tables_make(void)
+{
+    void *const control = mmap(NULL, CONTROL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *const paths = mmap(NULL, PATHS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *const buckets = mmap(NULL, LAP_PATHS_BUCKETS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (control == MAP_FAILED || paths == MAP_FAILED || buckets == MAP_FAILED)
+        return -ENOMEM;
+    lap_process.control = control;
+    lap_process.switches = (struct lap_format_switch *)(void *)((char *)control + LAP_FORMAT_CONTROL_HEADER_BYTES);
+    lap_paths_init(&lap_process.paths, paths, buckets);
+    return 0;
+}
+
+/* What a forked child has inherited and must not share. */
+static void forget_parent(void)
+{
+    pthread_mutex_init(&lap_process.paths.lock, NULL);
+    if (lap_process.metadata.fd >= 0)
+        close(lap_process.metadata.fd);
+    lap_process.metadata.fd = -1;
+    lap_ring_drop_all();
+    lap_handles_drop_all();
+    tables_to_memory();
+    lap_storage_done(&lap_process.storage);
+    lap_printer_after_fork();
+    wiped.left_bytes = 0; /* the parent's pages stay: this thread's block is one of them */
+    kept_first = kept_count = 0;
+    kept_bytes = 0;
+    memory_used = 0;
+    lap_process.thread_count = 0;
+    lap_process.failed = 0;
+    lap_process.recording = 0;
+}
+
+static int process_start(void)
+{
+    const int is_child = lap_process.control != NULL;
+    pthread_mutex_init(&lap_process.lock, NULL);
+    pthread_rwlock_init(&lap_process.storage_lock, NULL);
+    if (is_child) {
+        forget_parent();
+    } else {
+        settings_read(&lap_process.settings);
+        lap_clock_init(&lap_process.clock);
+        lap_process.ns_per_tick = 1e9 / (double)lap_process.clock.hz;
+        if (tables_make() < 0 || lap_sites_init(&lap_process.sites) < 0)
+            return -ENOMEM;
+        has_thread_key = pthread_key_create(&thread_key, thread_ends) == 0;
+    }
+    if (lap_process.settings.directory[0] != 0) {
+        const int error = recording_start(lap_process.settings.directory);
+        if (error < 0)
+            lap_process_fail("cannot record into", lap_process.settings.directory, error);
+    }
+    return 0;
+}
+
+int lap_process_ensure(void)
+{
+    static __thread volatile int is_starting __attribute__((tls_model("initial-exec"))); /* a handler must not wait for us */
+    uint32_t *state = __atomic_load_n(&process_state, __ATOMIC_ACQUIRE);
+    if (!state) {
+        uint32_t *const made = map_wiped((size_t)sysconf(_SC_PAGESIZE));
+        if (!made)
+            return -ENOMEM;
+        if (__atomic_compare_exchange_n(&process_state, &state, made, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            state = made;
+        else
+            munmap(made, (size_t)sysconf(_SC_PAGESIZE));
+    }
+    uint32_t expected = STATE_NONE;
+    if (__atomic_compare_exchange_n(state, &expected, STATE_STARTING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        is_starting = 1;
+        __atomic_store_n(state, process_start() == 0 ? STATE_READY : STATE_FAILED, __ATOMIC_RELEASE);
+        is_starting = 0;
+    }
+    while (__atomic_load_n(state, __ATOMIC_ACQUIRE) == STATE_STARTING && !is_starting)
+        sched_yield();
+    return __atomic_load_n(state, __ATOMIC_ACQUIRE) == STATE_READY ? 0 : -ENOMEM;
+}
+
+/* A process that is told to record is seen from its start, even if it never meets a checkpoint. */
+__attribute__((constructor)) static void process_enter(void)
+{
+    if (secure_getenv("LAPMARK_RECORD"))
+        lap_process_ensure();
+}
+
+__attribute__((destructor)) static void process_leave(void)
+{
+    if (!process_state || *process_state != STATE_READY)
+        return;
+    lap_printer_process_ends();
+    pthread_mutex_lock(&lap_process.lock);
+    if (lap_process.storage.kind != LAP_STORAGE_MEMORY)
+        recording_mark_end();
+    pthread_mutex_unlock(&lap_process.lock);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the recorder has once in a process: settings, clock, storage, classes, paths, rings. It comes to life with the
+ * first checkpoint, and anew in a forked child.
+ */
+#ifndef LAP_PROCESS_H
+#define LAP_PROCESS_H
+
+#include "clock.h"
+#include "metadata_writer.h"
+#include "paths.h"
+#include "sites.h"
+#include "storage.h"
+#include "switches.h"
+
+#include <pthread.h>
+#include <stdint.h>
+
+#define LAP_PROCESS_RINGS 4096u
+
+struct lap_ring;
+
+struct lap_settings {
+    int prints;           /* profilers print by default */
+    int keeps_slow;       /* what is below its threshold is taken back */
+    int is_full;          /* every segment is kept */
+    int has_prefix;       /* program, pid and thread on each line */
+    uint64_t ring_bytes;  /* of a thread */
+    uint64_t memory_bytes;
+    uint64_t disk_bytes;  /* of full recording; 0: no bound */
+    char directory[LAP_STORAGE_PATH_BYTES]; /* where to record; "" for not */
+    struct lap_switches switches;
+};
+
+struct lap_process {
+    pthread_mutex_t lock; /* of all below that is not said to be atomic; taken before storage_lock */
+    pthread_rwlock_t storage_lock; /* written to start and stop a recording, read to use its files */
+    struct lap_settings settings;
+    struct lap_clock clock;
+    double ns_per_tick; /* as known at the start: to compare with thresholds */
+    struct lap_storage storage;
+    struct lap_metadata metadata;
+    struct lap_sites sites;
+    struct lap_paths paths;
+    struct lap_format_control *control; /* followed by the switches; in the recording while there is one */
+    struct lap_format_switch *switches;
+    struct lap_ring *rings[LAP_PROCESS_RINGS];
+    uint32_t ring_count;      /* atomic */
+    uint32_t recording;       /* atomic: grows with each start and stop; a ring of another number begins anew */
+    uint64_t thread_count;    /* atomic */
+    uint32_t failed;          /* atomic: recording stopped for a failure, which was said once */
+};
+extern struct lap_process lap_process;
+
+/* What a thread works on that has no ring: all zero but for what inline code adds to its position. */
+extern struct lap_impl_thread lap_impl_no_thread;
+
+/* Makes sure that the process's state is this process's own: sets it up at first use and in a forked child. Returns 0,
+ * or negative where it cannot be had (then everything is off). Cold. */
+int lap_process_ensure(void);
+
+/* Says once, on stderr, why recording stopped, and stops it: the program goes on. */
+void lap_process_fail(const char *what, const char *name, int error);
+
+/* Counts a loss. Signal-safe. */
+void lap_process_count_loss(enum lap_format_loss kind, uint64_t events);
+
+/* Full recording: a segment was kept on disk; the oldest go when there is a bound and it is passed. */
+void lap_process_kept(uint32_t ring, uint64_t sequence, uint64_t bytes);
+
+/* Has the thread's end told to lap_ring_leave. */
+void lap_process_watch_thread(struct lap_ring *ring);
+
+/* Reserves memory within the process's bound. 0, or -ENOMEM. Atomic. */
+int lap_process_reserve(uint64_t bytes);
+void lap_process_release(uint64_t bytes);
+uint64_t lap_process_memory_used(void);
+
+/* Memory that a forked child finds full of zeros. NULL: none. */
+void *lap_process_map_wiped(uint64_t bytes);
+
+int lap_process_start_recording(const char *directory);
+int lap_process_stop_recording(void);
+
+#endif

@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "ring.h"
+
+#include "label.h"
+#include "printer.h"
+#include "process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define STATISTICS_BYTES_FIRST (16u << 10)
+#define SEGMENT_BYTES_SMALL LAP_FORMAT_SEGMENT_BYTES_MIN
+#define RING_MEMORY_BYTES (32u << 10) /* what a ring touches besides segments and statistics, roughly */
+
+static uint64_t ring_ticks(void)
+{
+    return lap_clock_ticks(&lap_process.clock);
+}
+
+static uint64_t segment_address(const struct lap_ring *ring)
+{
+    return (uint64_t)(uintptr_t)ring->segments[ring->current].header;
+}
+
+const struct lap_segment *lap_ring_segment(const struct lap_ring *ring, uint64_t sequence)
+{
+    for (uint32_t i = 0; i < ring->segment_count; i++)
+        if (ring->segments[i].header && ring->segments[i].header->sequence == sequence)
+            return &ring->segments[i];
+    return NULL;
+}
+
+/* ---- names --------------------------------------------------------------------------------------------------------- */
+
+static void name_of_segment(char *name, const struct lap_ring *ring, uint32_t file, const char *prefix)
+{
+    snprintf(name, LAP_STORAGE_NAME_BYTES, "%sstream-%04u-%02u", prefix, ring->number, file);
+}
+
+static void name_of_kept(char *name, const struct lap_ring *ring, uint64_t sequence)
+{
+    snprintf(name, LAP_STORAGE_NAME_BYTES, "stream-%04u-%08llu", ring->number, (unsigned long long)sequence);
+}
+
+static void name_of_statistics(char *name, const struct lap_ring *ring)
+{
+    snprintf(name, LAP_STORAGE_NAME_BYTES, ".lapmark/statistics-%04u", ring->number);
+}
+
+/* ---- events of the library's own ----------------------------------------------------------------------------------- */
+
+static uint64_t *event_at(uint64_t position)
+{
+    return (uint64_t *)(uintptr_t)position;
+}
+
+/* The clock for an event at this place: never before the segment's begin. */
+static uint64_t event_ticks(const struct lap_ring *ring)
+{
+    const uint64_t now = ring_ticks();
+    return now < ring->thread->begin_ticks ? ring->thread->begin_ticks : now;
+}
+
+static uint64_t event_commit(struct lap_ring *ring, uint64_t end)
+{
+    lap_impl_commit(ring->thread, end);
+    return end;
+}
+
+uint64_t lap_ring_store_pause(struct lap_ring *ring, uint64_t position, uint64_t ticks)
+{
+    lap_impl_store(position, event_ticks(ring), LAP_FORMAT_PAUSE, &ticks, 1);
+    return event_commit(ring, position + 16);
+}
+
+uint64_t lap_ring_store_abandoned(struct lap_ring *ring, uint64_t position, uint64_t count)
+{
+    lap_impl_store(position, event_ticks(ring), LAP_FORMAT_ABANDONED, &count, 1);
+    return event_commit(ring, position + 16);
+}
+
+/* Writes a string, zeros up to 8 bytes and the tail behind it; returns the position behind. */
+static uint64_t string_store(uint64_t position, const char *text, size_t length)
+{
+    char *const out = (char *)(uintptr_t)position;
+    const uint64_t end = (position + length + 1 + 7) & ~UINT64_C(7);
+    memcpy(out, text, length);
+    memset(out + length, 0, end - position - length);
+    *event_at(end) = 0;
+    return end + 8;
+}
+
+uint64_t lap_ring_store_thread(struct lap_ring *ring, uint64_t position)
+{
+    uint64_t *const event = event_at(position);
+    const uint64_t end = string_store(position + 8 + sizeof(struct lap_format_thread), ring->thread_name, strlen(ring->thread_name));
+    event[0] = event_ticks(ring) << LAP_FORMAT_CLOCK_SHIFT | LAP_FORMAT_THREAD;
+    event[1] = end - position;
+    event[2] = ring->thread_id;
+    event[3] = ring->thread_index;
+    return event_commit(ring, end);
+}
+
+/* Says at the start of a segment what is open, so that the segments before it may go. */
+static uint64_t open_store_all(struct lap_ring *ring, uint64_t position)
+{
+    for (uint32_t depth = 0; depth < ring->decoder.depth; depth++) {
+        const struct lap_open *const scope = &ring->decoder.open[depth];
+        const char *const text = ring->open_text[depth];
+        const struct lap_format_open open = {.begin_ticks = scope->begin_ticks,
+                                             .begin_paused = scope->begin_ticks - scope->begin,
+                                             .last_ticks = scope->last,
+                                             .threshold_ns = scope->threshold_ns,
+                                             .n = scope->n,
+                                             .class_id = scope->class_id,
+                                             .depth = depth,
+                                             .marks = scope->marks,
+                                             .flags = scope->flags,
+                                             .path = scope->path};
+        if (position + 8 + sizeof open + LAP_RING_OPEN_TEXT_BYTES + 16 > segment_address(ring) + ring->segment_bytes / 2)
+            break;
+        memcpy(event_at(position) + 1, &open, sizeof open);
+        const uint64_t end = string_store(position + 8 + sizeof open, text, strlen(text));
+        event_at(position)[0] = event_ticks(ring) << LAP_FORMAT_CLOCK_SHIFT | LAP_FORMAT_OPEN;
+        event_at(position)[1] = end - position;
+        position = event_commit(ring, end);
+    }
+    return position;
+}
+
+/* Writes down the messages of open scopes while their begins are still there. */
+static void open_texts_keep(struct lap_ring *ring)
+{
+    for (uint32_t depth = 0; depth < ring->decoder.depth; depth++) {
+        struct lap_open *const scope = &ring->decoder.open[depth];
+        if (!scope->event)
+            continue;
+        const struct lap_class *const class = &lap_process.sites.classes[scope->class_id];
+        ring->open_text[depth][0] = 0;
+        if (lap_label_needs_event(class))
+            lap_label_format(ring->open_text[depth], LAP_RING_OPEN_TEXT_BYTES, &lap_process.sites.descriptions[class->description],
+                             class, scope->event, 0);
+        scope->event = NULL;
+    }
+}
+
+/* ---- statistics ---------------------------------------------------------------------------------------------------- */
+
+static int statistics_grow(struct lap_statistics *statistics)
+{
+    struct lap_ring *const ring = statistics->owner;
+    const uint64_t bytes = ring->statistics_bytes * 2;
+    if (bytes > (uint64_t)LAP_FORMAT_UNITS * LAP_FORMAT_UNIT_BYTES || lap_process_reserve(bytes - ring->statistics_bytes) < 0)
+        return -ENOMEM;
+    char name[LAP_STORAGE_NAME_BYTES];
+    name_of_statistics(name, ring);
+    pthread_rwlock_rdlock(&lap_process.storage_lock);
+    void *const heap = lap_storage_extend(&lap_process.storage, name, statistics->heap, ring->statistics_bytes, bytes);
+    pthread_rwlock_unlock(&lap_process.storage_lock);
+    if (!heap) {
+        lap_process_release(bytes - ring->statistics_bytes);
+        return -ENOMEM;
+    }
+    statistics->heap = heap;
+    statistics->units = (uint32_t)(bytes / LAP_FORMAT_UNIT_BYTES);
+    ring->statistics_bytes = bytes;
+    return 0;
+}
+
+static int statistics_open(struct lap_ring *ring)
+{
+    struct lap_statistics *const statistics = &ring->statistics;
+    int error;
+    if (!statistics->cache) {
+        const size_t bytes = LAP_STATISTICS_CACHE * sizeof *statistics->cache + LAP_FORMAT_PATHS * sizeof *statistics->cell_of_path;
+        char *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED)
+            return -ENOMEM;
+        statistics->cache = (struct lap_statistics_cached *)(void *)memory;
+        statistics->cell_of_path = (uint16_t *)(void *)(memory + LAP_STATISTICS_CACHE * sizeof *statistics->cache);
+    }
+    memset(statistics->cache, 0, LAP_STATISTICS_CACHE * sizeof *statistics->cache);
+    memset(statistics->cell_of_path, 0, LAP_FORMAT_PATHS * sizeof *statistics->cell_of_path);
+    char name[LAP_STORAGE_NAME_BYTES];
+    name_of_statistics(name, ring);
+    if (lap_process_reserve(STATISTICS_BYTES_FIRST) < 0)
+        return -ENOMEM;
+    statistics->heap = lap_storage_map(&lap_process.storage, name, STATISTICS_BYTES_FIRST, NULL, 0, &error);
+    if (!statistics->heap) {
+        lap_process_release(STATISTICS_BYTES_FIRST);
+        return error;
+    }
+    ring->statistics_bytes = STATISTICS_BYTES_FIRST;
+    statistics->units = STATISTICS_BYTES_FIRST / LAP_FORMAT_UNIT_BYTES;
+    statistics->paths = &lap_process.paths;
+    statistics->grow = statistics_grow;
+    statistics->owner = ring;
+    lap_statistics_init(statistics);
+    return 0;
+}
+
+void lap_ring_apply(struct lap_ring *ring, uint64_t position)
+{
+    const uint32_t to = lap_ring_offset(ring, position);
+    const uint64_t backward = ring->decoder.backward;
+    ring->decoder.class_count = __atomic_load_n(&lap_process.sites.count, __ATOMIC_ACQUIRE);
+    const struct lap_decode_result result =
+        lap_statistics_run(&ring->statistics, &ring->decoder, ring->segments[ring->current].header, ring->thread->begin_ticks,
+                           ring->sequence, ring->applied, to);
+    (void)result; /* the ring holds what this process stored: a decoder that stops is a defect, and costs statistics only */
+    ring->applied = to;
+    if (ring->decoder.backward != backward)
+        lap_process_count_loss(LAP_FORMAT_LOSS_CLOCK, ring->decoder.backward - backward);
+}
+
+/* ---- segments ------------------------------------------------------------------------------------------------------ */
+
+/* Full recording: the closed segment goes to the disk, cut to its content. */
+static void segment_keep(struct lap_ring *ring)
+{
+    const struct lap_storage *const storage = &lap_process.storage;
+    if (!storage->is_full || storage->kind == LAP_STORAGE_MEMORY)
+        return;
+    struct lap_format_segment *const header = ring->segments[ring->current].header;
+    const uint64_t packet_bits = header->packet_bits;
+    char name[LAP_STORAGE_NAME_BYTES];
+    name_of_kept(name, ring, ring->sequence);
+    header->packet_bits = header->content_bits;
+    const int error = lap_storage_write(storage, name, header, (size_t)(header->content_bits / 8));
+    header->packet_bits = packet_bits;
+    if (error < 0) {
+        lap_process_fail("cannot write", name, error);
+        return;
+    }
+    lap_process_kept(ring->number, ring->sequence, header->content_bits / 8);
+}
+
+/* A further segment for the ring, or none where the process's memory is getting short. */
+static int segment_make(struct lap_ring *ring)
+{
+    const uint64_t limit = lap_process.settings.memory_bytes;
+    const uint64_t used = lap_process_memory_used();
+    if (ring->segment_count == LAP_RING_SEGMENTS)
+        return -ENOSPC;
+    if (ring->segment_count > 1 && used + ring->segment_bytes > limit / 2)
+        return -ENOSPC;
+    if (ring->segment_count == 1 && used + ring->segment_bytes > limit / 4 * 3)
+        return -ENOSPC;
+    if (lap_process_reserve(ring->segment_bytes) < 0)
+        return -ENOMEM;
+    char name[LAP_STORAGE_NAME_BYTES];
+    name_of_segment(name, ring, ring->segment_count, ".");
+    int error;
+    void *const memory = lap_storage_map(&lap_process.storage, name, ring->segment_bytes, NULL, 0, &error);
+    if (!memory) {
+        lap_process_release(ring->segment_bytes);
+        if (ring->segment_count == 0)
+            lap_process_fail("cannot map", name + 1, error);
+        return error;
+    }
+    ring->segments[ring->segment_count] = (struct lap_segment){memory, ring->segment_count};
+    ring->segment_count++;
+    return (int)ring->segment_count - 1;
+}
+
+/* Fills the header of the segment that becomes the current one. The order keeps the file readable throughout: empty first,
+ * then the new place in the order. */
+static void segment_begin(struct lap_ring *ring, uint64_t now)
+{
+    struct lap_format_segment *const header = ring->segments[ring->current].header;
+    const int is_new = header->magic == 0;
+    __atomic_store_n(&header->content_bits, LAP_FORMAT_SEGMENT_HEADER_BYTES * UINT64_C(8), __ATOMIC_SEQ_CST);
+    __atomic_store_n(&header->sequence, ring->sequence, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&header->begin_ticks, now, __ATOMIC_SEQ_CST);
+    const struct lap_format_clock_reading reading = lap_clock_read();
+    header->clock_ticks = lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC ? reading.monotonic_ns : reading.ticks;
+    header->clock_monotonic_ns = reading.monotonic_ns;
+    header->clock_realtime_ns = reading.realtime_ns;
+    header->lost_events = ring->lost_events;
+    header->paused_ticks = ring->decoder.paused;
+    header->thread_id = ring->thread_id;
+    header->thread_index = ring->thread_index;
+    memcpy(header->thread_name, ring->thread_name, sizeof header->thread_name);
+    if (!is_new)
+        return;
+    header->packet_bits = ring->segment_bytes * 8;
+    header->stream = ring->number;
+    memcpy(header->uuid, lap_process.control->uuid, sizeof header->uuid);
+    __atomic_store_n(&header->magic, LAP_FORMAT_PACKET_MAGIC, __ATOMIC_SEQ_CST);
+    char from[LAP_STORAGE_NAME_BYTES], to[LAP_STORAGE_NAME_BYTES];
+    name_of_segment(from, ring, ring->segments[ring->current].file, ".");
+    name_of_segment(to, ring, ring->segments[ring->current].file, "");
+    const int error = lap_storage_publish(&lap_process.storage, from, to);
+    if (error < 0)
+        lap_process_fail("cannot rename", from, error);
+}
+
+static void segment_link(const struct lap_ring *ring)
+{
+    char name[LAP_STORAGE_NAME_BYTES], link[LAP_STORAGE_NAME_BYTES];
+    name_of_segment(name, ring, ring->segments[ring->current].file, "");
+    name_of_kept(link, ring, ring->sequence);
+    lap_storage_link(&lap_process.storage, name, link);
+}
+
+static void limit_set(struct lap_ring *ring, uint64_t position)
+{
+    struct lap_impl_thread *const thread = ring->thread;
+    const uint64_t block_end = (position + LAP_RING_BLOCK_BYTES) & ~(uint64_t)(LAP_RING_BLOCK_BYTES - 1);
+    const uint64_t segment_end = thread->segment + ring->segment_bytes - LAP_RING_SLACK_BYTES;
+    __atomic_store_n(&thread->limit, block_end < segment_end ? block_end : segment_end, __ATOMIC_RELAXED);
+    /* Orders our limit before our look at the recording's number, as lap_ring_interrupt_all orders its two the other way
+     * round: either we see the new number, or it overwrites our limit. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (ring->recording != __atomic_load_n(&lap_process.recording, __ATOMIC_RELAXED))
+        __atomic_store_n(&thread->limit, 0, __ATOMIC_RELAXED);
+}
+
+/* Makes the next segment the current one; returns its first free position, 0 where the ring has none. */
+static uint64_t segment_next(struct lap_ring *ring, uint64_t now)
+{
+    pthread_rwlock_rdlock(&lap_process.storage_lock);
+    if (ring->segment_count != 0) {
+        open_texts_keep(ring);
+        segment_keep(ring);
+        ring->sequence++;
+    }
+    const int made = segment_make(ring);
+    if (ring->segment_count == 0) {
+        pthread_rwlock_unlock(&lap_process.storage_lock);
+        return 0;
+    }
+    if (made >= 0) {
+        ring->current = (uint32_t)made;
+    } else {
+        ring->current = (ring->current + 1) % ring->segment_count;
+        lap_printer_before_overwrite(ring, ring->segments[ring->current].header->sequence);
+    }
+    if (now < ring->decoder.last_ticks)
+        now = ring->decoder.last_ticks;
+    segment_begin(ring, now);
+    segment_link(ring);
+    pthread_rwlock_unlock(&lap_process.storage_lock);
+    ring->thread->segment = segment_address(ring);
+    ring->thread->begin_ticks = now;
+    const uint64_t position = open_store_all(ring, segment_address(ring) + LAP_FORMAT_SEGMENT_HEADER_BYTES);
+    ring->applied = lap_ring_offset(ring, position);
+    __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | ring->applied, __ATOMIC_RELEASE);
+    return position;
+}
+
+/* ---- room ---------------------------------------------------------------------------------------------------------- */
+
+static int ring_restart(struct lap_ring *ring);
+
+uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t bytes)
+{
+    struct lap_impl_thread *const thread = ring->thread;
+    const uint64_t start = ring_ticks();
+    lap_ring_apply(ring, position);
+    const int is_stale = ring->recording != __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE);
+    /* A block that is not full is left alone: it came here for its size, its clock or an interruption. */
+    if (is_stale && ring_restart(ring) < 0)
+        return 0;
+    if (is_stale || position + bytes + LAP_RING_SLACK_BYTES > thread->segment + ring->segment_bytes ||
+        (start > thread->begin_ticks && (start - thread->begin_ticks) >> (LAP_IMPL_CLOCK_BITS - 1) != 0)) {
+        position = segment_next(ring, start);
+        if (position == 0)
+            return 0;
+    }
+    const uint64_t took = ring_ticks() - start;
+    ring->statistics.heap->batch_ticks += took;
+    position = lap_ring_store_pause(ring, position, took);
+    limit_set(ring, position);
+    return position;
+}
+
+uint64_t lap_ring_take_back(struct lap_ring *ring, uint32_t offset, uint64_t events)
+{
+    const uint64_t position = ring->thread->segment + offset;
+    ring->statistics.heap->taken_back += events;
+    /* The content first: a kill in between leaves statistics that are ahead of the events, which a reader accepts. */
+    lap_impl_commit(ring->thread, position);
+    ring->applied = offset;
+    __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | offset, __ATOMIC_RELEASE);
+    limit_set(ring, position);
+    return position;
+}
+
+/* ---- making, taking over, leaving ---------------------------------------------------------------------------------- */
+
+static void segments_release(struct lap_ring *ring)
+{
+    for (uint32_t i = 0; i < ring->segment_count; i++) {
+        munmap(ring->segments[i].header, ring->segment_bytes);
+        lap_process_release(ring->segment_bytes);
+    }
+    ring->segment_count = 0;
+    if (ring->statistics.heap) {
+        munmap(ring->statistics.heap, ring->statistics_bytes);
+        lap_process_release(ring->statistics_bytes);
+        ring->statistics.heap = NULL;
+    }
+}
+
+/* The recording began or ended since the ring's segments were made: it makes new ones. The decoder goes on. */
+static int ring_restart(struct lap_ring *ring)
+{
+    open_texts_keep(ring);
+    lap_printer_forget(ring);
+    segments_release(ring);
+    ring->recording = __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE);
+    ring->sequence = 0;
+    ring->current = 0;
+    ring->floor = (struct lap_ring_place){0, 0};
+    uint64_t bytes = lap_process.settings.ring_bytes / LAP_RING_SEGMENTS;
+    bytes = (bytes + LAP_RING_BLOCK_BYTES - 1) & ~(uint64_t)(LAP_RING_BLOCK_BYTES - 1);
+    if (bytes < LAP_FORMAT_SEGMENT_BYTES_MIN)
+        bytes = LAP_FORMAT_SEGMENT_BYTES_MIN;
+    if (bytes > LAP_FORMAT_SEGMENT_BYTES_MAX)
+        bytes = LAP_FORMAT_SEGMENT_BYTES_MAX;
+    if (lap_process_memory_used() + bytes > lap_process.settings.memory_bytes / 4 * 3)
+        bytes = SEGMENT_BYTES_SMALL;
+    ring->segment_bytes = bytes;
+    pthread_rwlock_rdlock(&lap_process.storage_lock);
+    const int error = statistics_open(ring);
+    pthread_rwlock_unlock(&lap_process.storage_lock);
+    if (error < 0)
+        return error;
+    ring->statistics.heap->threads = 1;
+    return 0;
+}
+
+static struct lap_ring *ring_make(void)
+{
+    const uint32_t number = lap_process.ring_count;
+    if (number == LAP_PROCESS_RINGS || lap_process_reserve(RING_MEMORY_BYTES) < 0)
+        return NULL;
+    struct lap_ring *const ring = mmap(NULL, sizeof *ring, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (ring == MAP_FAILED)
+        goto fail;
+    ring->thread = lap_process_map_wiped(sizeof *ring->thread);
+    if (!ring->thread)
+        goto fail_mapped;
+    ring->number = number;
+    ring->decoder.classes = lap_process.sites.classes;
+    if (ring_restart(ring) < 0)
+        goto fail_mapped; /* the wiped page stays with the process: there are at most LAP_PROCESS_RINGS */
+    lap_process.rings[number] = ring;
+    __atomic_store_n(&lap_process.ring_count, number + 1, __ATOMIC_RELEASE);
+    lap_process.control->rings = number + 1;
+    return ring;
+
+fail_mapped:
+    segments_release(ring);
+    munmap(ring, sizeof *ring);
+fail:
+    lap_process_release(RING_MEMORY_BYTES);
+    return NULL;
+}
+
+static struct lap_ring *ring_find_free(void)
+{
+    for (uint32_t i = 0; i < lap_process.ring_count; i++)
+        if (!__atomic_load_n(&lap_process.rings[i]->is_used, __ATOMIC_ACQUIRE))
+            return lap_process.rings[i];
+    return NULL;
+}
+
+/* Makes the ring ready for the calling thread. 0, or negative: it has no segment. */
+static int ring_enter(struct lap_ring *ring)
+{
+    struct lap_impl_thread *const thread = ring->thread;
+    const int is_fresh = ring->segment_count == 0;
+    const int is_stale = ring->recording != lap_process.recording;
+    ring->thread_id = (uint64_t)syscall(SYS_gettid);
+    ring->thread_index = lap_process.thread_count++;
+    memset(ring->thread_name, 0, sizeof ring->thread_name);
+    prctl(PR_GET_NAME, ring->thread_name);
+    thread->depth = 0;
+    thread->frames[0].address = UINT64_MAX;
+    thread->reserved_words[0] = (uint64_t)(uintptr_t)ring;
+    uint64_t position = thread->position & ~LAP_IMPL_BUSY;
+    if (is_stale && ring_restart(ring) < 0)
+        return -ENOMEM;
+    if (is_fresh || is_stale) {
+        position = segment_next(ring, ring_ticks());
+        if (position == 0)
+            return -ENOMEM;
+    } else {
+        ring->statistics.heap->threads++;
+        if (position + 256 + LAP_RING_SLACK_BYTES > thread->segment + ring->segment_bytes) {
+            lap_ring_apply(ring, position);
+            position = segment_next(ring, ring_ticks());
+        } else {
+            position = lap_ring_store_thread(ring, position);
+        }
+    }
+    limit_set(ring, position);
+    thread->position = position;
+    return 0;
+}
+
+struct lap_ring *lap_ring_adopt(void)
+{
+    static __thread volatile int is_adopting __attribute__((tls_model("initial-exec")));
+    if (is_adopting)
+        return NULL;
+    is_adopting = 1;
+    struct lap_ring *ring = NULL;
+    if (lap_process_ensure() == 0) {
+        pthread_mutex_lock(&lap_process.lock);
+        ring = ring_find_free();
+        if (!ring)
+            ring = ring_make();
+        if (ring) {
+            __atomic_store_n(&ring->is_used, 1, __ATOMIC_RELEASE);
+            if (ring_enter(ring) < 0) {
+                __atomic_store_n(&ring->is_used, 0, __ATOMIC_RELEASE);
+                ring = NULL;
+            }
+        }
+        pthread_mutex_unlock(&lap_process.lock);
+        if (ring) {
+            lap_impl_local.thread = ring->thread;
+            lap_process_watch_thread(ring);
+        }
+    }
+    is_adopting = 0;
+    return ring;
+}
+
+void lap_ring_leave(struct lap_ring *ring)
+{
+    struct lap_impl_thread *const thread = ring->thread;
+    uint64_t position = lap_impl_take(thread);
+    if (position >= LAP_IMPL_BUSY) { /* it ends from inside the library: left as it is, its ring is not used again */
+        thread->position -= LAP_IMPL_BUSY;
+        return;
+    }
+    if (thread->depth != 0) {
+        if (!lap_ring_has_room(ring, position, 16, ring_ticks()))
+            position = lap_ring_make_room(ring, position, 16);
+        if (position != 0)
+            position = lap_ring_store_abandoned(ring, position, thread->depth);
+        thread->depth = 0;
+    }
+    if (position != 0) {
+        lap_ring_apply(ring, position);
+        lap_printer_thread_ends(ring);
+    }
+    thread->position = position;
+    ring->printing = ring->immediate = 0;
+    lap_impl_local.thread = &lap_impl_no_thread;
+    lap_impl_local.divert = 0;
+    __atomic_store_n(&ring->is_used, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- all rings ----------------------------------------------------------------------------------------------------- */
+
+void lap_ring_interrupt_all(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the change before the limits: see limit_set */
+    const uint32_t count = __atomic_load_n(&lap_process.ring_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < count; i++)
+        __atomic_store_n(&lap_process.rings[i]->thread->limit, 0, __ATOMIC_SEQ_CST);
+}
+
+/* Full recording, no tmpfs: a ring's current segment and statistics become files. */
+static void ring_write_out(struct lap_ring *ring)
+{
+    const struct lap_storage *const storage = &lap_process.storage;
+    char name[LAP_STORAGE_NAME_BYTES];
+    for (uint32_t i = 0; storage->kind == LAP_STORAGE_DISK && !storage->is_full && i < ring->segment_count; i++) {
+        struct lap_format_segment *const header = ring->segments[i].header;
+        const uint64_t packet_bits = header->packet_bits;
+        name_of_segment(name, ring, ring->segments[i].file, "");
+        header->packet_bits = header->content_bits;
+        const int error = lap_storage_write(storage, name, header, (size_t)(header->content_bits / 8));
+        header->packet_bits = packet_bits;
+        if (error < 0)
+            lap_process_fail("cannot write", name, error);
+    }
+    if (storage->kind == LAP_STORAGE_DISK) {
+        name_of_statistics(name, ring);
+        lap_storage_write(storage, name, ring->statistics.heap, ring->statistics_bytes);
+    }
+    if (storage->is_full)
+        segment_keep(ring);
+}
+
+void lap_ring_finish_all(void)
+{
+    for (uint32_t i = 0; i < lap_process.ring_count; i++) {
+        struct lap_ring *const ring = lap_process.rings[i];
+        if (ring->segment_count == 0 || ring->recording != lap_process.recording)
+            continue;
+        if (ring->thread == lap_impl_local.thread && !(ring->thread->position & LAP_IMPL_BUSY)) {
+            lap_ring_apply(ring, ring->thread->position);
+        }
+        ring_write_out(ring);
+    }
+}
+
+void lap_ring_drop_all(void)
+{
+    for (uint32_t i = 0; i < lap_process.ring_count; i++) {
+        struct lap_ring *const ring = lap_process.rings[i];
+        if (!ring)
+            continue;
+        for (uint32_t k = 0; k < ring->segment_count; k++)
+            munmap(ring->segments[k].header, ring->segment_bytes);
+        if (ring->statistics.heap)
+            munmap(ring->statistics.heap, ring->statistics_bytes);
+        if (ring->statistics.cache)
+            munmap(ring->statistics.cache, LAP_STATISTICS_CACHE * sizeof *ring->statistics.cache +
+                                               LAP_FORMAT_PATHS * sizeof *ring->statistics.cell_of_path);
+        lap_printer_drop(ring);
+        munmap(ring, sizeof *ring);
+        lap_process.rings[i] = NULL;
+    }
+    lap_process.ring_count = 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A thread's ring: the only store of its events. A ring is a row of segments, each a file and a CTF packet; the oldest is
+ * used again, or in full recording written out first. When a thread ends, the next one takes its ring over.
+ *
+ * All functions but lap_ring_adopt and _interrupt_all are for the thread that has the ring, with its position busy.
+ */
+#ifndef LAP_RING_H
+#define LAP_RING_H
+
+#include "decode.h"
+#include "lapmark/abi.h"
+#include "statistics.h"
+
+#include <stdint.h>
+
+#define LAP_RING_SEGMENTS 16u
+#define LAP_RING_OPEN_TEXT_BYTES 96u
+#define LAP_RING_BLOCK_BYTES 4096u /* statistics are brought up to date each time one is full */
+#define LAP_RING_SLACK_BYTES 128u  /* room that an inline event may need behind the limit */
+
+/* A place in a ring's stream of events. */
+struct lap_ring_place {
+    uint64_t sequence;
+    uint32_t offset;
+};
+
+struct lap_segment {
+    struct lap_format_segment *header; /* and its events */
+    uint32_t file;                     /* the number in its name */
+};
+
+/* What the library keeps of a scope that it began itself; told from another at the same depth by its begin. */
+struct lap_slow_scope {
+    uint64_t address;
+    uint64_t begin_ticks;
+    uint64_t threshold_ns;
+    uint64_t paused_ticks; /* of the ring, at the begin */
+    uint64_t saved_divert;
+    struct lap_ring_place place; /* of the begin */
+    uint32_t flags;        /* LAP_SLOW_* */
+    uint32_t id;
+};
+enum lap_slow_flags {
+    LAP_SLOW_PRINTS = 1,
+    LAP_SLOW_TAKES_BACK = 2,
+    LAP_SLOW_IMMEDIATE = 4,
+    LAP_SLOW_RESTORES = 8 /* puts saved_divert back */
+};
+
+struct lap_report;
+
+struct lap_ring {
+    struct lap_impl_thread *thread; /* its hot part, in memory that a fork wipes */
+    uint32_t number;
+    uint32_t recording;   /* of the process, when its segments were made */
+    uint32_t is_used;     /* atomic: a thread has it */
+    uint32_t segment_count;
+    uint32_t current;
+    uint32_t applied;     /* offset up to which the statistics are, in the current segment */
+    uint64_t segment_bytes;
+    uint64_t sequence;    /* of the current segment */
+    uint64_t lost_events;
+    uint64_t thread_id;
+    uint64_t thread_index;
+    uint64_t statistics_bytes;
+    char thread_name[LAP_FORMAT_THREAD_NAME_BYTES];
+    struct lap_segment segments[LAP_RING_SEGMENTS];
+    struct lap_statistics statistics;
+
+    /* What prints. */
+    uint32_t printing;    /* open scopes that print */
+    uint32_t is_breached; /* one of them took its threshold */
+    uint32_t is_fed;      /* the report has seen what lies before `print_place` */
+    uint32_t immediate;   /* open immediate scopes */
+    uint32_t base_immediate; /* depth of the outermost */
+    uint64_t immediate_last; /* thread time of the checkpoint before */
+    uint32_t base_depth;  /* of the outermost that prints */
+    struct lap_ring_place print_place;
+    struct lap_ring_place floor; /* nothing before it is taken back */
+    struct lap_report *report;
+    struct lap_decoder *report_decoder;
+    char prefix[128]; /* of its lines */
+
+    struct lap_slow_scope slow[LAP_IMPL_FRAMES];
+    char open_text[LAP_DECODE_DEPTH][LAP_RING_OPEN_TEXT_BYTES]; /* messages of scopes whose begin may be overwritten */
+    struct lap_decoder decoder;
+};
+
+/* Gives the calling thread a ring: one that ended threads left, or a new one. NULL: no memory, too many, or called from
+ * itself (a signal handler). Takes the process's lock. */
+struct lap_ring *lap_ring_adopt(void);
+/* The thread ends: what is open is abandoned, the ring is free for the next. */
+void lap_ring_leave(struct lap_ring *ring);
+
+/* Makes room for an event of `bytes` at `position` (in the segment, or in the next), after bringing the statistics up to
+ * date. Returns the event's address, 0 where there is none (the recording failed). What it took is stored as a pause. */
+uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t bytes);
+/* Is there room for `bytes` at `position` without that? */
+static inline int lap_ring_has_room(const struct lap_ring *ring, uint64_t position, uint32_t bytes, uint64_t ticks)
+{
+    return !lap_impl_is_full(ring->thread, position, ticks) &&
+           position + bytes <= ring->thread->segment + ring->segment_bytes;
+}
+
+/* Brings the statistics and the decoder up to `position`. */
+void lap_ring_apply(struct lap_ring *ring, uint64_t position);
+
+/* Stores an event of the library's own; returns the position behind it. */
+uint64_t lap_ring_store_thread(struct lap_ring *ring, uint64_t position);
+uint64_t lap_ring_store_abandoned(struct lap_ring *ring, uint64_t position, uint64_t count);
+uint64_t lap_ring_store_pause(struct lap_ring *ring, uint64_t position, uint64_t ticks);
+
+/* Goes back to a place in the current segment: what was stored since is gone. Returns the position. */
+uint64_t lap_ring_take_back(struct lap_ring *ring, uint32_t offset, uint64_t events);
+
+/* The segment of a sequence number if the ring still holds it, else NULL. */
+const struct lap_segment *lap_ring_segment(const struct lap_ring *ring, uint64_t sequence);
+static inline uint32_t lap_ring_offset(const struct lap_ring *ring, uint64_t position)
+{
+    return (uint32_t)(position - ring->thread->segment);
+}
+
+/* Sends every thread's next event to the library, so that it sees a change of the process's. Any thread. */
+void lap_ring_interrupt_all(void);
+/* At the end: writes and cuts what no thread uses any more, and the calling thread's statistics. Under the lock. */
+void lap_ring_finish_all(void);
+/* Forgets rings that a forked child has inherited. */
+void lap_ring_drop_all(void);
+
+#endif

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The out-of-line paths of scopes and their checkpoints: sites not met yet, full blocks, scopes that print, that may be
+ * taken back, that are immediate, or that were left by longjmp.
+ */
+#define _GNU_SOURCE
+#include "scope.h"
+
+#include "handle_table.h"
+#include "label.h"
+#include "lapmark.h"
+#include "line.h"
+#include "printer.h"
+#include "process.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define STACK_BYTES_MAX (UINT64_C(8) << 20)
+#define IMMEDIATE_BIT UINT64_C(1) /* of the divert word: an immediate scope is open; without it, the muting scope's address */
+#define LINE_BYTES 1024u
+
+/* ---- taking the ring ----------------------------------------------------------------------------------------------- */
+
+static struct lap_ring *ring_of(const struct lap_impl_thread *thread)
+{
+    return (struct lap_ring *)(uintptr_t)thread->reserved_words[0];
+}
+
+struct lap_ring *lap_ring_take(uint64_t taken, uint64_t *ret_position)
+{
+    struct lap_impl_thread *thread = lap_impl_local.thread;
+    if (thread->segment == 0) { /* a new thread, or a forked child's */
+        struct lap_ring *const ring = lap_ring_adopt();
+        if (!ring) {
+            lap_process_count_loss(LAP_FORMAT_LOSS_MEMORY, 1);
+            return NULL;
+        }
+        thread = ring->thread;
+        taken = lap_impl_take(thread);
+    } else if (taken == 0) {
+        taken = lap_impl_take(thread);
+    }
+    struct lap_ring *const ring = ring_of(thread);
+    if (taken >= LAP_IMPL_BUSY) { /* a signal handler, or a sink: the thread is in the middle of an event */
+        thread->position -= LAP_IMPL_BUSY;
+        __atomic_store_n(&ring->lost_events, ring->lost_events + 1, __ATOMIC_RELAXED);
+        lap_process_count_loss(LAP_FORMAT_LOSS_SIGNAL, 1);
+        return NULL;
+    }
+    *ret_position = taken;
+    return ring;
+}
+
+unsigned lap_site_state(struct lap_impl_site *site)
+{
+    unsigned state = *__atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
+    if (state & LAP_IMPL_UNREGISTERED) {
+        lap_sites_register(site);
+        state = *__atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
+    }
+    return state & LAP_IMPL_UNREGISTERED ? LAP_IMPL_OFF : state;
+}
+
+/* The position with room for `bytes`, and the clock to store there. 0: the ring has none, the event is lost. */
+static uint64_t room_make(struct lap_ring *ring, uint64_t position, uint32_t bytes, uint64_t *ret_ticks)
+{
+    *ret_ticks = lap_clock_ticks(&lap_process.clock);
+    if (!lap_ring_has_room(ring, position, bytes, *ret_ticks)) {
+        position = lap_ring_make_room(ring, position, bytes);
+        *ret_ticks = lap_clock_ticks(&lap_process.clock);
+    }
+    if (*ret_ticks < ring->thread->begin_ticks)
+        *ret_ticks = ring->thread->begin_ticks;
+    if (position == 0) {
+        ring->lost_events++;
+        lap_process_count_loss(LAP_FORMAT_LOSS_MEMORY, 1);
+        lap_ring_give(ring, ring->thread->position & ~LAP_IMPL_BUSY);
+    }
+    return position;
+}
+
+/* ---- events -------------------------------------------------------------------------------------------------------- */
+
+static const char *string_of(uint64_t word)
+{
+    const char *const text = (const char *)(uintptr_t)word;
+    return text ? text : "(null)";
+}
+
+static uint32_t string_bytes(uint64_t word)
+{
+    return (uint32_t)strnlen(string_of(word), LAP_FORMAT_STRING_BYTES - 1) + 1;
+}
+
+void lap_event_measure(struct lap_event_parts *parts)
+{
+    const struct lap_impl_site *const site = parts->site;
+    const unsigned sizes = site->flags & LAP_IMPL_SITE_N;
+    parts->id = site->id;
+    if (site->flags & LAP_IMPL_SITE_TEXT)
+        parts->id = lap_sites_text_class(site->id, string_of(parts->words[sizes]));
+    const struct lap_class *const class = &lap_process.sites.classes[parts->id];
+    if (class->words != 0) {
+        parts->bytes = 8u * class->words;
+        return;
+    }
+    uint32_t numbers = sizes, strings = 0;
+    for (unsigned i = 0; i < site->args; i++) {
+        if ((site->types >> (4 * i) & 15) == LAP_IMPL_TYPE_STRING)
+            strings += string_bytes(parts->words[sizes + i]);
+        else
+            numbers++;
+    }
+    if (class->flags & LAP_CLASS_TEXT)
+        strings += string_bytes(parts->words[sizes + site->args]);
+    parts->bytes = 8 * (3 + parts->fixed_words + numbers) + ((strings + 7) & ~7u);
+}
+
+static char *string_put(char *out, uint64_t word)
+{
+    const uint32_t bytes = string_bytes(word);
+    memcpy(out, string_of(word), bytes - 1);
+    out[bytes - 1] = 0;
+    return out + bytes;
+}
+
+uint64_t lap_event_store(const struct lap_event_parts *parts, uint64_t position, uint64_t ticks)
+{
+    const struct lap_impl_site *const site = parts->site;
+    const struct lap_class *const class = &lap_process.sites.classes[parts->id];
+    uint64_t *out = (uint64_t *)(uintptr_t)position;
+    const uint64_t end = position + parts->bytes;
+    *out++ = ticks << LAP_IMPL_CLASS_BITS | parts->id;
+    if (class->words == 0)
+        *out++ = parts->bytes;
+    memcpy(out, parts->fixed, 8 * parts->fixed_words);
+    out += parts->fixed_words;
+    const uint64_t *word = parts->words;
+    if (site->flags & LAP_IMPL_SITE_N)
+        *out++ = *word++;
+    for (unsigned i = 0; i < site->args; i++)
+        if ((site->types >> (4 * i) & 15) != LAP_IMPL_TYPE_STRING)
+            *out++ = word[i];
+    if (class->words != 0)
+        return end;
+    char *text = (char *)out;
+    for (unsigned i = 0; i < site->args; i++)
+        if ((site->types >> (4 * i) & 15) == LAP_IMPL_TYPE_STRING)
+            text = string_put(text, word[i]);
+    if (class->flags & LAP_CLASS_TEXT)
+        text = string_put(text, word[site->args]);
+    memset(text, 0, (size_t)((char *)(uintptr_t)end - text));
+    return end;
+}
+
+/* ---- frames that are gone ------------------------------------------------------------------------------------------ */
+
+/* Was the scope at this address left without its end? It was if its memory is used for the scope that begins, or lies
+ * below the frame of whoever is running: a stack grows down, and nobody's frame lies there any more. Another stack (a
+ * signal handler's) tells nothing. */
+static __attribute__((noinline)) int is_gone(uint64_t address, uint64_t beginning, uint64_t frame)
+{
+    if (address == beginning)
+        return 1;
+    if (address >= frame || frame - address > STACK_BYTES_MAX)
+        return 0;
+    stack_t stack;
+    return sigaltstack(NULL, &stack) < 0 || !(stack.ss_flags & SS_ONSTACK);
+}
+
+/* How many open scopes are left once those that are gone are taken off. */
+static uint32_t depth_alive(const struct lap_impl_thread *thread, uint64_t beginning, uint64_t frame)
+{
+    uint32_t depth = thread->depth;
+    while (depth > 0 && is_gone(thread->frames[depth].address, beginning, frame))
+        depth--;
+    /* One further out may be at the same address while those inside it look alive: they went with it. */
+    for (uint32_t i = 1; i <= depth; i++)
+        if (thread->frames[i].address == beginning)
+            return i - 1;
+    return depth;
+}
+
+/* ---- muting -------------------------------------------------------------------------------------------------------- */
+
+static int is_muted(void)
+{
+    return lap_impl_local.divert != 0 && !(lap_impl_local.divert & IMMEDIATE_BIT);
+}
+
+/* A muting scope that was left by longjmp mutes no more. */
+static void mute_heal(uint64_t beginning, uint64_t frame)
+{
+    if (is_muted() && is_gone(lap_impl_local.divert, beginning, frame))
+        lap_impl_local.divert = 0;
+}
+
+void lap_impl_mute_cold(struct lap_impl_scope *scope)
+{
+    mute_heal((uintptr_t)scope, (uintptr_t)__builtin_frame_address(0));
+    if (is_muted())
+        return;
+    scope->saved = lap_impl_local.divert;
+    scope->mode = scope->saved ? LAP_IMPL_SCOPE_RESTORE : LAP_IMPL_SCOPE_MUTE;
+    lap_impl_local.divert = (uintptr_t)scope;
+}
+
+/* ---- immediate ----------------------------------------------------------------------------------------------------- */
+
+static size_t immediate_label(char *out, const struct lap_event_parts *parts, uint64_t event, uint64_t number)
+{
+    const struct lap_class *const class = &lap_process.sites.classes[parts->id];
+    return lap_label_format(out, LAP_LABEL_BYTES, &lap_process.sites.descriptions[class->description], class,
+                            (const uint64_t *)(uintptr_t)event, number);
+}
+
+static struct lap_line_place immediate_place(struct lap_ring *ring, uint32_t depth)
+{
+    const size_t prefix_bytes = lap_printer_prefix(ring->prefix, sizeof ring->prefix);
+    return (struct lap_line_place){ring->prefix, prefix_bytes, LAP_LINE_INDENT * depth};
+}
+
+/* The depth of an immediate profiler's lines: inside the outermost immediate one. */
+static uint32_t immediate_depth(const struct lap_ring *ring, uint32_t depth)
+{
+    return depth > ring->base_immediate ? depth - ring->base_immediate : 0;
+}
+
+static void immediate_mark(struct lap_ring *ring, const struct lap_event_parts *parts, uint64_t event)
+{
+    /* The decoder stands behind the event: it knows the lap by what it knew before. */
+    const struct lap_open *const scope = &ring->decoder.open[ring->decoder.depth - 1];
+    char label[LAP_LABEL_BYTES], line[LINE_BYTES];
+    immediate_label(label, parts, event, scope->marks - 1);
+    struct lap_line_sizes sizes = {0, 0, 0};
+    if (parts->site->flags & LAP_IMPL_SITE_N)
+        sizes = (struct lap_line_sizes){(int64_t)parts->words[0], (int64_t)parts->words[0], 1};
+    const struct lap_line_place place = immediate_place(ring, immediate_depth(ring, ring->decoder.depth));
+    const double lap_ns = (double)(scope->last - ring->immediate_last) * lap_process.ns_per_tick;
+    const double tot_ns = (double)(scope->last - scope->begin) * lap_process.ns_per_tick;
+    lap_printer_write(line, lap_line_lap(line, sizeof line, &place, label, lap_ns, tot_ns, &sizes));
+}
+
+static void immediate_enter(struct lap_ring *ring, const struct lap_event_parts *parts, uint64_t event)
+{
+    char label[LAP_LABEL_BYTES], line[LINE_BYTES];
+    immediate_label(label, parts, event, 0);
+    const struct lap_line_place place = immediate_place(ring, immediate_depth(ring, ring->decoder.depth - 1));
+    lap_printer_write(line, lap_line_enter(line, sizeof line, &place, label, NULL));
+}
+
+static void immediate_exit(struct lap_ring *ring, const struct lap_open *scope, uint32_t depth, uint64_t now)
+{
+    char label[LAP_LABEL_BYTES], line[LINE_BYTES];
+    const struct lap_class *const class = &lap_process.sites.classes[scope->class_id];
+    if (scope->event || !ring->open_text[depth][0])
+        lap_label_format(label, sizeof label, &lap_process.sites.descriptions[class->description], class, scope->event, 0);
+    else
+        strcpy(label, ring->open_text[depth]);
+    const struct lap_line_place place = immediate_place(ring, immediate_depth(ring, depth));
+    const struct lap_line_place inside = immediate_place(ring, immediate_depth(ring, depth + 1));
+    size_t used = 0;
+    if (scope->marks != 0)
+        used = lap_line_rest(line, sizeof line, &inside, (double)(now - scope->last) * lap_process.ns_per_tick);
+    const struct lap_line_sizes sizes = {scope->n, scope->n, scope->n != 0};
+    used += lap_line_exit(line + used, sizeof line - used, &place, label, (double)(now - scope->begin) * lap_process.ns_per_tick,
+                          &sizes, NULL);
+    lap_printer_write(line, used);
+}
+
+/* ---- checkpoints --------------------------------------------------------------------------------------------------- */
+
+void lap_impl_mark_cold(struct lap_impl_site *site, uint64_t taken, const uint64_t *words)
+{
+    if (is_muted()) {
+        mute_heal(0, (uintptr_t)__builtin_frame_address(0));
+        if (is_muted())
+            return;
+    }
+    uint64_t position;
+    struct lap_ring *const ring = lap_ring_take(taken, &position);
+    if (!ring)
+        return;
+    if (lap_site_state(site) == LAP_IMPL_OFF) {
+        lap_ring_give(ring, position);
+        return;
+    }
+    struct lap_event_parts parts = {.site = site, .words = words};
+    lap_event_measure(&parts);
+    uint64_t ticks;
+    position = room_make(ring, position, parts.bytes, &ticks);
+    if (position == 0)
+        return;
+    if (ring->immediate != 0) {
+        lap_ring_apply(ring, position);
+        ring->immediate_last = ring->decoder.depth != 0 ? ring->decoder.open[ring->decoder.depth - 1].last : 0;
+        ticks = lap_clock_ticks(&lap_process.clock);
+    }
+    const uint64_t end = lap_event_store(&parts, position, ticks);
+    lap_impl_commit(ring->thread, end);
+    if (ring->immediate != 0) {
+        lap_ring_apply(ring, end);
+        if (ring->decoder.depth != 0)
+            immediate_mark(ring, &parts, position);
+    }
+    lap_ring_give(ring, end);
+}
+
+/* ---- begin --------------------------------------------------------------------------------------------------------- */
+
+struct begin {
+    struct lap_impl_scope *scope;
+    struct lap_impl_site *site;
+    const struct lap_options *options; /* NULL for a kind without */
+    const uint64_t *words;
+    uint64_t frame;
+    unsigned state;
+};
+
+static uint64_t threshold_of(const struct lap_options *options)
+{
+    return options && options->threshold_ms > 0 ? (uint64_t)(options->threshold_ms * 1e6) : 0;
+}
+
+/* Takes off what was left without an end, and says so. Returns the position, 0 if there is no room. */
+static uint64_t abandon(struct lap_ring *ring, uint64_t position, uint32_t depth)
+{
+    struct lap_impl_thread *const thread = ring->thread;
+    if (depth == thread->depth)
+        return position;
+    uint64_t ticks;
+    position = room_make(ring, position, 16, &ticks);
+    if (position == 0)
+        return 0;
+    position = lap_ring_store_abandoned(ring, position, thread->depth - depth);
+    for (uint32_t i = thread->depth; i > depth; i--) {
+        const struct lap_slow_scope *const slow = &ring->slow[i];
+        if (slow->address != thread->frames[i].address || slow->begin_ticks != thread->frames[i].begin_ticks)
+            continue;
+        if (slow->flags & LAP_SLOW_RESTORES)
+            lap_impl_local.divert = slow->saved_divert;
+        if (slow->flags & LAP_SLOW_IMMEDIATE && --ring->immediate == 0)
+            lap_impl_local.divert &= ~IMMEDIATE_BIT;
+        if (slow->flags & LAP_SLOW_PRINTS)
+            lap_printer_scope_ends(ring, position, 1);
+    }
+    thread->depth = depth;
+    return position;
+}
+
+static uint32_t slow_flags(const struct begin *begin, int is_restoring)
+{
+    uint32_t flags = 0;
+    if (begin->options && begin->options->immediate)
+        flags |= LAP_SLOW_IMMEDIATE;
+    else if (begin->state & LAP_IMPL_PRINT)
+        flags |= LAP_SLOW_PRINTS;
+    if (begin->state & LAP_IMPL_TAKE_BACK)
+        flags |= LAP_SLOW_TAKES_BACK;
+    if (is_restoring)
+        flags |= LAP_SLOW_RESTORES;
+    return flags;
+}
+
+static void scope_store(struct lap_ring *ring, uint64_t position, const struct begin *begin, uint32_t flags)
+{
+    struct lap_impl_thread *const thread = ring->thread;
+    struct lap_format_begin_with with = {.threshold_ns = threshold_of(begin->options)};
+    struct lap_event_parts parts = {.site = begin->site, .words = begin->words};
+    if (begin->site->kind == LAP_IMPL_KIND_BEGIN_WITH) {
+        if (begin->options) {
+            with.n = begin->options->n;
+            with.parent = begin->options->parent;
+        }
+        with.path = with.parent ? lap_handle_path(with.parent) : 0;
+        if (with.path == LAP_FORMAT_PATH_NONE)
+            with.path = 0, with.parent = 0;
+        with.flags = (flags & LAP_SLOW_PRINTS ? LAP_FORMAT_FLAG_PRINT : 0u) |
+                     (flags & LAP_SLOW_IMMEDIATE ? LAP_FORMAT_FLAG_IMMEDIATE : 0u);
+        parts.fixed = &with;
+        parts.fixed_words = sizeof with / 8;
+    }
+    lap_event_measure(&parts);
+    uint64_t ticks;
+    position = room_make(ring, position, parts.bytes, &ticks);
+    if (position == 0)
+        return;
+    if (flags & LAP_SLOW_IMMEDIATE && ring->immediate == 0)
+        ring->base_immediate = thread->depth;
+    const struct lap_ring_place place = {ring->sequence, lap_ring_offset(ring, position)};
+    const uint64_t end = lap_event_store(&parts, position, ticks);
+    lap_impl_commit(thread, end);
+    const uint32_t depth = ++thread->depth;
+    thread->frames[depth] = (struct lap_impl_frame){(uintptr_t)begin->scope, ticks};
+    begin->scope->mode = LAP_IMPL_SCOPE_FAST;
+    if (flags != 0 || begin->state & LAP_IMPL_OTHER_CLOCK) {
+        begin->scope->mode = LAP_IMPL_SCOPE_SLOW;
+        ring->slow[depth] = (struct lap_slow_scope){.address = (uintptr_t)begin->scope,
+                                                    .begin_ticks = ticks,
+                                                    .threshold_ns = lap_printer_threshold_ns(parts.id, with.threshold_ns),
+                                                    .saved_divert = lap_impl_local.divert,
+                                                    .place = place,
+                                                    .flags = flags,
+                                                    .id = parts.id};
+    }
+    if (flags & LAP_SLOW_PRINTS)
+        lap_printer_scope_begins(ring, place, depth - 1);
+    if (flags & LAP_SLOW_RESTORES)
+        lap_impl_local.divert = 0;
+    if (flags & LAP_SLOW_IMMEDIATE) {
+        ring->immediate++;
+        lap_impl_local.divert = IMMEDIATE_BIT;
+    }
+    if (ring->immediate != 0) {
+        lap_ring_apply(ring, end);
+        immediate_enter(ring, &parts, position);
+    }
+    lap_ring_give(ring, end);
+}
+
+static void scope_begin(struct begin *begin, uint64_t taken)
+{
+    struct lap_impl_scope *const scope = begin->scope;
+    uint64_t position;
+    struct lap_ring *const ring = lap_ring_take(taken, &position);
+    if (!ring)
+        return;
+    begin->state = lap_site_state(begin->site);
+    mute_heal((uintptr_t)scope, begin->frame);
+    const int was_muted = is_muted();
+    if (begin->state == LAP_IMPL_OFF || (begin->options && begin->options->disabled && !(begin->state & LAP_IMPL_FORCED))) {
+        lap_ring_give(ring, position);
+        lap_impl_mute(scope);
+        return;
+    }
+    if (was_muted && !(begin->state & LAP_IMPL_FORCED)) {
+        lap_ring_give(ring, position);
+        return;
+    }
+    position = abandon(ring, position, depth_alive(ring->thread, (uintptr_t)scope, begin->frame));
+    if (position == 0)
+        return;
+    if (ring->thread->depth >= LAP_IMPL_FRAMES - 1) {
+        lap_process_count_loss(LAP_FORMAT_LOSS_DEPTH, 1);
+        lap_ring_give(ring, position);
+        lap_impl_mute(scope);
+        return;
+    }
+    scope_store(ring, position, begin, slow_flags(begin, was_muted));
+}
+
+void lap_impl_begin_cold(struct lap_impl_scope *scope, struct lap_impl_site *site, uint64_t taken, const uint64_t *words)
+{
+    struct begin begin = {scope, site, NULL, words, (uintptr_t)__builtin_frame_address(0), 0};
+    scope_begin(&begin, taken);
+}
+
+void lap_impl_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *site, const struct lap_options *options,
+                         const uint64_t *words)
+{
+    struct begin begin = {scope, site, options, words, (uintptr_t)__builtin_frame_address(0), 0};
+    scope_begin(&begin, 0);
+}
+
+/* ---- end ----------------------------------------------------------------------------------------------------------- */
+
+/* Events and pauses between two offsets of the current segment. */
+static uint64_t range_measure(const struct lap_ring *ring, uint32_t from, uint32_t to, uint64_t *ret_paused)
+{
+    uint64_t events = 0;
+    *ret_paused = 0;
+    for (uint32_t offset = from; offset < to;) {
+        const uint64_t *const words = (const uint64_t *)(uintptr_t)(ring->thread->segment + offset);
+        const struct lap_class *const class = &lap_process.sites.classes[words[0] & LAP_FORMAT_CLASS_MASK];
+        if (class->kind == LAP_CLASS_PAUSE)
+            *ret_paused += words[1];
+        else if (class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_END || class->kind == LAP_CLASS_BEGIN ||
+                 class->kind == LAP_CLASS_BEGIN_WITH)
+            events++;
+        offset += (uint32_t)lap_event_size_bytes(words, class);
+    }
+    return events;
+}
+
+static int place_is_before(struct lap_ring_place a, struct lap_ring_place b)
+{
+    return a.sequence != b.sequence ? a.sequence < b.sequence : a.offset < b.offset;
+}
+
+/* Below its threshold: out of the ring again, if it began in this segment and nothing since must stay. */
+static uint64_t take_back(struct lap_ring *ring, const struct lap_slow_scope *slow, uint64_t position)
+{
+    if (slow->place.sequence != ring->sequence || place_is_before(slow->place, ring->floor))
+        return position;
+    lap_ring_apply(ring, position);
+    uint64_t paused;
+    const uint64_t events = range_measure(ring, slow->place.offset, lap_ring_offset(ring, position), &paused);
+    position = lap_ring_take_back(ring, slow->place.offset, events);
+    if (paused != 0) { /* what is around it must still not contain the recorder's own time */
+        ring->decoder.paused -= paused;
+        position = lap_ring_store_pause(ring, position, paused);
+    }
+    return position;
+}
+
+/* What a scope that the library began does at its end, after its event. Returns the position. */
+static uint64_t slow_end(struct lap_ring *ring, const struct lap_slow_scope *slow, uint64_t position, uint64_t ticks)
+{
+    const double total_ns = (double)(ticks - slow->begin_ticks) * lap_process.ns_per_tick;
+    const int is_breach = total_ns >= (double)slow->threshold_ns;
+    if (slow->flags & LAP_SLOW_RESTORES)
+        lap_impl_local.divert = slow->saved_divert;
+    if (slow->flags & LAP_SLOW_IMMEDIATE && --ring->immediate == 0)
+        lap_impl_local.divert &= ~IMMEDIATE_BIT;
+    if (slow->flags & LAP_SLOW_PRINTS)
+        lap_printer_scope_ends(ring, position, is_breach);
+    if (slow->flags & LAP_SLOW_TAKES_BACK) {
+        if (is_breach)
+            ring->floor = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, position)};
+        else
+            position = take_back(ring, slow, position);
+    }
+    return position;
+}
+
+/* Ends the scope at `address` if it is open; what is inside it was left without an end. */
+static void scope_end(uint64_t address, uint64_t taken)
+{
+    uint64_t position;
+    struct lap_ring *const ring = lap_ring_take(taken, &position);
+    if (!ring)
+        return;
+    struct lap_impl_thread *const thread = ring->thread;
+    uint32_t depth = thread->depth;
+    while (depth > 0 && thread->frames[depth].address != address)
+        depth--;
+    if (depth == 0) { /* ended before its block, or begun before a fork */
+        lap_ring_give(ring, position);
+        return;
+    }
+    position = abandon(ring, position, depth);
+    uint64_t ticks;
+    position = position == 0 ? 0 : room_make(ring, position, 8, &ticks);
+    if (position == 0) {
+        thread->depth = depth - 1;
+        return;
+    }
+    if (ring->immediate != 0) {
+        lap_ring_apply(ring, position);
+        const struct lap_open *const scope = &ring->decoder.open[depth - 1];
+        if (ring->decoder.depth == depth)
+            immediate_exit(ring, scope, depth - 1, ticks - ring->decoder.paused);
+    }
+    lap_impl_store(position, ticks, LAP_IMPL_END_CLASS, NULL, 0);
+    lap_impl_commit(thread, position + 8);
+    position += 8;
+    thread->depth = depth - 1;
+    const struct lap_slow_scope *const slow = &ring->slow[depth];
+    if (slow->address == address && slow->begin_ticks == thread->frames[depth].begin_ticks)
+        position = slow_end(ring, slow, position, ticks);
+    lap_ring_give(ring, position);
+}
+
+void lap_impl_end_cold(struct lap_impl_scope *scope, uint64_t taken)
+{
+    if (scope->mode == LAP_IMPL_SCOPE_RESTORE)
+        lap_impl_local.divert = scope->saved;
+    else
+        scope_end((uintptr_t)scope, taken);
+}
+
+void lap_impl_end_innermost(void)
+{
+    const struct lap_impl_thread *const thread = lap_impl_local.thread;
+    if (thread->segment != 0 && thread->depth != 0 && !is_muted())
+        scope_end(thread->frames[thread->depth].address, 0);
+}
+
+uint64_t lap_impl_elapsed_ns(void)
+{
+    const struct lap_impl_thread *const thread = lap_impl_local.thread;
+    if (thread->segment == 0 || thread->depth == 0 || is_muted())
+        return 0;
+    const uint64_t ticks = lap_clock_ticks(&lap_process.clock) - thread->frames[thread->depth].begin_ticks;
+    return (uint64_t)((double)ticks * lap_process.ns_per_tick);
+}
+
+void lap_impl_check_format(const char *format, ...)
+{
+    (void)format;
+}

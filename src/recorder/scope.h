@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What scope.c and handle_table.c share: how the library gets hold of the calling thread's ring and stores an event.
+ */
+#ifndef LAP_SCOPE_H
+#define LAP_SCOPE_H
+
+#include "ring.h"
+
+#include <stdint.h>
+
+/* Takes the calling thread's position (`taken` is what the inline path took, 0 if nothing), gives it a ring where it has
+ * none. NULL: the event is lost, and counted. */
+struct lap_ring *lap_ring_take(uint64_t taken, uint64_t *ret_position);
+/* Gives the position back. */
+static inline void lap_ring_give(struct lap_ring *ring, uint64_t position)
+{
+    lap_impl_give(ring->thread, position);
+}
+
+/* A site's state, after making it known where it was not met yet. The position must be taken. */
+unsigned lap_site_state(struct lap_impl_site *site);
+
+/* An event of a site. */
+struct lap_event_parts {
+    const struct lap_impl_site *site;
+    const uint64_t *words; /* as the macros make them: [n] arguments [text] */
+    const void *fixed;     /* the fixed payload of its kind, or NULL */
+    uint32_t fixed_words;
+    uint32_t id;           /* filled by lap_event_measure */
+    uint32_t bytes;        /* likewise */
+};
+/* Works out class and size. */
+void lap_event_measure(struct lap_event_parts *parts);
+/* Stores it at `position`, where there is room; returns the position behind. Not committed. */
+uint64_t lap_event_store(const struct lap_event_parts *parts, uint64_t position, uint64_t ticks);
+
+#endif

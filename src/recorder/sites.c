@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "sites.h"
+
+#include "process.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define TEXT_BUCKETS (2u * LAP_SITES_CLASSES)
+#define TEXT_BYTES_MAX 1024u
+#define ARENA_BYTES (64u << 10)
+
+static void *reserve(size_t bytes)
+{
+    void *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+int lap_sites_init(struct lap_sites *sites)
+{
+    if (!sites->classes) {
+        sites->classes = reserve(LAP_SITES_CLASSES * sizeof *sites->classes);
+        sites->descriptions = reserve(LAP_SITES_CLASSES * sizeof *sites->descriptions);
+        sites->texts = reserve(TEXT_BUCKETS * sizeof *sites->texts);
+        sites->texts_of_site = reserve(LAP_SITES_CLASSES * sizeof *sites->texts_of_site);
+        sites->switch_of_class = reserve(LAP_SITES_CLASSES * sizeof *sites->switch_of_class);
+    }
+    if (!sites->classes || !sites->descriptions || !sites->texts || !sites->texts_of_site || !sites->switch_of_class)
+        return -ENOMEM;
+    if (sites->count == 0) {
+        lap_class_set_fixed(sites->classes);
+        for (uint32_t i = 0; i < LAP_FORMAT_FIRST_SITE_CLASS; i++)
+            sites->descriptions[i] = (struct lap_description){"", "", "", 0, 0, 0};
+        sites->count = LAP_FORMAT_FIRST_SITE_CLASS;
+    }
+    return 0;
+}
+
+/* A copy that stays as long as the process; "" where there is no memory for it. */
+static const char *text_copy(struct lap_sites *sites, const char *text)
+{
+    const size_t length = strnlen(text, TEXT_BYTES_MAX);
+    if (length + 1 > sites->arena_left_bytes) {
+        if (lap_process_reserve(ARENA_BYTES) < 0)
+            return "";
+        char *const arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (arena == MAP_FAILED)
+            return "";
+        sites->arena = arena;
+        sites->arena_left_bytes = ARENA_BYTES;
+    }
+    char *const copy = sites->arena;
+    memcpy(copy, text, length);
+    copy[length] = 0;
+    sites->arena += length + 1;
+    sites->arena_left_bytes -= length + 1;
+    return copy;
+}
+
+static uint8_t switch_state(const struct lap_class *class, const struct lap_description *description, uint64_t *ret_threshold_ns)
+{
+    const struct lap_settings *const settings = &lap_process.settings;
+    const uint8_t on = LAP_IMPL_ON | (lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC ? LAP_IMPL_OTHER_CLOCK : 0);
+    *ret_threshold_ns = LAP_FORMAT_NO_THRESHOLD;
+    const struct lap_term *const term = lap_switches_find(&settings->switches, description->label, description->function);
+    if (class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_HANDLE_MARK) {
+        /* A checkpoint goes with its profiler; only "off" for all spares its few cycles. */
+        const int all_off = settings->switches.count == 1 && term && term->is_negative && strcmp(term->glob, "*") == 0;
+        return all_off ? LAP_IMPL_OFF : on;
+    }
+    if (term ? term->is_negative : settings->switches.is_off_by_default)
+        return LAP_IMPL_OFF;
+    unsigned state = on;
+    if (settings->prints && (term || !(class->flags & LAP_CLASS_LIBRARY)))
+        state |= LAP_IMPL_PRINT;
+    if (settings->keeps_slow)
+        state |= LAP_IMPL_TAKE_BACK;
+    if (term) {
+        *ret_threshold_ns = term->threshold_ns;
+        if (settings->switches.is_off_by_default || class->kind != LAP_CLASS_BEGIN)
+            state |= LAP_IMPL_FORCED;
+    }
+    return (uint8_t)state;
+}
+
+static void switch_set(uint32_t id)
+{
+    struct lap_sites *const sites = &lap_process.sites;
+    struct lap_format_switch *const entry = &lap_process.switches[sites->switch_of_class[id]];
+    uint64_t threshold_ns;
+    const uint8_t state = switch_state(&sites->classes[id], &sites->descriptions[id], &threshold_ns);
+    entry->class_id = id;
+    entry->threshold_ns = threshold_ns;
+    __atomic_store_n(&entry->state, state, __ATOMIC_RELEASE);
+}
+
+void lap_sites_switch_all(void)
+{
+    for (uint32_t i = 0; i < lap_process.control->switches; i++)
+        if (lap_process.switches[i].class_id != 0)
+            switch_set(lap_process.switches[i].class_id);
+}
+
+/* Makes a class known: to the metadata first, then to whoever looks at `count`. 0 where there is no room. */
+static uint32_t class_add(struct lap_class class, struct lap_description description)
+{
+    struct lap_sites *const sites = &lap_process.sites;
+    const uint32_t id = sites->count;
+    if (id >= LAP_SITES_CLASSES)
+        return 0;
+    class.description = id;
+    description.label = text_copy(sites, description.label);
+    sites->classes[id] = class;
+    sites->descriptions[id] = description;
+    if (lap_process.metadata.fd >= 0) {
+        const int error = lap_metadata_add(&lap_process.metadata, id, &class, &description);
+        if (error < 0) {
+            lap_process_fail("cannot write", "metadata", error);
+            return 0;
+        }
+    }
+    __atomic_store_n(&sites->count, id + 1, __ATOMIC_RELEASE);
+    return id;
+}
+
+int lap_sites_describe_all(void)
+{
+    struct lap_sites *const sites = &lap_process.sites;
+    for (uint32_t id = LAP_FORMAT_FIRST_SITE_CLASS; id < sites->count; id++) {
+        const int error = lap_metadata_add(&lap_process.metadata, id, &sites->classes[id], &sites->descriptions[id]);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+static struct lap_class class_of_site(const struct lap_impl_site *site)
+{
+    static const uint8_t kinds[] = {[LAP_IMPL_KIND_MARK] = LAP_CLASS_MARK,
+                                    [LAP_IMPL_KIND_BEGIN] = LAP_CLASS_BEGIN,
+                                    [LAP_IMPL_KIND_BEGIN_WITH] = LAP_CLASS_BEGIN_WITH,
+                                    [LAP_IMPL_KIND_HANDLE_BEGIN] = LAP_CLASS_HANDLE_BEGIN,
+                                    [LAP_IMPL_KIND_HANDLE_MARK] = LAP_CLASS_HANDLE_MARK};
+    struct lap_class class = {.kind = kinds[site->kind], .args = site->args};
+    if (site->flags & LAP_IMPL_SITE_N)
+        class.flags |= LAP_CLASS_N;
+    if (site->flags & LAP_IMPL_SITE_LIBRARY)
+        class.flags |= LAP_CLASS_LIBRARY;
+    if (site->flags & LAP_IMPL_SITE_TEXT)
+        class.flags |= LAP_CLASS_TEXT;
+    else if (site->label[0] == 0 && (class.kind == LAP_CLASS_MARK || class.kind == LAP_CLASS_HANDLE_MARK))
+        class.flags |= LAP_CLASS_NUMBERED;
+    if (!(site->types & LAP_IMPL_TYPES_STRING) && !(class.flags & LAP_CLASS_TEXT))
+        class.words = (uint8_t)(lap_class_fixed_words((enum lap_class_kind)class.kind) + (class.flags & LAP_CLASS_N) + class.args);
+    return class;
+}
+
+int lap_sites_register(struct lap_impl_site *site)
+{
+    struct lap_sites *const sites = &lap_process.sites;
+    pthread_mutex_lock(&lap_process.lock);
+    if (site->state != &lap_impl_unregistered) { /* another thread was faster */
+        pthread_mutex_unlock(&lap_process.lock);
+        return 0;
+    }
+    uint32_t id = 0;
+    const uint32_t index = lap_process.control->switches;
+    if (index < LAP_FORMAT_SWITCHES) {
+        const struct lap_description description = {site->label, text_copy(sites, site->file), text_copy(sites, site->function),
+                                                    site->types, site->line,  0};
+        id = class_add(class_of_site(site), description);
+    }
+    if (id != 0) {
+        sites->switch_of_class[id] = index;
+        switch_set(id);
+        __atomic_store_n(&lap_process.control->switches, index + 1, __ATOMIC_RELEASE);
+        site->id = id;
+        __atomic_store_n(&site->state, &lap_process.switches[index].state, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&lap_process.lock);
+    if (id == 0)
+        lap_process_count_loss(LAP_FORMAT_LOSS_CLASS, 1);
+    return id == 0 ? -ENOSPC : 0;
+}
+
+static uint32_t text_hash(uint32_t site_class, const char *text, size_t length)
+{
+    uint64_t hash = site_class * UINT64_C(0x9E3779B97F4A7C15) + length;
+    size_t i = 0;
+    for (; i + 8 <= length; i += 8) {
+        uint64_t word;
+        memcpy(&word, text + i, 8);
+        hash = (hash ^ word) * UINT64_C(0xFF51AFD7ED558CCD);
+        hash ^= hash >> 32;
+    }
+    for (; i < length; i++)
+        hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001B3);
+    hash ^= hash >> 29;
+    return (uint32_t)(hash * UINT64_C(0xC4CEB9FE1A85EC53) >> 40) & (TEXT_BUCKETS - 1);
+}
+
+/* The bucket of a label of a site: the one that holds it, or the empty one where it belongs. */
+static uint32_t *text_bucket(struct lap_sites *sites, uint32_t site_class, const char *text, size_t length)
+{
+    for (uint32_t i = text_hash(site_class, text, length);; i = (i + 1) & (TEXT_BUCKETS - 1)) {
+        const uint32_t id = __atomic_load_n(&sites->texts[i], __ATOMIC_ACQUIRE);
+        if (id == 0)
+            return &sites->texts[i];
+        const char *const label = sites->descriptions[id].label;
+        if (sites->switch_of_class[id] == sites->switch_of_class[site_class] && strncmp(label, text, length) == 0 && label[length] == 0)
+            return &sites->texts[i];
+    }
+}
+
+uint32_t lap_sites_text_class(uint32_t site_class, const char *text)
+{
+    struct lap_sites *const sites = &lap_process.sites;
+    const size_t length = strnlen(text, LAP_FORMAT_STRING_BYTES - 1);
+    const uint32_t known = __atomic_load_n(text_bucket(sites, site_class, text, length), __ATOMIC_ACQUIRE);
+    if (known != 0)
+        return known;
+    if (__atomic_load_n(&sites->texts_of_site[site_class], __ATOMIC_RELAXED) >= LAP_SITES_TEXTS_EACH)
+        return site_class;
+
+    pthread_mutex_lock(&lap_process.lock);
+    uint32_t *const bucket = text_bucket(sites, site_class, text, length);
+    uint32_t id = *bucket;
+    if (id == 0 && sites->texts_of_site[site_class] < LAP_SITES_TEXTS_EACH) {
+        struct lap_class class = sites->classes[site_class];
+        struct lap_description description = sites->descriptions[site_class];
+        char label[LAP_FORMAT_STRING_BYTES];
+        memcpy(label, text, length);
+        label[length] = 0;
+        description.label = label;
+        description.is_text = 1;
+        class.flags &= (uint8_t)~LAP_CLASS_TEXT;
+        class.words = (uint8_t)(lap_class_fixed_words((enum lap_class_kind)class.kind) + (class.flags & LAP_CLASS_N));
+        sites->switch_of_class[sites->count] = sites->switch_of_class[site_class];
+        id = class_add(class, description);
+        if (id != 0) {
+            __atomic_store_n(bucket, id, __ATOMIC_RELEASE);
+            __atomic_store_n(&sites->texts_of_site[site_class], (uint16_t)(sites->texts_of_site[site_class] + 1), __ATOMIC_RELAXED);
+        }
+    }
+    pthread_mutex_unlock(&lap_process.lock);
+    return id == 0 ? site_class : id;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "storage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define FILE_FLAGS (O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)
+#define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define SIDE_DIRECTORY ".lapmark"
+
+static int is_on_tmpfs(int fd)
+{
+    struct statfs info;
+    return fstatfs(fd, &info) == 0 && (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
+}
+
+/* Opens a directory that is ours: made with mode 0700 where it is missing, refused where it is another user's. */
+static int directory_open_own(const char *path)
+{
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    const int fd = open(path, DIRECTORY_FLAGS);
+    if (fd < 0)
+        return -errno;
+    struct stat status;
+    if (fstat(fd, &status) < 0 || status.st_uid != geteuid() || (status.st_mode & 022) != 0) {
+        close(fd);
+        return -EPERM;
+    }
+    return fd;
+}
+
+static int directory_make_below(int parent_fd, const char *name)
+{
+    if (mkdirat(parent_fd, name, 0700) < 0)
+        return -errno;
+    const int fd = openat(parent_fd, name, DIRECTORY_FLAGS);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The user's DIR: made where it is missing, parents too. It may be anybody's who may write to it; links in it are the
+ * user's own affair. */
+static int directory_open_target(const char *path)
+{
+    char part[LAP_STORAGE_PATH_BYTES];
+    const size_t length = strlen(path);
+    if (length == 0 || length >= sizeof part)
+        return -ENAMETOOLONG;
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != 0)
+            continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (mkdir(part, 0700) < 0 && errno != EEXIST && path[i] == 0)
+            return -errno;
+    }
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The directory of mapped files on the machine's shared-memory file system. */
+static int shared_open(struct lap_storage *storage)
+{
+    static const char *const places[] = {"/dev/shm", "/run/user", "/tmp"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char parent[LAP_STORAGE_PATH_BYTES];
+        if (i == 1)
+            snprintf(parent, sizeof parent, "%s/%u/lapmark", places[i], geteuid());
+        else
+            snprintf(parent, sizeof parent, "%s/lapmark-%u", places[i], geteuid());
+        const int parent_fd = directory_open_own(parent);
+        if (parent_fd < 0)
+            continue;
+        int fd = -ENOTSUP;
+        if (is_on_tmpfs(parent_fd))
+            fd = directory_make_below(parent_fd, storage->name);
+        close(parent_fd);
+        if (fd >= 0) {
+            snprintf(storage->directory, sizeof storage->directory, "%.500s/%s", parent, storage->name);
+            return fd;
+        }
+    }
+    return -ENOTSUP;
+}
+
+static void link_at(int directory_fd, const char *target_directory, const char *target, const char *name)
+{
+    char path[LAP_STORAGE_PATH_BYTES + LAP_STORAGE_NAME_BYTES];
+    snprintf(path, sizeof path, "%s/%s", target_directory, target);
+    if (symlinkat(path, directory_fd, name) < 0 && errno == EEXIST) {
+        unlinkat(directory_fd, name, 0);
+        if (symlinkat(path, directory_fd, name) < 0)
+            return;
+    }
+}
+
+int lap_storage_open(struct lap_storage *storage, const char *directory, const char *name, int is_full)
+{
+    memset(storage, 0, sizeof *storage);
+    storage->directory_fd = storage->disk_fd = -1;
+    storage->is_full = is_full;
+    snprintf(storage->name, sizeof storage->name, "%s", name);
+    if (snprintf(storage->disk, sizeof storage->disk, "%s/%s", directory, name) >= (int)sizeof storage->disk)
+        return -ENAMETOOLONG;
+    const int target_fd = directory_open_target(directory);
+    if (target_fd < 0)
+        return target_fd;
+
+    int error = 0;
+    if (is_on_tmpfs(target_fd) && !is_full) {
+        storage->directory_fd = directory_make_below(target_fd, name);
+        error = storage->directory_fd < 0 ? storage->directory_fd : 0;
+        snprintf(storage->directory, sizeof storage->directory, "%s", storage->disk);
+        storage->kind = LAP_STORAGE_TMPFS;
+    } else {
+        storage->directory_fd = shared_open(storage);
+        storage->kind = storage->directory_fd < 0 ? LAP_STORAGE_DISK : LAP_STORAGE_TMPFS;
+        if (storage->kind == LAP_STORAGE_TMPFS && !is_full) {
+            if (symlinkat(storage->directory, target_fd, name) < 0)
+                error = -errno;
+        } else {
+            storage->disk_fd = directory_make_below(target_fd, name);
+            error = storage->disk_fd < 0 ? storage->disk_fd : 0;
+        }
+    }
+    if (error == 0 && storage->directory_fd >= 0 && mkdirat(storage->directory_fd, SIDE_DIRECTORY, 0700) < 0)
+        error = -errno;
+    if (error == 0 && storage->disk_fd >= 0) {
+        if (storage->kind == LAP_STORAGE_TMPFS)
+            link_at(storage->disk_fd, storage->directory, SIDE_DIRECTORY, SIDE_DIRECTORY);
+        else if (mkdirat(storage->disk_fd, SIDE_DIRECTORY, 0700) < 0)
+            error = -errno;
+    }
+    close(target_fd);
+    if (error < 0)
+        lap_storage_done(storage);
+    return error;
+}
+
+void lap_storage_done(struct lap_storage *storage)
+{
+    if (storage->directory_fd >= 0)
+        close(storage->directory_fd);
+    if (storage->disk_fd >= 0)
+        close(storage->disk_fd);
+    storage->directory_fd = storage->disk_fd = -1;
+    storage->kind = LAP_STORAGE_MEMORY;
+}
+
+int lap_storage_create(const struct lap_storage *storage, const char *name, size_t bytes)
+{
+    const int directory_fd = storage->kind == LAP_STORAGE_TMPFS ? storage->directory_fd : storage->disk_fd;
+    const int fd = openat(directory_fd, name, FILE_FLAGS, 0600);
+    if (fd < 0)
+        return -errno;
+    if (bytes != 0 && ftruncate(fd, (off_t)bytes) < 0) {
+        const int error = -errno;
+        close(fd);
+        unlinkat(directory_fd, name, 0);
+        return error;
+    }
+    return fd;
+}
+
+void *lap_storage_map(const struct lap_storage *storage, const char *name, size_t bytes, void *address, int keep, int *ret_error)
+{
+    const int fixed = address ? MAP_FIXED : 0;
+    if (storage->kind != LAP_STORAGE_TMPFS || !name) {
+        void *const memory = mmap(keep ? NULL : address, bytes, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | (keep ? 0 : fixed), -1, 0);
+        if (memory == MAP_FAILED) {
+            *ret_error = -errno;
+            return NULL;
+        }
+        if (!keep)
+            return memory;
+        memcpy(memory, address, bytes);
+        if (mremap(memory, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, address) == MAP_FAILED) {
+            *ret_error = -errno;
+            munmap(memory, bytes);
+            return NULL;
+        }
+        return address;
+    }
+    const int fd = lap_storage_create(storage, name, 0);
+    if (fd < 0) {
+        *ret_error = fd;
+        return NULL;
+    }
+    void *memory = MAP_FAILED;
+    int error = posix_fallocate(fd, 0, (off_t)bytes);
+    if (error == 0 && keep) {
+        ssize_t written = pwrite(fd, address, bytes, 0);
+        if (written != (ssize_t)bytes)
+            error = written < 0 ? errno : ENOSPC;
+    }
+    if (error == 0) {
+        memory = mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE | fixed, fd, 0);
+        if (memory == MAP_FAILED)
+            error = errno;
+    }
+    close(fd);
+    if (memory == MAP_FAILED) {
+        unlinkat(storage->directory_fd, name, 0);
+        *ret_error = -error;
+        return NULL;
+    }
+    return memory;
+}
+
+void *lap_storage_extend(const struct lap_storage *storage, const char *name, void *old, size_t old_bytes, size_t bytes)
+{
+    if (storage->kind == LAP_STORAGE_TMPFS && name) {
+        const int fd = openat(storage->directory_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            return NULL;
+        const int error = posix_fallocate(fd, 0, (off_t)bytes);
+        close(fd);
+        if (error != 0)
+            return NULL;
+    }
+    void *const memory = mremap(old, old_bytes, bytes, MREMAP_MAYMOVE);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+int lap_storage_publish(const struct lap_storage *storage, const char *from, const char *to)
+{
+    if (storage->kind != LAP_STORAGE_TMPFS)
+        return 0;
+    if (renameat(storage->directory_fd, from, storage->directory_fd, to) < 0)
+        return -errno;
+    return 0;
+}
+
+void lap_storage_link(const struct lap_storage *storage, const char *name, const char *link)
+{
+    if (storage->kind == LAP_STORAGE_TMPFS && storage->disk_fd >= 0)
+        link_at(storage->disk_fd, storage->directory, name, link);
+}
+
+static int write_all(int fd, const char *bytes, size_t count)
+{
+    while (count > 0) {
+        const ssize_t written = write(fd, bytes, count);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return written < 0 ? -errno : -ENOSPC;
+        bytes += written;
+        count -= (size_t)written;
+    }
+    return 0;
+}
+
+int lap_storage_write(const struct lap_storage *storage, const char *name, const void *bytes, size_t count)
+{
+    char part[LAP_STORAGE_NAME_BYTES + 8];
+    snprintf(part, sizeof part, ".lapmark/.%s", strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
+    if (storage->kind == LAP_STORAGE_TMPFS)
+        snprintf(part, sizeof part, ".part-%s", name);
+    unlinkat(storage->disk_fd, part, 0);
+    const int fd = openat(storage->disk_fd, part, FILE_FLAGS, 0600);
+    if (fd < 0)
+        return -errno;
+    int error = write_all(fd, bytes, count);
+    if (close(fd) < 0 && error == 0)
+        error = -errno;
+    if (error == 0 && renameat(storage->disk_fd, part, storage->disk_fd, name) < 0)
+        error = -errno;
+    if (error != 0)
+        unlinkat(storage->disk_fd, part, 0);
+    return error;
+}
+
+void lap_storage_cut(const struct lap_storage *storage, const char *name, size_t bytes)
+{
+    if (storage->kind != LAP_STORAGE_TMPFS)
+        return;
+    const int fd = openat(storage->directory_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (ftruncate(fd, (off_t)bytes) < 0) {
+        /* It stays longer than it need be. */
+    }
+    close(fd);
+}
+
+void lap_storage_remove(const struct lap_storage *storage, const char *name)
+{
+    if (storage->kind == LAP_STORAGE_TMPFS)
+        unlinkat(storage->directory_fd, name, 0);
+    if (storage->disk_fd >= 0)
+        unlinkat(storage->disk_fd, name, 0);
+}

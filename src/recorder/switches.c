@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "switches.h"
+
+#include "lapmark/format.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* `*` any run, `?` any byte, `\` takes the next byte as it is. Linear in practice: one star is remembered. */
+static int glob_matches(const char *glob, const char *text)
+{
+    const char *star = NULL, *retry = NULL;
+    while (*text) {
+        if (*glob == '*') {
+            star = ++glob;
+            retry = text;
+            continue;
+        }
+        const char *const literal = *glob == '\\' && glob[1] ? glob + 1 : glob;
+        if (*glob && ((*glob == '?' && literal == glob) || *literal == *text)) {
+            glob = literal + 1;
+            text++;
+        } else if (star) {
+            glob = star;
+            text = ++retry;
+        } else {
+            return 0;
+        }
+    }
+    while (*glob == '*')
+        glob++;
+    return *glob == 0;
+}
+
+static int threshold_parse(const char *text, const char **ret_end, uint64_t *ret_ns)
+{
+    char *end;
+    const double value = strtod(text, &end);
+    if (end == text || !(value >= 0) || value > 1e12)
+        return -EINVAL;
+    double unit_ns = 1e6;
+    static const struct {
+        const char *name;
+        double ns;
+    } units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        const size_t length = strlen(units[i].name);
+        if (strncmp(end, units[i].name, length) == 0) {
+            unit_ns = units[i].ns;
+            end += length;
+            break;
+        }
+    }
+    *ret_ns = (uint64_t)(value * unit_ns);
+    *ret_end = end;
+    return 0;
+}
+
+/* Reads one term up to a comma or the end. */
+static int term_parse(const char *text, const char **ret_end, struct lap_term *term)
+{
+    *term = (struct lap_term){.threshold_ns = LAP_FORMAT_NO_THRESHOLD};
+    size_t used = 0;
+    if (*text == '-') {
+        term->is_negative = 1;
+        text++;
+    }
+    while (*text && *text != ',' && *text != ':') {
+        const size_t length = *text == '\\' && text[1] ? 2 : 1;
+        if (used + length >= sizeof term->glob) {
+            *ret_end = text;
+            return -EINVAL;
+        }
+        memcpy(term->glob + used, text, length);
+        used += length;
+        text += length;
+    }
+    *ret_end = text;
+    if (used == 0 || (*text == ':' && term->is_negative))
+        return -EINVAL;
+    if (!term->is_negative && strcmp(term->glob, "off") == 0) {
+        term->is_negative = 1;
+        strcpy(term->glob, "*");
+    }
+    if (*text == ':' && threshold_parse(text + 1, ret_end, &term->threshold_ns) < 0)
+        return -EINVAL;
+    return **ret_end == 0 || **ret_end == ',' ? 0 : -EINVAL;
+}
+
+int lap_switches_add(struct lap_switches *switches, const char *text, const char **ret_where)
+{
+    struct lap_switches added = *switches;
+    for (;;) {
+        while (*text == ',' || *text == ' ')
+            text++;
+        if (*text == 0)
+            break;
+        struct lap_term term;
+        if (term_parse(text, ret_where, &term) < 0)
+            return -EINVAL;
+        if (added.count == LAP_SWITCHES_TERMS) {
+            *ret_where = text;
+            return -EINVAL;
+        }
+        if (added.count == 0)
+            added.is_off_by_default = !term.is_negative;
+        added.terms[added.count++] = term;
+        text = *ret_where;
+    }
+    *switches = added;
+    return 0;
+}
+
+const struct lap_term *lap_switches_find(const struct lap_switches *switches, const char *label, const char *function)
+{
+    for (unsigned i = switches->count; i-- > 0;)
+        if (glob_matches(switches->terms[i].glob, label) || glob_matches(switches->terms[i].glob, function))
+            return &switches->terms[i];
+    return NULL;
+}
+
+int lap_switches_parse_size(const char *text, uint64_t *ret_bytes)
+{
+    char *end;
+    errno = 0;
+    const unsigned long long value = strtoull(text, &end, 10);
+    const char *const suffixes = "KMG";
+    unsigned shift = 0;
+    if (end == text || errno != 0 || *text == '-')
+        return -EINVAL;
+    if (*end) {
+        const char *const suffix = strchr(suffixes, *end & ~0x20);
+        if (!suffix || end[1])
+            return -EINVAL;
+        shift = 10u * (unsigned)(suffix - suffixes + 1);
+    }
+    if (value > UINT64_MAX >> shift)
+        return -EINVAL;
+    *ret_bytes = (uint64_t)value << shift;
+    return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The LAPMARK variable: which profilers are on, and from which threshold they print.
+ */
+#ifndef LAP_SWITCHES_H
+#define LAP_SWITCHES_H
+
+#include <stdint.h>
+
+#define LAP_SWITCHES_TERMS 64
+#define LAP_SWITCHES_GLOB_BYTES 128
+
+struct lap_term {
+    char glob[LAP_SWITCHES_GLOB_BYTES]; /* escapes still in it */
+    int is_negative;
+    uint64_t threshold_ns; /* LAP_FORMAT_NO_THRESHOLD: none given */
+};
+
+/* Terms in order: the last that matches decides. What no term matches is on, unless the list begins with a positive term. */
+struct lap_switches {
+    struct lap_term terms[LAP_SWITCHES_TERMS];
+    unsigned count;
+    int is_off_by_default;
+};
+
+/* Adds the terms of a text "glob[:threshold],-glob,off". A threshold is a number of milliseconds, or one with ns, us, ms or
+ * s. Returns 0, or -EINVAL with *ret_where set to the first byte that it cannot read and nothing added. */
+int lap_switches_add(struct lap_switches *switches, const char *text, const char **ret_where);
+
+/* The term that decides for a label or function, NULL if none does. */
+const struct lap_term *lap_switches_find(const struct lap_switches *switches, const char *label, const char *function);
+
+/* A size with an optional K, M or G. 0 or -EINVAL. */
+int lap_switches_parse_size(const char *text, uint64_t *ret_bytes);
+
+#endif
