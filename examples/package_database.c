@@ -125,7 +125,7 @@ static FILE *open_packed(const char *path)
 
 static char *read_text(const char *path, size_t *ret_bytes)
 {
-    LAP_PROFILE("read %s", path);
+    LAP_PROFILE("read");
     const bool packed = is_packed(path);
     if (access(path, R_OK) != 0)
         fail("cannot open '%s': %s", path, strerror(errno));
@@ -143,7 +143,8 @@ static char *read_text(const char *path, size_t *ret_bytes)
         text = moved;
         got = fread(text + bytes, 1, READ_BLOCK_BYTES, stream);
         bytes += got;
-        LAP_MARK_N(got, "block");
+        if (got)
+            LAP_MARK_N(got, "block");
     }
     text[bytes] = '\0';
     if (ferror(stream))
@@ -241,7 +242,8 @@ static void parse_text(struct database *db, const char *path, char *text, size_t
 
 void database_load(struct database *db, const char *path, size_t limit)
 {
-    LAP_PROFILE("load %s", path);
+    const char *const slash = strrchr(path, '/');
+    LAP_PROFILE("load %s", slash ? slash + 1 : path);
     size_t bytes = 0;
     char *const text = read_text(path, &bytes);
     db->texts = grown(db->texts, db->text_count, &db->text_capacity, sizeof *db->texts);

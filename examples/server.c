@@ -157,7 +157,8 @@ static void *run_worker(void *name)
     for (struct job *job; (job = queue_pop(&work));) {
         lap_mark(job->handle, "waited for a worker");
         {
-            LAP_PROFILE_WITH(LAP_OPTS(.threshold_ms = SLOW_MS, .parent = job->handle), "work");
+            LAP_PROFILE_WITH(LAP_OPTS(.threshold_ms = SLOW_MS, .parent = job->handle), "work on request %u",
+                             job->request.number);
             fetch(job->request.number);
             LAP_MARK("fetched");
             job->checksum = checksum_of(job->request.number, job->request.bytes);
@@ -211,13 +212,15 @@ static void accept_connection(int poll_fd, int listen_fd, unsigned number)
 }
 
 /* One request, or the end of the connection: then false. */
-static bool read_request(struct connection *connection)
+static bool read_request(int poll_fd, struct connection *connection)
 {
     struct job *const job = calloc(1, sizeof *job);
     if (!job)
         fail("no memory for a job");
     if (!receive(connection->fd, &job->request, sizeof job->request)) {
         free(job);
+        /* a job whose reply is just out may keep it open for a moment longer: its end is not to be seen twice */
+        epoll_ctl(poll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
         connection_release(connection);
         return false;
     }
@@ -249,7 +252,7 @@ static void *run_accept_loop(void *argument)
         for (int i = 0; i < ready; i++) {
             if (!events[i].data.ptr)
                 accept_connection(poll_fd, listen_fd, accepted++);
-            else if (!read_request(events[i].data.ptr))
+            else if (!read_request(poll_fd, events[i].data.ptr))
                 closed++;
         }
     }

@@ -169,6 +169,18 @@ LAP_I_INLINE uint64_t lap_impl_ticks(void)
 #endif
 }
 
+/* No live scope lies below it; what a leaf function may use below its stack pointer is taken off. */
+LAP_I_INLINE uint64_t lap_impl_stack_pointer(void)
+{
+    uint64_t pointer;
+#if defined(__x86_64__)
+    __asm__("movq %%rsp, %0" : "=r"(pointer));
+#else
+    __asm__("mov %0, sp" : "=r"(pointer));
+#endif
+    return pointer - 128;
+}
+
 /* Takes the position and leaves it busy, in one instruction, so that a signal handler finds either none of it or all. */
 LAP_I_INLINE uint64_t lap_impl_take(struct lap_impl_thread *thread)
 {
@@ -234,11 +246,12 @@ LAP_I_INLINE void lap_impl_begin(struct lap_impl_scope *scope, struct lap_impl_s
 {
     struct lap_impl_thread *const thread = lap_impl_local.thread;
     const uint32_t depth = thread->depth;
-    /* An open scope at our address or below was left by longjmp, or lies in our own function: the library looks. A
-     * thread that the library has not met goes the same way, as its sentinel is 0. */
+    const uint64_t innermost = thread->frames[depth].address;
+    /* An open scope at our own address, or where no frame is any more, was left by longjmp: the library looks. A thread
+     * that the library has not met goes the same way, as its sentinel is 0. */
     if (LAP_I_UNLIKELY((state ^ LAP_IMPL_ON) | lap_impl_local.divert) ||
         flags & (LAP_IMPL_SITE_TEXT | LAP_IMPL_SITE_STRINGS) ||
-        LAP_I_UNLIKELY(thread->frames[depth].address <= (uintptr_t)scope || depth >= LAP_IMPL_FRAMES - 1)) {
+        LAP_I_UNLIKELY(innermost < lap_impl_stack_pointer() || innermost == (uintptr_t)scope || depth >= LAP_IMPL_FRAMES - 1)) {
         lap_impl_begin_cold(scope, site, 0, words);
         return;
     }

@@ -219,7 +219,7 @@ struct lap_format_path {
 #define LAP_FORMAT_UNITS 65536u
 #define LAP_FORMAT_STATISTICS_HEADER_BYTES 4096u
 #define LAP_FORMAT_FIRST_UNIT (LAP_FORMAT_STATISTICS_HEADER_BYTES / LAP_FORMAT_UNIT_BYTES)
-#define LAP_FORMAT_OCTAVES 62u
+#define LAP_FORMAT_OCTAVES 63u
 #define LAP_FORMAT_CHUNK_COUNTERS 16u
 struct lap_format_statistics {
     uint64_t magic;
@@ -241,7 +241,8 @@ struct lap_format_cell {
     uint32_t path;  /* + 1; 0 is a unit that is no cell's first */
     uint32_t magic; /* LAP_FORMAT_CELL_MAGIC */
     uint16_t chunks[LAP_FORMAT_OCTAVES]; /* unit of the octave's counters, 0 for none */
-    uint8_t reserved[92];
+    uint16_t rest_unit; /* of a profiler: the cell of its rest, 0 for none */
+    uint8_t reserved[88];
 };
 static_assert(sizeof(struct lap_format_cell) == 2 * LAP_FORMAT_UNIT_BYTES, "cell");
 #define LAP_FORMAT_CELL_MAGIC 0x4C454343u

@@ -26,6 +26,7 @@ enum lap_check_what {
     LAP_CHECK_UNAPPLIED,   /* events that the stored statistics do not have yet, replayed */
     LAP_CHECK_ORPHANS,     /* checkpoints and ends without a begin */
     LAP_CHECK_ABANDONED,   /* profilers left without an end */
+    LAP_CHECK_MISSING,     /* segments that are missing between others, or could not be read */
     LAP_CHECK_DIFFERENT    /* stored statistics are not those of the events, though nothing was overwritten */
 };
 

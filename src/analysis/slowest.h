@@ -22,7 +22,7 @@ enum lap_slowest_kind { LAP_SLOWEST_LAP = 0, LAP_SLOWEST_PROFILER = 1, LAP_SLOWE
 
 /* A lap, or a profiler nested in it; those of one site are folded into one, at their first place. */
 struct lap_slowest_lap {
-    char *label;       /* formatted with its arguments if it came once, else as in the source */
+    char *label;       /* formatted with its arguments if it came once, else with # in their places */
     uint32_t class_id;
     uint8_t kind;      /* enum lap_slowest_kind */
     uint8_t has_n;

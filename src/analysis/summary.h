@@ -5,6 +5,7 @@
 #ifndef LAP_SUMMARY_H
 #define LAP_SUMMARY_H
 
+#include "distribution.h"
 #include "recording.h"
 
 #include <stdbool.h>
@@ -45,7 +46,7 @@ struct lap_summary_node {
     double self_ns;       /* of a profiler: less its nested profilers, at least 0; of others the total */
     double min_ns, max_ns, mean_ns;
     double p50_ns, p90_ns, p99_ns, p999_ns;
-    void *internal;
+    struct lap_distribution *distribution; /* of the durations, see distribution.h */
 };
 
 /* One tree: of all, of a process, or of a thread. nodes[] is in depth-first order, laps in the order of their first
@@ -63,12 +64,14 @@ struct lap_summary {
     enum lap_summary_source source;
     struct lap_summary_group *groups;
     size_t group_count;
-    uint64_t events;         /* of checkpoints, begins and ends that were stored, overwritten ones included */
+    uint64_t events;         /* of checkpoints, begins and ends that were kept, overwritten ones included */
     uint64_t events_decoded; /* of those, how many are still there (and were read) */
-    uint64_t overwritten;    /* events - events_decoded */
+    uint64_t overwritten;    /* events - events_decoded; unknown, 0, where nothing is stored but the events */
     uint64_t lost;           /* never stored: see the losses of the processes */
     uint64_t samples_lost;   /* laps and totals for which the statistics had no memory */
     uint64_t orphans, abandoned, backward;
+    uint64_t replayed;       /* events that the stored statistics did not have yet */
+    uint64_t taken_back;     /* events that are in the statistics, and were taken out of the rings on purpose */
     uint64_t provisional;    /* rings whose stored statistics were being written and could not be caught at rest */
     double cost_ns;          /* the recording's own: estimated */
     double span_ns;          /* from the first process's start to the last one's end */
@@ -84,19 +87,23 @@ void lap_summary_free(struct lap_summary *summary);
 /* What the recording itself cost a process, and its events, by the last summary's measure: see lap_summary.cost_ns. */
 struct lap_summary_process {
     uint64_t events, events_decoded, overwritten;
+    uint64_t replayed, taken_back, samples_lost;
+    uint64_t orphans, abandoned, backward;
+    uint64_t provisional;
     double cost_ns;
 };
 void lap_summary_get_process(const struct lap_summary *summary, const struct lap_process *process,
                              struct lap_summary_process *ret_counts);
 
-/* Compares what is stored with what the events give: 1 equal, 0 not (the first difference in *ret_difference), or a
- * negative errno. Equal cells path by path, each counter of each histogram; meant for recordings that overwrote nothing and
- * took nothing back. */
+/* Compares what is stored, brought up to date, with what the events alone give, path by path and counter by counter:
+ * 1 equal, 0 not (*ret_difference tells the first), or a negative errno. Rings that overwrote or took back something cannot
+ * be compared and are counted. */
 struct lap_summary_difference {
-    const struct lap_process *process;
+    uint64_t rings_compared, rings_skipped;
+    const struct lap_process *process; /* the rest is of the first difference */
     uint32_t ring;
     uint32_t path;
-    const char *label; /* of the path's last part */
+    const char *label; /* of the path's last part, as in the metadata */
     uint64_t stored_count, events_count;
 };
 int lap_summary_compare(struct lap_recording *recording, const struct lap_summary_options *options,

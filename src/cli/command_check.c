@@ -72,7 +72,7 @@ static void print_finding(const struct lap_check_finding *finding)
     }
     if (finding->count > 0)
         printf("%s ", lap_units_count(count, finding->count));
-    fputs(finding->text, stdout);
+    fputs(finding->what == LAP_CHECK_OPEN ? "still open" : finding->text, stdout);
     if (finding->offset != UINT64_MAX)
         printf(", at byte %llu", (unsigned long long)finding->offset);
     if (finding->open) {
@@ -86,6 +86,12 @@ static void print_finding(const struct lap_check_finding *finding)
     putchar('\n');
 }
 
+/* The line of the process says that it ended. */
+static bool is_said(const struct lap_check_finding *finding)
+{
+    return finding->what == LAP_CHECK_STATE && finding->process && finding->process->state == LAP_PROCESS_ENDED;
+}
+
 static void print_text(const struct lap_check *check, const struct lap_recording *recording)
 {
     char events[LAP_UNITS_BYTES], rings[LAP_UNITS_BYTES], segments[LAP_UNITS_BYTES], lost[LAP_UNITS_BYTES];
@@ -96,7 +102,7 @@ static void print_text(const struct lap_check *check, const struct lap_recording
                lap_process_state_text(process->state));
         free(name);
         for (size_t j = 0; j < check->finding_count; j++)
-            if (check->findings[j].process == process)
+            if (check->findings[j].process == process && !is_said(&check->findings[j]))
                 print_finding(&check->findings[j]);
     }
     for (size_t j = 0; j < check->finding_count; j++)

@@ -78,7 +78,7 @@ static void print_json(const struct lap_collect *collect, const struct lap_launc
     }
     json_t *const value = json_object();
     lap_json_set(value, "version", json_integer(LAP_JSON_VERSION));
-    lap_json_set(value, "directory", lap_json_text(collect->directory));
+    lap_json_set(value, "directory", lap_json_text(collect->process_count > 0 || !collect->was_made ? collect->directory : NULL));
     lap_json_set(value, "exit_status", json_integer(launch->status));
     lap_json_set(value, "signal", json_integer(launch->signal));
     lap_json_set(value, "processes", processes);

@@ -12,7 +12,7 @@
 static int unknown(const char *word)
 {
     if (word[0] == '-')
-        return lap_message_trouble("unknown option '%s'; see 'lapmark help'", word);
+        return lap_option_complain(NULL, word);
     const char *const nearest = lap_command_nearest(word);
     if (nearest)
         return lap_message_trouble("unknown command '%s'; did you mean '%s'?", word, nearest);
@@ -30,11 +30,15 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0) {
         command = lap_command_find("version");
     } else if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        signal(SIGPIPE, SIG_IGN);
         lap_help_print(stdout, NULL);
         return lap_message_finish(LAP_EXIT_FINE);
     }
     if (!command)
         return unknown(argv[1]);
+    /* A program that is run finds the signal as we did. */
+    if (command->completion != LAP_COMPLETE_PROGRAM)
+        signal(SIGPIPE, SIG_IGN);
 
     struct lap_arguments arguments;
     if (lap_arguments_parse(&arguments, command, argc - 1, argv + 1) != 0)

@@ -153,13 +153,13 @@ static bool takes(const struct lap_command *command, const struct lap_option *op
 
 enum { LONG_FIRST = 256 };
 
-/* What getopt_long calls '?', said in words. It knows abbreviations but not which of its complaints it had. */
-static int complain(const struct lap_command *command, const char *word)
+/* What getopt_long calls '?', said in words: it does not tell which of its complaints it had. */
+int lap_option_complain(const struct lap_command *command, const char *word)
 {
     char name[NEAR_BYTES * 2];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
     if (strncmp(name, "--", 2) != 0)
-        return lap_message_trouble("unknown option '-%c'", optopt);
+        return lap_message_trouble("unknown option '-%c'", command ? optopt : word[1]);
     unsigned matches = 0;
     bool exact = false;
     struct nearest nearest = {name + 2, NULL, NEAR_BYTES};
@@ -227,7 +227,7 @@ int lap_arguments_parse(struct lap_arguments *ret_arguments, const struct lap_co
         if (found < 0)
             break;
         if (found == '?')
-            return complain(command, argv[optopt != 0 && optopt < LONG_FIRST ? before : optind - 1]);
+            return lap_option_complain(command, argv[optopt != 0 && optopt < LONG_FIRST ? before : optind - 1]);
         if (found == ':')
             return lap_message_trouble("option '%s' needs an argument", argv[optind - 1]);
         for (size_t i = 0; i < lap_options_count; i++) {

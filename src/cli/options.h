@@ -96,11 +96,14 @@ extern const size_t lap_commands_count;
 
 /* NULL if there is none of that name. */
 const struct lap_command *lap_command_find(const char *name);
-/* The nearest command, option name (of the command's) or word to what was typed; NULL if none is near. Static. */
+/* The nearest command to what was typed; NULL if none is near. */
 const char *lap_command_nearest(const char *name);
 
 /* Takes a command's part of argv apart: argv[0] is its name. Returns 0, or 2 with the message written. */
 int lap_arguments_parse(struct lap_arguments *ret_arguments, const struct lap_command *command, int argc, char **argv);
+
+/* Says what is wrong with an option of the command's (NULL: of the program's). Returns 2. */
+int lap_option_complain(const struct lap_command *command, const char *word);
 
 /* A command's help; NULL is the program's. */
 void lap_help_print(FILE *out, const struct lap_command *command);

@@ -303,14 +303,20 @@ static void show_open(struct player *player)
     }
 }
 
+static bool has_several_threads(const struct lap_recording *recording)
+{
+    uint64_t threads = 0;
+    for (size_t i = 0; i < recording->process_count; i++)
+        for (size_t j = 0; j < recording->processes[i]->ring_count; j++)
+            threads += recording->processes[i]->rings[j].thread_count;
+    return threads > 1;
+}
+
 int lap_show_reports(struct lap_recording *recording, const struct lap_show_filter *filter)
 {
     static const struct lap_visitor visitor = {.handle = see_handle, .done = see_done};
     struct replay replay = {.filter = filter};
-    size_t rings = 0;
-    for (size_t i = 0; i < recording->process_count; i++)
-        rings += recording->processes[i]->ring_count;
-    replay.names_threads = rings > 1;
+    replay.names_threads = has_several_threads(recording);
     struct lap_merge *merge;
     int error = lap_merge_make(&merge, recording, LAP_MERGE_BY_TIME, NULL, NULL);
     if (error < 0)

@@ -40,12 +40,10 @@ static int make(struct lap_view_content *content, const struct lap_summary_optio
     if (error == 0)
         error = find_open(content);
     if (error == 0 && compares) {
+        const int compared = lap_summary_compare(content->recording, options, &content->difference);
+        error = compared < 0 ? compared : 0;
         content->has_comparison = true;
-        content->comparison = -1;
-        if (content->summary->overwritten == 0) {
-            content->comparison = lap_summary_compare(content->recording, options, &content->difference);
-            error = content->comparison < 0 ? content->comparison : 0;
-        }
+        content->comparison = compared == 1 && content->difference.rings_compared == 0 ? -1 : compared;
     }
     return error;
 }

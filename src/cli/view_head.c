@@ -13,9 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROCESSES_SHOWN = 10, OPEN_SHOWN = 10, LINE_BYTES = 1024 };
+enum { PROCESSES_SHOWN = 10, OPEN_SHOWN = 10, LINE_BYTES = 1024, TITLE_COLUMNS = 12 };
 
-/* A line of the head, cut to the width. The text may hold anything. */
+/* The length of the next line of a text: up to a space, unless no word ends within the width. */
+static size_t wrapped_length(const char *text, size_t columns)
+{
+    const size_t fit = lap_text_fit(text, columns);
+    size_t length = fit;
+    if (text[fit] == 0)
+        return fit;
+    while (length > 0 && text[length] != ' ')
+        length--;
+    return length > 0 ? length : fit > 0 ? fit : strlen(text);
+}
+
+/* A line of the head, wrapped behind its title. The text may hold anything. */
 static __attribute__((format(printf, 2, 3))) void line(const char *title, const char *format, ...)
 {
     char text[LINE_BYTES];
@@ -25,8 +37,17 @@ static __attribute__((format(printf, 2, 3))) void line(const char *title, const 
     va_end(arguments);
     char *const printable = lap_text_printable(text);
     const unsigned columns = lap_terminal_get()->columns;
-    const size_t fit = lap_text_fit(printable, columns > 16 ? columns - 16 : 1);
-    printf("%s%-12s%s%.*s\n", lap_terminal_style(LAP_STYLE_BOLD), title, lap_terminal_style(LAP_STYLE_PLAIN), (int)fit, printable);
+    const size_t width = columns > 2 * TITLE_COLUMNS ? columns - TITLE_COLUMNS : TITLE_COLUMNS;
+    printf("%s%-*s%s", lap_terminal_style(LAP_STYLE_BOLD), TITLE_COLUMNS, title, lap_terminal_style(LAP_STYLE_PLAIN));
+    const char *rest = printable;
+    for (;;) {
+        const size_t length = wrapped_length(rest, width);
+        printf("%.*s\n", (int)length, rest);
+        rest += length + (rest[length] == ' ');
+        if (*rest == 0)
+            break;
+        printf("%*s", TITLE_COLUMNS, "");
+    }
     free(printable);
 }
 
@@ -80,7 +101,7 @@ static void print_clock(const struct lap_view_content *content)
         char frequency[LAP_UNITS_BYTES], resolution[LAP_UNITS_BYTES];
         line("clock", "%s, %s, resolution %s%s", lap_timebase_source_text(clock->source),
              lap_units_frequency(frequency, clock->hz), lap_units_duration(resolution, clock->resolution_ns),
-             clock->rate_from == LAP_TIMEBASE_NOMINAL ? ", rate as the system says, not measured" : "");
+             clock->rate_from == LAP_TIMEBASE_NOMINAL ? ", rate as the system gives it" : "");
     }
 }
 
@@ -114,13 +135,16 @@ static void print_losses(const struct lap_view_content *content)
              *reasons ? ")" : "");
     join_losses(reasons, content->recording, false);
     if (*reasons)
-        line("counted", "%s", reasons);
+        line("counted", "%s: 'lapmark check' says what that is", reasons);
     if (summary->samples_lost > 0)
         line("", "%s without memory for statistics", lap_units_counted(number, summary->samples_lost, "lap"));
     if (summary->overwritten > 0)
         line("overwritten", "%s%s", lap_units_counted(number, summary->overwritten, "event"),
              summary->source == LAP_SUMMARY_STORED ? ", which the statistics below still count"
                                                    : ", which are missing below");
+    if (summary->taken_back > 0)
+        line("taken back", "%s of profilers below their thresholds, which the statistics still count",
+             lap_units_counted(number, summary->taken_back, "event"));
     if (summary->abandoned > 0)
         line("abandoned", "%s left without an end", lap_units_counted(number, summary->abandoned, "profiler"));
     if (summary->provisional > 0)
@@ -161,10 +185,14 @@ static void print_open(const struct lap_view_content *content)
 static void print_comparison(const struct lap_view_content *content)
 {
     const struct lap_summary_difference *const difference = &content->difference;
-    if (content->comparison == 1)
+    char skipped[LAP_UNITS_BYTES];
+    lap_units_counted(skipped, difference->rings_skipped, "ring");
+    if (content->comparison < 0)
+        line("compared", "nothing: in %s events were overwritten, or taken back below their threshold", skipped);
+    else if (content->comparison == 1 && difference->rings_skipped > 0)
+        line("compared", "events and stored statistics are equal; not compared: %s with events overwritten or taken back", skipped);
+    else if (content->comparison == 1)
         line("compared", "events and stored statistics are equal");
-    else if (content->comparison < 0)
-        line("compared", "no: events were overwritten, or taken back below their threshold");
     else
         line("compared", "DIFFERENT: '%s' in ring %u of %s: %llu stored, %llu by the events", difference->label,
              difference->ring, difference->process ? difference->process->name : "?",

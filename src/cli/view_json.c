@@ -51,6 +51,7 @@ static json_t *processes_json(const struct lap_view_content *content)
         json_t *const value = lap_input_process_json(process);
         lap_json_set(value, "events", lap_json_count(counts.events));
         lap_json_set(value, "overwritten", lap_json_count(counts.overwritten));
+        lap_json_set(value, "taken_back", lap_json_count(counts.taken_back));
         lap_json_set(value, "cost_ns", lap_json_ns(counts.cost_ns));
         lap_json_set(value, "open", open_json(&content->open[i]));
         lap_json_append(array, value);
@@ -105,6 +106,8 @@ static json_t *comparison_json(const struct lap_view_content *content)
     json_t *const value = json_object();
     const struct lap_summary_difference *const difference = &content->difference;
     lap_json_set(value, "equal", content->comparison < 0 ? json_null() : json_boolean(content->comparison));
+    lap_json_set(value, "rings_compared", lap_json_count(difference->rings_compared));
+    lap_json_set(value, "rings_skipped", lap_json_count(difference->rings_skipped));
     if (content->comparison == 0) {
         lap_json_set(value, "process", lap_json_text(difference->process ? difference->process->name : NULL));
         lap_json_set(value, "ring", json_integer(difference->ring));
@@ -130,6 +133,7 @@ void lap_view_print_json(const struct lap_view_content *content)
     lap_json_set(value, "events", lap_json_count(summary->events));
     lap_json_set(value, "lost", lap_json_count(summary->lost));
     lap_json_set(value, "overwritten", lap_json_count(summary->overwritten));
+    lap_json_set(value, "taken_back", lap_json_count(summary->taken_back));
     lap_json_set(value, "samples_lost", lap_json_count(summary->samples_lost));
     lap_json_set(value, "abandoned", lap_json_count(summary->abandoned));
     lap_json_set(value, "orphans", lap_json_count(summary->orphans));

@@ -74,7 +74,10 @@ static void add_node(struct lap_table *table, const struct lap_view_content *con
     lap_table_cell_styled(table, heat, lap_units_share(text, node->total_ns, group->total_ns));
     lap_table_cell_styled(table, heat, bar);
     lap_table_cell(table, lap_units_share(text, node->total_ns, parent_total(group, node)));
-    add_duration(table, node->self_ns);
+    if (node->kind == LAP_SUMMARY_PROFILER)
+        add_duration(table, node->self_ns);
+    else
+        lap_table_cell(table, NULL);
     add_duration(table, node->mean_ns);
     add_duration(table, node->p50_ns);
     add_duration(table, node->p90_ns);

@@ -18,7 +18,6 @@ static uint32_t units_take(struct lap_statistics *statistics, uint32_t count)
     if (first + count > statistics->units) {
         if (!statistics->grow || statistics->grow(statistics) < 0 || first + count > statistics->units)
             return 0;
-        memset(statistics->cache, 0, LAP_STATISTICS_CACHE * sizeof *statistics->cache);
     }
     statistics->heap->units = first + count;
     return first;
@@ -49,10 +48,12 @@ void lap_statistics_init(struct lap_statistics *statistics)
     if (heap->units > statistics->units)
         heap->units = statistics->units;
     for (uint32_t unit = LAP_FORMAT_FIRST_UNIT; unit + 2 <= heap->units; unit++) {
-        const struct lap_format_cell *const cell = unit_at(statistics, unit);
+        struct lap_format_cell *const cell = unit_at(statistics, unit);
         if (cell->magic == LAP_FORMAT_CELL_MAGIC && cell->path != 0 && cell->path <= LAP_FORMAT_PATHS &&
-            statistics->cell_of_path[cell->path - 1] == 0)
+            statistics->cell_of_path[cell->path - 1] == 0) {
             statistics->cell_of_path[cell->path - 1] = (uint16_t)unit;
+            cell->rest_unit = 0; /* found again when it is needed: a stored one is not trusted */
+        }
     }
 }
 
@@ -63,55 +64,64 @@ struct lap_format_cell *lap_statistics_cell(const struct lap_statistics *statist
 }
 
 /* The first value of an octave: its counters are made. The cell may move. */
-static __attribute__((cold, noinline)) void cell_add_octave(struct lap_statistics *statistics, uint32_t path, uint32_t octave,
-                                                            uint32_t counter)
+static __attribute__((cold, noinline)) void cell_add_octave(struct lap_statistics *statistics, uint32_t path, uint32_t bucket)
 {
     const uint32_t unit = units_take(statistics, 1);
     struct lap_format_cell *const cell = lap_statistics_cell(statistics, path);
-    if (unit == 0 || octave >= LAP_FORMAT_OCTAVES) {
+    if (unit == 0) {
         statistics->heap->laps_lost++;
         return;
     }
-    ((uint64_t *)unit_at(statistics, unit))[counter] = 1;
-    cell->chunks[octave] = (uint16_t)unit;
+    ((uint64_t *)unit_at(statistics, unit))[LAP_HISTOGRAM_COUNTER(bucket)] = 1;
+    cell->chunks[LAP_HISTOGRAM_OCTAVE(bucket)] = (uint16_t)unit;
+}
+
+/* Counts a value in the histogram alone. */
+static inline __attribute__((always_inline)) void cell_count(struct lap_statistics *statistics, struct lap_format_cell *cell, uint64_t ticks)
+{
+    const uint32_t bucket = lap_histogram_bucket(ticks);
+    const uint32_t unit = cell->chunks[LAP_HISTOGRAM_OCTAVE(bucket)];
+    if (__builtin_expect(unit != 0, 1))
+        ((uint64_t *)unit_at(statistics, unit))[LAP_HISTOGRAM_COUNTER(bucket)]++;
+    else
+        cell_add_octave(statistics, cell->path - 1, bucket);
 }
 
 static inline __attribute__((always_inline)) void cell_add(struct lap_statistics *statistics, struct lap_format_cell *cell, uint64_t ticks)
 {
     cell->count++;
-    cell->sum_ticks += ticks;
-    if (ticks < cell->min_ticks)
+    if (__builtin_expect(ticks < cell->min_ticks, 0))
         cell->min_ticks = ticks;
-    if (ticks > cell->max_ticks)
+    if (__builtin_expect(ticks > cell->max_ticks, 0)) {
+        ticks = ticks > INT64_MAX ? INT64_MAX : ticks; /* from a damaged recording: such a value is above any greatest */
         cell->max_ticks = ticks;
-    uint32_t octave, counter;
-    lap_histogram_bucket(ticks, &octave, &counter);
-    const uint32_t unit = octave < LAP_FORMAT_OCTAVES ? cell->chunks[octave] : 0;
-    if (__builtin_expect(unit != 0, 1))
-        ((uint64_t *)unit_at(statistics, unit))[counter]++;
-    else
-        cell_add_octave(statistics, cell->path - 1, octave, counter);
+    }
+    cell->sum_ticks += ticks;
+    cell_count(statistics, cell, ticks);
 }
 
-/* The path of a class under a parent, and its cell (NULL: no memory), by way of the cache. */
+/* The part of a cache key that the parent makes. */
+static inline uint64_t key_of_parent(uint32_t parent)
+{
+    return (uint64_t)(parent + 1) << 32;
+}
+
+static inline uint64_t cache_key(uint32_t parent, uint32_t class_id)
+{
+    return key_of_parent(parent) | class_id;
+}
+
+/* The cell of a class under a parent, by way of the path table; NULL: no memory. *ret_path is the path in any case. */
 static __attribute__((cold, noinline)) struct lap_statistics_cached *cache_fill(struct lap_statistics *statistics, uint32_t parent,
-                                                                                uint32_t class_id)
+                                                                                uint32_t class_id, uint32_t index, uint32_t *ret_path)
 {
     const uint32_t path = lap_paths_get(statistics->paths, parent, class_id);
-    if (statistics->cell_of_path[path] == 0)
-        cell_make(statistics, path);
-    struct lap_statistics_cached *const cached = &statistics->cache[class_id & (LAP_STATISTICS_CACHE - 1)];
-    *cached = (struct lap_statistics_cached){parent + 1, class_id, lap_statistics_cell(statistics, path), path, 0};
+    *ret_path = path;
+    if (statistics->cell_of_path[path] == 0 && cell_make(statistics, path) == 0)
+        return NULL;
+    struct lap_statistics_cached *const cached = &statistics->cache[index & (LAP_STATISTICS_CACHE - 1)];
+    *cached = (struct lap_statistics_cached){cache_key(parent, class_id), statistics->cell_of_path[path], 0};
     return cached;
-}
-
-static inline __attribute__((always_inline)) struct lap_statistics_cached *cache_get(struct lap_statistics *statistics, uint32_t parent,
-                                                                                     uint32_t class_id)
-{
-    struct lap_statistics_cached *const cached = &statistics->cache[class_id & (LAP_STATISTICS_CACHE - 1)];
-    if (__builtin_expect(cached->parent == parent + 1 && cached->class_id == class_id, 1))
-        return cached;
-    return cache_fill(statistics, parent, class_id);
 }
 
 int lap_statistics_add(struct lap_statistics *statistics, uint32_t path, uint64_t ticks)
@@ -124,53 +134,221 @@ int lap_statistics_add(struct lap_statistics *statistics, uint32_t path, uint64_
     return 0;
 }
 
-static inline __attribute__((always_inline)) void add_under(struct lap_statistics *statistics, uint32_t parent, uint32_t class_id, uint64_t ticks)
+/* Adds to the path of `class_id` under `parent`, whose cell is looked for at `index` of the cache. */
+static inline __attribute__((always_inline)) struct lap_statistics_cached *
+add_at(struct lap_statistics *statistics, uint64_t key, uint32_t parent, uint32_t class_id, uint32_t index, uint64_t ticks)
 {
-    struct lap_format_cell *const cell = cache_get(statistics, parent, class_id)->cell;
-    if (__builtin_expect(cell != NULL, 1))
-        cell_add(statistics, cell, ticks);
+    struct lap_statistics_cached *cached = &statistics->cache[index & (LAP_STATISTICS_CACHE - 1)];
+    uint32_t path;
+    if (__builtin_expect(cached->key != (key | class_id), 0)) {
+        cached = cache_fill(statistics, parent, class_id, index, &path);
+        if (cached)
+            cached->key = key | class_id;
+    }
+    if (__builtin_expect(cached != NULL, 1))
+        cell_add(statistics, unit_at(statistics, cached->unit), ticks);
     else
         statistics->heap->laps_lost++;
+    return cached;
 }
+
+/* Adds to a profiler's rest; its cell says where. */
+static void add_rest(struct lap_statistics *statistics, uint32_t profiler, uint64_t ticks)
+{
+    const uint32_t path = lap_paths_get(statistics->paths, profiler, LAP_FORMAT_REST);
+    if (lap_statistics_add(statistics, path, ticks) == 0 && statistics->cell_of_path[profiler] != 0)
+        lap_statistics_cell(statistics, profiler)->rest_unit = statistics->cell_of_path[path];
+}
+
+/* A checkpoint's key in the cache, and that of a begin with options: no class has these bits. */
+#define MARK_KEY (UINT64_C(1) << 31)
+#define WITH_KEY (UINT64_C(1) << 30)
+/* A lap that is longer is a clock that went backward. */
+#define LAP_TICKS_MAX (UINT64_C(1) << 43)
 
 /* ---- the visitor: what each event adds --------------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) void on_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope, uint64_t lap)
 {
     (void)decoder;
-    add_under(user, scope->path, event->class_id, lap);
+    struct lap_statistics_cached *const cached = add_at(user, scope->key | MARK_KEY, scope->path, event->class_id, event->class_id, lap);
+    if (cached)
+        cached->bytes = (uint16_t)(8u * event->class->words);
 }
 
-static inline __attribute__((always_inline)) void on_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope)
+static void on_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope)
 {
     struct lap_statistics *const statistics = user;
-    if (event->class->kind == LAP_CLASS_OPEN) { /* its path is stored */
-        if (scope->path >= LAP_FORMAT_PATHS)
-            scope->path = LAP_PATHS_OTHER;
-        return;
+    const struct lap_class *const class = event->class;
+    if (class->kind != LAP_CLASS_OPEN) { /* a state dump has its path stored */
+        uint32_t parent = decoder->depth > 1 ? scope[-1].path : LAP_PATHS_ROOT;
+        if (class->kind == LAP_CLASS_BEGIN_WITH) {
+            const struct lap_format_begin_with *const with = lap_event_payload(event->words, class);
+            if (with->parent != 0 && with->path < LAP_FORMAT_PATHS)
+                parent = with->path;
+        }
+        struct lap_statistics_cached *const cached = cache_fill(statistics, parent, event->class_id, event->class_id, &scope->path);
+        if (cached) {
+            cached->bytes = 8u * class->words;
+            cached->key |= class->kind == LAP_CLASS_BEGIN_WITH ? WITH_KEY : 0;
+        }
+    } else if (scope->path >= LAP_FORMAT_PATHS) {
+        scope->path = LAP_PATHS_OTHER;
     }
-    uint32_t parent = decoder->depth > 1 ? scope[-1].path : LAP_PATHS_ROOT;
-    if (event->class->kind == LAP_CLASS_BEGIN_WITH) {
-        const struct lap_format_begin_with *const with = lap_event_payload(event->words, event->class);
-        if (with->parent != 0 && with->path < LAP_FORMAT_PATHS)
-            parent = with->path;
-    }
-    scope->path = cache_get(statistics, parent, event->class_id)->path;
+    scope->key = key_of_parent(scope->path);
+    scope->unit = statistics->cell_of_path[scope->path];
 }
 
 static inline __attribute__((always_inline)) void on_end(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope, uint64_t total,
                    uint64_t rest)
 {
     (void)event;
-    struct lap_statistics *const statistics = user;
+    (void)decoder;
     if (scope->marks != 0)
-        add_under(statistics, scope->path, LAP_FORMAT_REST, rest);
-    const uint32_t parent = decoder->depth > 1 ? scope[-1].path : LAP_PATHS_ROOT;
-    struct lap_statistics_cached *const cached = &statistics->cache[scope->class_id & (LAP_STATISTICS_CACHE - 1)];
-    if (__builtin_expect(cached->path == scope->path && cached->parent == parent + 1 && cached->class_id == scope->class_id && cached->cell, 1))
-        cell_add(statistics, cached->cell, total);
-    else
-        lap_statistics_add(statistics, scope->path, total);
+        add_rest(user, scope->path, rest);
+    lap_statistics_add(user, scope->path, total);
+}
+
+/* What a run works on. */
+struct running {
+    struct lap_statistics *statistics;
+    const struct lap_statistics_cached *cache;
+    const char *at;
+    const char *end;
+    uint64_t applied;  /* plus an address: what the heap's `applied` is to be */
+    uint64_t last;     /* the last event's thread time */
+    uint64_t paused;
+};
+
+/* A begin whose cell is known: what it opens. */
+static inline __attribute__((always_inline)) void run_begin(const struct running *running, const struct lap_statistics_cached *cached,
+                                                            struct lap_open *scope, uint32_t class_id, uint64_t now)
+{
+    const struct lap_format_cell *const cell = unit_at(running->statistics, cached->unit);
+    *scope = (struct lap_open){.begin = now,
+                               .last = now,
+                               .begin_ticks = now + running->paused,
+                               .event = (const uint64_t *)(const void *)running->at,
+                               .threshold_ns = LAP_FORMAT_NO_THRESHOLD,
+                               .class_id = class_id,
+                               .path = cell->path - 1,
+                               .unit = cached->unit,
+                               .key = key_of_parent(cell->path - 1)};
+}
+
+/* Checkpoints, begins and ends whose cells are known, which is nearly all there is: what it needs of an event is in one
+ * entry of the cache. Whatever else it meets, it leaves to the functions above, which then make it known. */
+static inline __attribute__((always_inline)) uint32_t run_events(struct lap_statistics *statistics, struct lap_decoder *decoder,
+                                                                 const struct lap_run *run)
+{
+    struct running running = {.statistics = statistics,
+                              .cache = statistics->cache,
+                              .at = run->segment + run->offset,
+                              .end = run->segment + run->to,
+                              .applied = statistics->sequence - (uint64_t)(uintptr_t)run->segment,
+                              .last = decoder->last_ticks - decoder->paused,
+                              .paused = decoder->paused};
+    const uint64_t base = run->begin_ticks - running.paused;
+    const uint64_t begin_word = run->begin_ticks << LAP_FORMAT_CLOCK_SHIFT;
+    struct lap_open *const root = &decoder->root;
+    struct lap_open *const deepest = root + LAP_DECODE_DEPTH;
+    struct lap_open *scope = root + decoder->depth;
+    uint64_t events = 0;
+    root->key = key_of_parent(LAP_PATHS_ROOT);
+    while (running.at < running.end) {
+        uint64_t word;
+        __builtin_memcpy(&word, running.at, sizeof word);
+        const uint32_t class_id = word & LAP_FORMAT_CLASS_MASK;
+        const uint64_t now = base + lap_event_elapsed(word, begin_word);
+        if (__builtin_expect((int64_t)(now - running.last) < 0, 0))
+            break;
+        if (class_id == LAP_FORMAT_END) {
+            if (__builtin_expect(scope == root || scope->unit == 0, 0))
+                break;
+            if (scope->marks != 0) {
+                const uint32_t rest_unit = ((const struct lap_format_cell *)unit_at(statistics, scope->unit))->rest_unit;
+                if (__builtin_expect(rest_unit == 0, 0))
+                    break;
+                cell_add(statistics, unit_at(statistics, rest_unit), now - scope->last);
+            }
+            cell_add(statistics, unit_at(statistics, scope->unit), now - scope->begin);
+            scope--;
+            running.at += 8;
+        } else {
+            const struct lap_statistics_cached *const cached = &running.cache[class_id & (LAP_STATISTICS_CACHE - 1)];
+            const uint64_t key = scope->key | class_id;
+            if (__builtin_expect(cached->key == (key | MARK_KEY), 1)) {
+                uint64_t bytes = 8;
+                if (__builtin_expect(cached->bytes != 8, 0)) {
+                    bytes = cached->bytes;
+                    if (bytes - 1 >= (uint64_t)(running.end - running.at))
+                        break;
+                    __asm__ volatile("" : "+r"(bytes)); /* keeps it a branch */
+                }
+                const uint64_t lap = now - scope->last;
+                scope->last = now;
+                scope->marks++;
+                cell_add(statistics, unit_at(statistics, cached->unit), lap);
+                events++;
+                running.at += bytes;
+                running.last = now;
+                __atomic_store_n(&statistics->heap->applied, running.applied + (uint64_t)(uintptr_t)running.at, __ATOMIC_RELEASE);
+                continue;
+            }
+            if (__builtin_expect(scope == deepest, 0))
+                break;
+            if (__builtin_expect(cached->key == key && cached->bytes == 8, 1)) {
+                run_begin(&running, cached, ++scope, class_id, now);
+                running.at += 8;
+            } else {
+                if (cached->bytes - 1u >= (uint64_t)(running.end - running.at))
+                    break;
+                if (cached->key == key) {
+                    run_begin(&running, cached, ++scope, class_id, now);
+                } else {
+                    if (cached->key != (key | WITH_KEY))
+                        break;
+                    const struct lap_format_begin_with *const with = (const void *)(running.at + 8);
+                    if (with->parent != 0)
+                        break;
+                    run_begin(&running, cached, ++scope, class_id, now);
+                    scope->threshold_ns = with->threshold_ns;
+                    scope->n = with->n;
+                    scope->flags = with->flags;
+                }
+                running.at += cached->bytes;
+            }
+        }
+        events++;
+        running.last = now;
+        __atomic_store_n(&statistics->heap->applied, running.applied + (uint64_t)(uintptr_t)running.at, __ATOMIC_RELEASE);
+    }
+    decoder->depth = (uint32_t)(scope - root);
+    decoder->events += events;
+    decoder->last_ticks = running.last + running.paused;
+    return (uint32_t)(running.at - run->segment);
+}
+
+#if defined(__x86_64__)
+static __attribute__((target("lzcnt,bmi,bmi2"), noinline)) uint32_t run_events_bmi2(struct lap_statistics *statistics, struct lap_decoder *decoder,
+                                                                          const struct lap_run *run)
+{
+    return run_events(statistics, decoder, run);
+}
+#endif
+
+static __attribute__((noinline)) uint32_t run_events_plain(struct lap_statistics *statistics, struct lap_decoder *decoder, const struct lap_run *run)
+{
+    return run_events(statistics, decoder, run);
+}
+
+static uint32_t on_run(void *user, struct lap_decoder *decoder, struct lap_run *run)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("bmi2"))
+        return run_events_bmi2(user, decoder, run);
+#endif
+    return run_events_plain(user, decoder, run);
 }
 
 static void on_handle(void *user, struct lap_decoder *decoder, const struct lap_event *event)
@@ -186,7 +364,7 @@ static void on_handle(void *user, struct lap_decoder *decoder, const struct lap_
         if (end->path >= LAP_FORMAT_PATHS)
             return;
         if (end->marks != 0)
-            add_under(statistics, end->path, LAP_FORMAT_REST, end->lap_ticks);
+            add_rest(statistics, end->path, end->lap_ticks);
         lap_statistics_add(statistics, end->path, end->total_ticks);
     }
 }
@@ -194,8 +372,8 @@ static void on_handle(void *user, struct lap_decoder *decoder, const struct lap_
 /* The commit of one event's samples: a kill before it makes a reader apply the event again, after it not. */
 static inline __attribute__((always_inline)) void on_done(void *user, struct lap_decoder *decoder, uint32_t end)
 {
-    struct lap_statistics *const statistics = user;
     (void)decoder;
+    struct lap_statistics *const statistics = user;
     __atomic_store_n(&statistics->heap->applied, statistics->sequence | end, __ATOMIC_RELEASE);
 }
 
@@ -203,7 +381,7 @@ struct lap_decode_result lap_statistics_run(struct lap_statistics *statistics, s
                                             uint64_t begin_ticks, uint64_t sequence, uint32_t from, uint32_t to)
 {
     static const struct lap_visitor visitor = {
-        .mark = on_mark, .begin = on_begin, .end = on_end, .handle = on_handle, .done = on_done};
+        .run = on_run, .mark = on_mark, .begin = on_begin, .end = on_end, .handle = on_handle, .done = on_done};
     const uint64_t events = decoder->events;
     statistics->sequence = sequence << LAP_FORMAT_APPLIED_SHIFT;
     const struct lap_decode_result result = lap_decode(decoder, segment, begin_ticks, from, to, &visitor, statistics);

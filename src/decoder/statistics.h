@@ -15,12 +15,11 @@
 
 #define LAP_STATISTICS_CACHE 1024u
 
+/* Where a class's cell under a parent is: one entry a class, so that what comes at random still hits. */
 struct lap_statistics_cached {
-    uint32_t parent; /* + 1; 0 is empty */
-    uint32_t class_id;
-    struct lap_format_cell *cell;
-    uint32_t path;
-    uint32_t reserved;
+    uint64_t key;   /* (parent + 1) << 32 | class, and a bit for checkpoints; 0 is empty */
+    uint32_t unit;  /* of the cell */
+    uint32_t bytes; /* of the events, where they have one size and are checkpoints or plain begins; else 0 */
 };
 
 /* One ring's statistics. `heap` is a struct lap_format_statistics and its units: mapped by the owner, who makes it longer
@@ -48,21 +47,22 @@ struct lap_decode_result lap_statistics_run(struct lap_statistics *statistics, s
 /* A path's cell, or NULL. */
 struct lap_format_cell *lap_statistics_cell(const struct lap_statistics *statistics, uint32_t path);
 
-/* The bucket of a value: octave and counter within it; and back: the least value of a bucket and its width. */
-static inline void lap_histogram_bucket(uint64_t value, uint32_t *ret_octave, uint32_t *ret_counter)
+/* The bucket of a value: octave (the position of its highest bit) and counter (the four bits behind), 0 counting as 1; and
+ * back: the least value of a bucket and its width. */
+static inline __attribute__((always_inline)) uint32_t lap_histogram_bucket(uint64_t value)
 {
-    const uint32_t shift = 59u - (uint32_t)__builtin_clzll(value | 16); /* 0 for values below 32 */
-    const uint32_t octave = shift + (value >= 16);
-    *ret_octave = octave;
-    *ret_counter = (uint32_t)(value >> shift) & 15;
+    const uint32_t zeros = (uint32_t)__builtin_clzll(value | 1);
+    return (zeros ^ 63) << 4 | ((value << zeros) >> 59 & 15);
 }
+#define LAP_HISTOGRAM_OCTAVE(bucket) ((bucket) >> 4)
+#define LAP_HISTOGRAM_COUNTER(bucket) ((bucket) & 15u)
 static inline uint64_t lap_histogram_least(uint32_t octave, uint32_t counter)
 {
-    return octave == 0 ? counter : (uint64_t)(16 + counter) << (octave - 1);
+    return octave < 4 ? (UINT64_C(16) + counter) >> (4 - octave) : (UINT64_C(16) + counter) << (octave - 4);
 }
 static inline uint64_t lap_histogram_width(uint32_t octave)
 {
-    return octave == 0 ? 1 : UINT64_C(1) << (octave - 1);
+    return octave < 4 ? 1 : UINT64_C(1) << (octave - 4);
 }
 
 /* Adds one value to a cell. Returns 0, or -ENOMEM when the histogram had no memory (the rest is counted all the same). */

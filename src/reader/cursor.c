@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 int lap_cursor_make(struct lap_cursor **ret_cursor, struct lap_ring *ring)
@@ -23,48 +24,50 @@ int lap_cursor_make(struct lap_cursor **ret_cursor, struct lap_ring *ring)
     return 0;
 }
 
+static void segment_unload(struct lap_cursor *cursor)
+{
+    if (cursor->mapping)
+        munmap(cursor->mapping, cursor->mapping_bytes);
+    cursor->mapping = NULL;
+}
+
 void lap_cursor_free(struct lap_cursor *cursor)
 {
     if (!cursor)
         return;
-    free(cursor->buffer);
+    segment_unload(cursor);
     free(cursor);
 }
 
 /* ---- segments ------------------------------------------------------------------------------------------------------ */
 
-/* Reads a segment's content into the buffer. 1, 0: it cannot be read (any more), or -ENOMEM. */
+/* Maps a segment's content: nobody writes to it any more. 1, 0: it cannot be read (any more), or -ENOMEM. */
 static int segment_load(struct lap_cursor *cursor, const struct lap_segment *segment)
 {
+    segment_unload(cursor);
     if (segment->copy) {
         cursor->data = segment->copy;
         return 1;
     }
-    if (segment->content_bytes > cursor->buffer_bytes) {
-        free(cursor->buffer);
-        cursor->buffer_bytes = 0;
-        cursor->buffer = malloc(segment->content_bytes);
-        if (!cursor->buffer)
-            return -ENOMEM;
-        cursor->buffer_bytes = segment->content_bytes;
-    }
-    uint64_t file_bytes;
+    uint64_t file_bytes = 0;
     const int fd = lap_file_open(cursor->process->directory_fd, segment->name, &file_bytes);
-    const int64_t got = fd < 0 ? fd : lap_file_read_at(fd, cursor->buffer, segment->content_bytes, 0);
+    int code = fd < 0 ? fd : file_bytes < segment->content_bytes ? LAP_READER_TORN : 0;
+    if (code == 0) {
+        /* Populated at once: a fault each 4 KiB would cost as much as decoding them. */
+        void *const mapping = mmap(NULL, segment->content_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+        code = mapping == MAP_FAILED ? -errno : 0;
+        cursor->mapping = mapping == MAP_FAILED ? NULL : mapping;
+        cursor->mapping_bytes = segment->content_bytes;
+    }
     if (fd >= 0)
         close(fd);
-    const struct lap_format_segment *const header = cursor->buffer;
-    int code = 0;
-    if (got < 0)
-        code = (int)got;
-    else if (got < (int64_t)segment->content_bytes)
-        code = LAP_READER_TORN;
-    else if (header->sequence != segment->header.sequence || header->begin_ticks != segment->header.begin_ticks)
+    const struct lap_format_segment *const header = cursor->mapping;
+    if (code == 0 && (header->sequence != segment->header.sequence || header->begin_ticks != segment->header.begin_ticks))
         code = LAP_READER_CHANGED;
-    if (code < 0)
+    if (code < 0 && code != -ENOMEM)
         lap_process_warn(cursor->process, code, segment->name, UINT64_MAX, NULL);
-    cursor->data = cursor->buffer;
-    return code == 0;
+    cursor->data = cursor->mapping;
+    return code == -ENOMEM ? code : code == 0;
 }
 
 /* The decoder goes on from the segment before, or starts anew. */
@@ -207,6 +210,11 @@ static struct lap_decode_result decode_forward(struct lap_cursor *cursor, uint32
     return lap_decode(&cursor->decoder, cursor->data, cursor->segment->header.begin_ticks, cursor->offset, to, &forwarding, &forward);
 }
 
+void lap_cursor_run(struct lap_cursor *cursor, const struct lap_visitor *visitor, void *user)
+{
+    lap_cursor_decoded(cursor, decode_forward(cursor, cursor->to, visitor, user));
+}
+
 int lap_ring_visit(struct lap_ring *ring, const struct lap_visitor *visitor, void *user)
 {
     struct lap_cursor *cursor;
@@ -214,7 +222,7 @@ int lap_ring_visit(struct lap_ring *ring, const struct lap_visitor *visitor, voi
     if (code < 0)
         return code;
     while ((code = lap_cursor_load(cursor)) == 1)
-        lap_cursor_decoded(cursor, decode_forward(cursor, cursor->to, visitor, user));
+        lap_cursor_run(cursor, visitor, user);
     lap_cursor_free(cursor);
     return code;
 }

@@ -27,8 +27,8 @@ struct lap_cursor {
     int is_broken;              /* the next segment starts anew */
     struct lap_event event;     /* the next one, where has_event */
     int has_event;
-    void *buffer;
-    size_t buffer_bytes;
+    void *mapping;              /* of the segment's file; NULL: data is a copy that the recording has */
+    size_t mapping_bytes;
 };
 
 /* The cursor whose decoder a visitor was called with. */
@@ -42,9 +42,13 @@ void lap_cursor_free(struct lap_cursor *cursor);
 
 /* Goes to the next segment that can be read: 1, or 0 at the end, or -ENOMEM. Decode from cursor->offset to cursor->to,
  * with lap_decode(&cursor->decoder, cursor->data, cursor->segment->header.begin_ticks, ...), then give the result to
- * lap_cursor_decoded(), which warns of damage and keeps the thread up to date. */
+ * lap_cursor_decoded(), which warns of damage. cursor->thread is then the segment's first: `thread` events are the
+ * visitor's to look at. */
 int lap_cursor_load(struct lap_cursor *cursor);
 void lap_cursor_decoded(struct lap_cursor *cursor, struct lap_decode_result result);
+
+/* The two in one, for a visitor that need not be inlined: decodes what was loaded. */
+void lap_cursor_run(struct lap_cursor *cursor, const struct lap_visitor *visitor, void *user);
 
 /* Decodes one event: 1, or 0 at the end, or -ENOMEM. `thread` events have been applied before the visitor sees the next. */
 int lap_cursor_next(struct lap_cursor *cursor, const struct lap_visitor *visitor, void *user);

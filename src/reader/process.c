@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "recording_internal.h"
 
-#include "decode.h"
+#include "cursor.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -272,6 +272,28 @@ static void clock_find(struct lap_process *process)
         process->end_ticks = process->control.end.ticks;
 }
 
+/* Of a process that did not say when it ended: the last event that it stored. */
+static int end_find(struct lap_process *process)
+{
+    for (size_t r = 0; r < process->ring_count && process->control.end.ticks == 0; r++) {
+        struct lap_cursor *cursor;
+        struct lap_ring *const ring = &process->rings[r];
+        int code = lap_cursor_make(&cursor, ring);
+        if (code < 0)
+            return code;
+        cursor->next_segment = ring->segment_count > 0 ? ring->segment_count - 1 : 0;
+        code = lap_cursor_load(cursor);
+        if (code == 1)
+            lap_cursor_run(cursor, NULL, NULL);
+        if (cursor->decoder.last_ticks > process->end_ticks)
+            process->end_ticks = cursor->decoder.last_ticks;
+        lap_cursor_free(cursor);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
 static int process_read(struct lap_process *process, struct lap_reader_error *error)
 {
     struct lap_process_shared *const shared = process->internal;
@@ -293,7 +315,8 @@ static int process_read(struct lap_process *process, struct lap_reader_error *er
     process->host = process->catalog.host[0] ? process->catalog.host : (const char *)process->control.host;
     process->command = process->catalog.command[0] ? process->catalog.command : (const char *)process->control.command;
     process->pid = process->has_control ? process->control.pid : process->catalog.pid;
-    return 0;
+    code = end_find(process);
+    return code < 0 ? lap_reader_error_set(error, code, process->directory, UINT64_MAX, NULL) : 0;
 }
 
 int lap_process_open(struct lap_process **ret_process, struct lap_recording *recording, int directory_fd, const char *directory,

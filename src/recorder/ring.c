@@ -389,8 +389,7 @@ uint64_t lap_ring_take_back(struct lap_ring *ring, uint32_t offset, uint64_t eve
     lap_impl_commit(ring->thread, position);
     ring->applied = offset;
     __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | offset, __ATOMIC_RELEASE);
-    limit_set(ring, position);
-    return position;
+    return position; /* the limit stays: a batch is then longer than a block */
 }
 
 /* ---- making, taking over, leaving ---------------------------------------------------------------------------------- */

@@ -349,13 +349,15 @@ static uint64_t abandon(struct lap_ring *ring, uint64_t position, uint32_t depth
     return position;
 }
 
-static uint32_t slow_flags(const struct begin *begin, int is_restoring)
+static uint32_t slow_flags(const struct lap_ring *ring, const struct begin *begin, int is_restoring)
 {
     uint32_t flags = 0;
-    if (begin->options && begin->options->immediate)
-        flags |= LAP_SLOW_IMMEDIATE;
-    else if (begin->state & LAP_IMPL_PRINT)
-        flags |= LAP_SLOW_PRINTS;
+    if (begin->state & LAP_IMPL_PRINT) {
+        if (begin->options && begin->options->immediate)
+            flags |= LAP_SLOW_IMMEDIATE;
+        else if (ring->immediate == 0) /* inside an immediate one it prints line by line, too */
+            flags |= LAP_SLOW_PRINTS;
+    }
     if (begin->state & LAP_IMPL_TAKE_BACK)
         flags |= LAP_SLOW_TAKES_BACK;
     if (is_restoring)
@@ -447,7 +449,7 @@ static void scope_begin(struct begin *begin, uint64_t taken)
         lap_impl_mute(scope);
         return;
     }
-    scope_store(ring, position, begin, slow_flags(begin, was_muted));
+    scope_store(ring, position, begin, slow_flags(ring, begin, was_muted));
 }
 
 void lap_impl_begin_cold(struct lap_impl_scope *scope, struct lap_impl_site *site, uint64_t taken, const uint64_t *words)

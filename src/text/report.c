@@ -23,6 +23,7 @@ struct lap_report *lap_report_init(void *memory, const struct lap_report_setting
     struct lap_report *const report = memory;
     report->settings = *settings;
     report->written = 0;
+    lap_tree_init(&report->tree);
     lap_report_reset(report);
     return report;
 }
@@ -39,7 +40,7 @@ void lap_report_reset(struct lap_report *report)
     report->is_tight = 0;
     report->last = report->missed = 0;
     report->handle = 0;
-    lap_tree_init(&report->tree);
+    lap_tree_clear(&report->tree);
 }
 
 void lap_report_missed(struct lap_report *report, uint64_t events)
@@ -50,7 +51,7 @@ void lap_report_missed(struct lap_report *report, uint64_t events)
 /* ---- room in the tree -------------------------------------------------------------------------------------------- */
 
 static int is_certain(struct lap_report *report, uint32_t inner);
-static uint32_t print_waiting(struct lap_report *report, const char *note);
+static void print_waiting_in(struct lap_report *report, uint16_t node, const char *note);
 
 /* The open profilers, outermost first, and the handle. */
 static uint16_t open_node(const struct lap_report *report, uint32_t *depth)
@@ -65,8 +66,24 @@ static uint16_t open_node(const struct lap_report *report, uint32_t *depth)
     return 0;
 }
 
-/* The oldest of what ended loses its inside. */
-static void drop_details(struct lap_report *report)
+/* Is a nested line's profiler the slowest of its label, of those that are held? Of several, the first is. */
+static int is_slowest(struct lap_tree *tree, uint16_t index)
+{
+    const struct lap_tree_line *const line = lap_tree_line(tree, index);
+    const uint16_t head = (uint16_t)lap_tree_find(tree, line->owner, line->key);
+    const uint16_t others[] = {head, lap_tree_line(tree, head)->second, lap_tree_line(tree, head)->third};
+    const uint64_t total = lap_tree_node(tree, line->detail)->total;
+    for (unsigned i = 0, is_before = 1; i < 3; i++) {
+        const uint16_t detail = others[i] == 0 ? 0 : lap_tree_line(tree, others[i])->detail;
+        is_before &= others[i] != index;
+        if (detail != 0 && others[i] != index && lap_tree_node(tree, detail)->total + is_before > total)
+            return 0;
+    }
+    return 1;
+}
+
+/* What ended loses its inside, the oldest first, with the slowest of each label or without. */
+static void drop_details(struct lap_report *report, int with_slowest)
 {
     struct lap_tree *const tree = &report->tree;
     uint32_t depth = 0;
@@ -74,7 +91,7 @@ static void drop_details(struct lap_report *report)
         for (uint16_t index = lap_tree_node(tree, open)->first; index != 0; index = lap_tree_line(tree, index)->next) {
             const struct lap_tree_line *const line = lap_tree_line(tree, index);
             const uint16_t detail = line->flags & LAP_TREE_NESTED ? line->detail : 0;
-            if (detail == 0)
+            if (detail == 0 || lap_tree_node(tree, detail)->first == 0 || (!with_slowest && is_slowest(tree, index)))
                 continue;
             lap_tree_node(tree, detail)->more += lap_tree_node_clear(tree, detail);
             if (tree->free_count >= RECLAIM_UNITS)
@@ -103,12 +120,15 @@ LAP_REPORT_COLD void reclaim(struct lap_report *report)
 {
     struct lap_tree *const tree = &report->tree;
     uint32_t depth = 0;
-    if (report->top != LAP_REPORT_NONE && !is_certain(report, report->depth - 1))
-        print_waiting(report, "parent still open");
+    for (uint32_t i = report->top; i < report->depth && !is_certain(report, i); i++)
+        print_waiting_in(report, report->stack[i], "parent still open");
     for (uint16_t open = open_node(report, &depth); open != 0; open = open_node(report, &depth))
         lap_tree_settle(tree, open);
+    depth = 0;
     if (tree->free_count < RECLAIM_UNITS)
-        drop_details(report);
+        drop_details(report, 0);
+    if (tree->free_count < RECLAIM_UNITS)
+        drop_details(report, 1);
     if (tree->free_count < RECLAIM_UNITS)
         drop_repeats(report);
     report->is_tight = tree->free_count < RECLAIM_UNITS;
@@ -261,8 +281,8 @@ static int decide(const struct lap_report *report, const struct lap_open *open, 
 /* Is one of the open profilers up to `inner` sure to be printed with all inside? */
 static int is_certain(struct lap_report *report, uint32_t inner)
 {
-    if (report->certain != LAP_REPORT_NONE)
-        return report->certain <= inner;
+    if (report->certain <= inner)
+        return 1;
     for (uint32_t depth = report->top; depth <= inner; depth++) {
         const struct lap_tree_node *const node = lap_tree_node(&report->tree, report->stack[depth]);
         if (report->stack[depth] == 0 || !(node->flags & LAP_TREE_PRINTS) || report->last < node->begin ||
@@ -297,28 +317,18 @@ static uint16_t make_node(struct lap_report *report, const struct lap_open *open
     return index;
 }
 
-LAP_REPORT_INLINE void begin(struct lap_report *report, uint32_t depth, const struct lap_open *open, const uint64_t *words,
-                             int is_dump)
+/* Gets rid of an ended profiler for which there is no room: printed at once where it might have to be. Returns how many
+ * lines its parent is without. */
+LAP_REPORT_COLD uint64_t spill(struct lap_report *report, uint16_t index, int is_keeping)
 {
-    const struct lap_class *const class = lap_report_class(report, open->class_id);
-    uint64_t threshold_ns;
-    const int prints = decide(report, open, class, &threshold_ns);
-    report->depth = depth + 1;
-    report->stack[depth] = 0;
-    if (!prints && report->top == LAP_REPORT_NONE)
-        return;
-    const int is_lost = report->top != LAP_REPORT_NONE && depth > report->top && report->stack[depth - 1] == 0;
-    const uint16_t index = is_lost ? 0 : make_node(report, open, class, words, is_dump);
-    if (index == 0) {
-        count_more(report, depth, 2);
-        return;
-    }
-    struct lap_tree_node *const node = lap_tree_node(&report->tree, index);
-    node->threshold_ns = threshold_ns;
-    node->flags |= prints ? LAP_TREE_PRINTS : 0;
-    report->stack[depth] = index;
-    if (report->top == LAP_REPORT_NONE)
-        report->top = depth;
+    const struct lap_tree_node *const node = lap_tree_node(&report->tree, index);
+    if (is_keeping && node->flags & LAP_TREE_QUALIFIES)
+        lap_report_print(report, index, "parent still open");
+    else if (is_keeping && node->flags & LAP_TREE_INSIDE)
+        lap_report_print_inside(report, index, "parent still open");
+    const uint64_t lines = lap_tree_node_clear(&report->tree, index) + node->more + lap_tree_node_lines(node);
+    lap_tree_node_free(&report->tree, index);
+    return lines;
 }
 
 /* Puts an ended profiler among its parent's lines. */
@@ -350,14 +360,15 @@ static void attach(struct lap_report *report, uint32_t parent_depth, uint16_t in
         return;
     }
     if (head == 0) {
-        count_more(report, parent_depth, node->more + lap_tree_node_clear(tree, index) + 2);
-        lap_tree_node_free(tree, index);
+        const uint64_t lines = spill(report, index, is_keeping);
+        lap_tree_node(tree, parent)->more += lines;
         return;
     }
     if (!(lap_tree_line(tree, head)->flags & LAP_TREE_FOLDED))
         lap_tree_fold(tree, head, is_keeping);
     lap_tree_fold_add(lap_tree_line(tree, head), node->total, tot, has_n, node->n);
-    lap_tree_fold_detail(tree, head, index, is_keeping);
+    if (lap_tree_fold_detail(tree, head, index, is_keeping) < 0)
+        spill(report, index, is_keeping);
 }
 
 /* The outermost profiler that prints has ended. */
@@ -380,8 +391,10 @@ LAP_REPORT_COLD void end_held(struct lap_report *report, uint32_t depth, const s
     const uint16_t index = report->stack[depth];
     const uint32_t top = report->top;
     report->depth = depth;
-    if (index == 0)
+    if (index == 0) {
+        count_more(report, depth, open->marks != 0); /* its rest */
         return;
+    }
     struct lap_tree_node *const node = lap_tree_node(&report->tree, index);
     node->total = total;
     node->rest = rest;
@@ -417,12 +430,31 @@ LAP_REPORT_INLINE void on_mark(void *user, struct lap_decoder *decoder, const st
     see_lap(report, node, event->class_id, &seen);
 }
 
-LAP_REPORT_INLINE void on_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope)
+LAP_REPORT_INLINE void on_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *open)
 {
     struct lap_report *const report = user;
+    const uint32_t depth = decoder->depth - 1;
     const int is_dump = event->class->kind == LAP_CLASS_OPEN;
-    report->last = scope->last > scope->begin ? scope->last : scope->begin;
-    begin(report, decoder->depth - 1, scope, event->words, is_dump);
+    const struct lap_class *const class = is_dump ? lap_report_class(report, open->class_id) : event->class;
+    report->last = open->last > open->begin ? open->last : open->begin;
+    uint64_t threshold_ns;
+    const int prints = decide(report, open, class, &threshold_ns);
+    report->depth = depth + 1;
+    report->stack[depth] = 0;
+    if (!prints && report->top == LAP_REPORT_NONE)
+        return;
+    const int is_lost = report->top != LAP_REPORT_NONE && depth > report->top && report->stack[depth - 1] == 0;
+    const uint16_t index = is_lost ? 0 : make_node(report, open, class, event->words, is_dump);
+    if (index == 0) {
+        count_more(report, depth, 2);
+        return;
+    }
+    struct lap_tree_node *const node = lap_tree_node(&report->tree, index);
+    node->threshold_ns = threshold_ns;
+    node->flags |= prints ? LAP_TREE_PRINTS : 0;
+    report->stack[depth] = index;
+    if (report->top == LAP_REPORT_NONE)
+        report->top = depth;
 }
 
 LAP_REPORT_INLINE void on_end(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope,
@@ -479,12 +511,12 @@ static void synchronize(struct lap_report *report, const struct lap_decoder *dec
         same++;
     if (same < report->depth)
         cut_stack(report, same);
-    for (uint32_t depth = same; depth < decoder->depth; depth++) {
-        const struct lap_open *const open = &decoder->open[depth];
-        if (report->last < open->last)
-            report->last = open->last;
-        begin(report, depth, open, NULL, 0);
+    for (uint32_t depth = report->depth; depth < decoder->depth; depth++) {
+        report->stack[depth] = 0;
+        if (report->top != LAP_REPORT_NONE)
+            count_more(report, depth, 2);
     }
+    report->depth = decoder->depth;
 }
 
 struct lap_decode_result lap_report_run(struct lap_report *report, struct lap_decoder *decoder, const void *segment,
@@ -509,27 +541,22 @@ int lap_report_is_waiting(const struct lap_report *report)
     return 0;
 }
 
-static uint32_t print_waiting(struct lap_report *report, const char *note)
+static void print_waiting_in(struct lap_report *report, uint16_t node, const char *note)
 {
-    const uint32_t before = report->written;
-    for (uint32_t depth = report->top; depth < report->depth; depth++) {
-        const uint16_t index = report->stack[depth];
-        if (index == 0)
-            continue;
-        if (lap_tree_node(&report->tree, index)->flags & LAP_TREE_INSIDE)
-            lap_report_print_inside(report, index, note);
-        lap_tree_settle(&report->tree, index);
+    if (node != 0 && lap_tree_node(&report->tree, node)->flags & LAP_TREE_INSIDE) {
+        lap_report_print_inside(report, node, note);
+        lap_tree_settle(&report->tree, node);
     }
-    report->is_tight = 0;
-    return report->written - before;
 }
 
 uint32_t lap_report_flush(struct lap_report *report, const struct lap_decoder *decoder, const char *reason)
 {
     synchronize(report, decoder);
-    if (report->top == LAP_REPORT_NONE)
-        return 0;
-    return print_waiting(report, reason ? reason : "parent still open");
+    const uint32_t before = report->written;
+    for (uint32_t depth = report->top; depth < report->depth; depth++)
+        print_waiting_in(report, report->stack[depth], reason ? reason : "parent still open");
+    report->is_tight = 0;
+    return report->written - before;
 }
 
 void lap_report_open(struct lap_report *report, const struct lap_decoder *decoder, uint64_t now_ticks, const char *reason)

@@ -61,8 +61,9 @@ struct lap_report_settings *lap_report_settings(struct lap_report *report);
 /* Forgets all that was fed and not printed (a ring that another thread takes over); the settings stay. */
 void lap_report_reset(struct lap_report *report);
 
-/* Feeds events; see lap_decode. The decoder is the report's alone; when its open scopes are not those of the last call (it
- * was reset, or was used before), what ended meanwhile is dropped, and what began is taken over from the decoder. */
+/* Feeds events; see lap_decode. The decoder is the report's alone. When its open scopes are not those of the last call (it
+ * was reset, or filled from elsewhere): of those that are gone, what ended inside is printed and the rest counted as
+ * missed; those that are new are around what is fed, and not themselves printed. */
 struct lap_decode_result lap_report_run(struct lap_report *report, struct lap_decoder *decoder, const void *segment,
                                         uint64_t begin_ticks, uint32_t from, uint32_t to);
 

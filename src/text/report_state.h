@@ -32,7 +32,8 @@ struct lap_report {
     uint32_t lines;
     uint32_t is_cut;
     size_t bytes;
-    size_t last_line; /* where it starts */
+    size_t last_line; /* where it starts, and how many lines it stands for */
+    uint64_t last_more;
     uint64_t more;
     uint32_t written; /* reports */
     uint32_t label_bytes;

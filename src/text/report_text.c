@@ -59,7 +59,7 @@ static char *line_start(struct lap_report *report, const struct lap_line_place *
     if (report->lines + 1 >= lines_max(report)) {
         report->bytes = report->last_line;
         report->lines--;
-        report->more++;
+        report->more += report->last_more;
     }
     return NULL;
 }
@@ -67,6 +67,7 @@ static char *line_start(struct lap_report *report, const struct lap_line_place *
 static void line_done(struct lap_report *report, size_t bytes)
 {
     report->last_line = report->bytes;
+    report->last_more = 1;
     report->bytes += bytes;
     report->lines++;
 }
@@ -195,10 +196,12 @@ static void put_rest(struct lap_report *report, uint16_t index, uint32_t indent)
         report->more += node->more;
     } else if (node->more != 0) {
         char *const out = line_start(report, &place, &room);
-        if (out)
+        if (out) {
             line_done(report, lap_line_more(out, room, &place, node->more));
-        else
+            report->last_more = node->more;
+        } else {
             report->more += node->more - 1;
+        }
     }
     if (!(node->flags & LAP_TREE_REST) || (node->rest == 0 && node->flags & LAP_TREE_ABANDONED))
         return;

@@ -3,6 +3,7 @@
 
 #include "lapmark/format.h"
 
+#include <errno.h>
 #include <string.h>
 
 static_assert(LAP_TREE_UNITS <= UINT16_MAX, "an index is 16 bits");
@@ -17,6 +18,12 @@ void lap_tree_init(struct lap_tree *tree)
     tree->free = 0;
     tree->free_count = LAP_TREE_UNITS - 1;
     memset(tree->buckets, 0, sizeof tree->buckets);
+}
+
+void lap_tree_clear(struct lap_tree *tree)
+{
+    if (tree->free_count != LAP_TREE_UNITS - 1)
+        lap_tree_init(tree);
 }
 
 static uint16_t unit_take(struct lap_tree *tree)
@@ -152,6 +159,11 @@ uint16_t lap_tree_node_make(struct lap_tree *tree)
     return unit_take(tree);
 }
 
+uint32_t lap_tree_node_lines(const struct lap_tree_node *node)
+{
+    return node->flags & LAP_TREE_PRINTED ? 0 : node->flags & LAP_TREE_REST ? 3 : 2;
+}
+
 /* Deepest first, by the links upward: nesting costs no stack. */
 uint64_t lap_tree_node_clear(struct lap_tree *tree, uint16_t root)
 {
@@ -164,7 +176,7 @@ uint64_t lap_tree_node_clear(struct lap_tree *tree, uint16_t root)
             struct lap_tree_line *const line = lap_tree_line(tree, first);
             if (line->flags & LAP_TREE_NESTED && line->detail != 0) {
                 index = line->detail;
-                lines += 2;
+                lines += lap_tree_node_lines(lap_tree_node(tree, index));
                 continue;
             }
             lines += !(line->flags & LAP_TREE_NESTED) || line->flags & LAP_TREE_FOLDED;
@@ -254,22 +266,20 @@ static void detail_choose(struct lap_tree *tree, uint16_t head, uint16_t node)
     node_hang(tree, node, head);
 }
 
-void lap_tree_fold_detail(struct lap_tree *tree, uint16_t head, uint16_t node, int is_keeping)
+int lap_tree_fold_detail(struct lap_tree *tree, uint16_t head, uint16_t node, int is_keeping)
 {
     if (!must_keep(tree, head, node, is_keeping)) {
         detail_choose(tree, head, node);
-        return;
+        return 0;
     }
     struct lap_tree_line *const of = lap_tree_line(tree, head);
     const uint16_t index = lap_tree_line_make(tree, of->owner, of->key, head);
-    if (index == 0) {
-        lap_tree_node(tree, of->owner)->more += 2;
-        lap_tree_node_free(tree, node);
-        return;
-    }
+    if (index == 0)
+        return -ENOMEM;
     lap_tree_line(tree, index)->flags = LAP_TREE_NESTED;
     line_keep(tree, index, head);
     node_hang(tree, node, index);
+    return 0;
 }
 
 /* One of the lines behind a head that is being folded. */

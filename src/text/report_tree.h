@@ -118,13 +118,19 @@ static inline uint32_t lap_tree_find(struct lap_tree *tree, uint32_t owner, uint
 }
 
 void lap_tree_init(struct lap_tree *tree);
+/* Frees everything; at once where nothing is held. */
+void lap_tree_clear(struct lap_tree *tree);
 
 /* A zeroed node; 0 when there is no unit. */
 uint16_t lap_tree_node_make(struct lap_tree *tree);
 /* Frees a node that hangs on no line, with all inside. */
 void lap_tree_node_free(struct lap_tree *tree, uint16_t node);
-/* Frees a node's lines with all inside. Returns how many printed lines those were. */
+/* Frees a node's lines with all inside. Returns how many lines of a report those were; what was printed
+ * is not counted. */
 uint64_t lap_tree_node_clear(struct lap_tree *tree, uint16_t node);
+
+/* Lines of a report for the node itself: 0 if it was printed. */
+uint32_t lap_tree_node_lines(const struct lap_tree_node *node);
 
 /* How many units a copy takes; the copy, or 0; and the copy in one piece, of which `scratch` has LAP_FORMAT_EVENT_BYTES_MAX. */
 uint32_t lap_tree_copy_units(uint64_t bytes);
@@ -142,8 +148,9 @@ void lap_tree_line_free(struct lap_tree *tree, uint16_t line);
 void lap_tree_fold(struct lap_tree *tree, uint16_t head, int is_keeping);
 /* Adds one to a folded head; not its detail. */
 void lap_tree_fold_add(struct lap_tree_line *head, uint64_t ticks, uint64_t tot, int has_n, int64_t n);
-/* Hangs `node` on a folded head if it is the slowest, and frees the other; `is_keeping`: what speaks stays, in a line of its own. */
-void lap_tree_fold_detail(struct lap_tree *tree, uint16_t head, uint16_t node, int is_keeping);
+/* Hangs `node` on a folded head if it is the slowest, and frees the other; `is_keeping`: what speaks stays, in a line of its
+ * own. Returns 0, or -ENOMEM where that line had no room: `node` is still the caller's. */
+int lap_tree_fold_detail(struct lap_tree *tree, uint16_t head, uint16_t node, int is_keeping);
 /* Merges the kept lines of a node into their heads. */
 void lap_tree_settle(struct lap_tree *tree, uint16_t node);
 

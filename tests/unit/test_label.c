@@ -34,7 +34,7 @@ static void event_make(uint8_t flags, const char *label, const char *types, va_l
     size_t string_bytes = 0, count = 1;
     class = (struct lap_class){.kind = LAP_CLASS_MARK, .flags = flags, .args = (uint8_t)strlen(types)};
     description = (struct lap_description){.label = label};
-    const int has_strings = strchr(types, 's') != NULL || flags & LAP_CLASS_TEXT;
+    const size_t has_strings = strchr(types, 's') != NULL || flags & LAP_CLASS_TEXT;
     memset(words, 0, sizeof words);
     count += has_strings;
     if (flags & LAP_CLASS_N)
@@ -298,7 +298,7 @@ static void test_damaged_event(void **state)
     event[1] = 32;
     memset(event + 2, 'x', 16);
     class = (struct lap_class){.kind = LAP_CLASS_MARK, .words = 0, .args = 12};
-    description = (struct lap_description){.label = "%s %d %s", .types = 0x111111111444};
+    description = (struct lap_description){.label = "%s %d %s", .types = 0x111111111000 | 0x111 * LAP_IMPL_TYPE_STRING};
     lap_label_format(out, sizeof out, &description, &class, event, 0);
     assert_string_equal(out, "%s %d %s");
     class.kind = LAP_CLASS_BEGIN_WITH;

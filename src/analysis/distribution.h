@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How durations are distributed: histograms of any number of threads and processes added up. Buckets are those of the
+ * stored statistics (16 an octave of ticks); other clocks' buckets are spread over them.
+ */
+#ifndef LAP_DISTRIBUTION_H
+#define LAP_DISTRIBUTION_H
+
+#include "lapmark/format.h"
+
+#include <stdint.h>
+
+struct lap_distribution {
+    double ns_per_tick; /* of the first that was added; 0: none yet */
+    uint64_t samples;   /* in the buckets: may be less than the count, where there was no memory for them */
+    uint64_t count;
+    double total_ns, min_ns, max_ns;
+    uint64_t *octaves[LAP_FORMAT_OCTAVES]; /* 16 counters each, NULL: none */
+};
+
+/* Adds a cell of a heap whose references have been checked. Returns 0 or -ENOMEM. */
+int lap_distribution_add(struct lap_distribution *distribution, const struct lap_format_statistics *heap,
+                         const struct lap_format_cell *cell, double ns_per_tick);
+void lap_distribution_done(struct lap_distribution *distribution);
+
+/* The value that a share `q` of the samples (0 to 1) does not exceed: interpolated in its bucket, never outside of the
+ * least and the greatest. 0 with no samples. */
+double lap_distribution_quantile_ns(const struct lap_distribution *distribution, double q);
+
+#endif

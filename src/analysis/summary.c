@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+#include "summary.h"
+
+#include "ring_statistics.h"
+#include "summary_tree.h"
+#include "work.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Behind summary->internal. */
+struct kept {
+    struct lap_summary_texts texts;
+    struct lap_summary_process *processes; /* as in the recording */
+    struct lap_recording *recording;
+};
+
+struct making {
+    struct lap_summary *summary;
+    struct lap_recording *recording;
+    struct lap_path_table *tables;          /* one a process */
+    struct lap_ring_statistics *statistics; /* one a ring */
+    size_t ring_count;
+    enum lap_summary_source source;
+    bool shares_tables;                     /* they are another's, who frees them */
+};
+
+/* ---- the passes over the rings ------------------------------------------------------------------------------------- */
+
+static int making_run(struct lap_work *work, struct lap_ring *ring, size_t process, size_t place)
+{
+    struct making *const making = work->user;
+    return lap_ring_statistics_make(&making->statistics[place], ring, &making->tables[process], making->source, &work->done_bytes,
+                                    lap_work_step, work);
+}
+
+static void making_done(struct making *making)
+{
+    for (size_t p = 0; making->tables && !making->shares_tables && p < making->recording->process_count; p++)
+        lap_path_table_done(&making->tables[p]);
+    for (size_t r = 0; making->statistics && r < making->ring_count; r++)
+        lap_ring_statistics_done(&making->statistics[r]);
+    if (!making->shares_tables)
+        free(making->tables);
+    free(making->statistics);
+}
+
+/* Reads all rings. Whatever it returns, making_done() is due. */
+static int making_read(struct making *making, struct lap_recording *recording, const struct lap_summary_options *options,
+                       enum lap_summary_source source)
+{
+    making->recording = recording;
+    making->source = source;
+    making->ring_count = lap_work_rings(recording);
+    if (!making->shares_tables)
+        making->tables = calloc(recording->process_count + 1, sizeof *making->tables);
+    making->statistics = calloc(making->ring_count + 1, sizeof *making->statistics);
+    int code = making->tables && making->statistics ? 0 : -ENOMEM;
+    for (size_t p = 0; code == 0 && !making->shares_tables && p < recording->process_count; p++)
+        code = lap_path_table_init(&making->tables[p], recording->processes[p]);
+    struct lap_work work = {.recording = recording,
+                            .threads = options ? options->threads : 0,
+                            .progress = options ? options->progress : NULL,
+                            .progress_user = options ? options->user : NULL,
+                            .run = making_run,
+                            .user = making};
+    return code == 0 ? lap_work_run(&work) : code;
+}
+
+/* ---- head ---------------------------------------------------------------------------------------------------------- */
+
+static void ring_count(struct lap_summary_process *counts, const struct lap_ring *ring, const struct lap_ring_statistics *statistics,
+                       double *cost_ticks)
+{
+    const struct lap_format_control *const control = &ring->process->control;
+    const struct lap_format_statistics *const heap = statistics->heap;
+    const bool is_stored = statistics->source == LAP_SUMMARY_STORED;
+    const uint64_t taken_back = is_stored && heap->taken_back <= heap->events ? heap->taken_back : 0;
+    uint64_t events = is_stored ? heap->events - taken_back : statistics->decoded;
+    if (events < statistics->decoded) /* of statistics that are damaged */
+        events = statistics->decoded;
+    counts->events += events;
+    counts->events_decoded += statistics->decoded;
+    counts->overwritten += events - statistics->decoded;
+    counts->replayed += is_stored ? statistics->replayed : 0;
+    counts->taken_back += taken_back;
+    counts->samples_lost += heap->laps_lost;
+    counts->orphans += statistics->orphans;
+    counts->abandoned += statistics->abandoned;
+    counts->backward += statistics->backward;
+    counts->provisional += is_stored && ring->is_provisional;
+    *cost_ticks += (double)(events + taken_back) * (double)control->event_ticks_x1000 / 1000 +
+                   (double)(ring->statistics ? ring->statistics->batch_ticks : 0);
+}
+
+static void process_count(struct lap_summary *summary, const struct lap_summary_process *counts)
+{
+    summary->events += counts->events;
+    summary->events_decoded += counts->events_decoded;
+    summary->overwritten += counts->overwritten;
+    summary->replayed += counts->replayed;
+    summary->taken_back += counts->taken_back;
+    summary->samples_lost += counts->samples_lost;
+    summary->orphans += counts->orphans;
+    summary->abandoned += counts->abandoned;
+    summary->backward += counts->backward;
+    summary->provisional += counts->provisional;
+    summary->cost_ns += counts->cost_ns;
+}
+
+static void head_fill(struct lap_summary *summary, struct kept *kept, const struct making *making)
+{
+    uint64_t first_ns = UINT64_MAX, end_ns = 0;
+    const struct lap_ring_statistics *statistics = making->statistics;
+    for (size_t p = 0; p < making->recording->process_count; p++) {
+        const struct lap_process *const process = making->recording->processes[p];
+        struct lap_summary_process *const counts = &kept->processes[p];
+        double cost_ticks = 0;
+        for (size_t r = 0; r < process->ring_count; r++)
+            ring_count(counts, &process->rings[r], statistics++, &cost_ticks);
+        counts->cost_ns = cost_ticks * process->clock.ns_per_tick;
+        process_count(summary, counts);
+        summary->lost += process->lost;
+        if (process->clock.resolution_ns > summary->resolution_ns)
+            summary->resolution_ns = process->clock.resolution_ns;
+        if (process->end_ticks == 0)
+            continue;
+        const uint64_t start_ticks = process->has_control ? process->clock.start_ticks : process->first_ticks;
+        const uint64_t start = lap_timebase_realtime_ns(&process->clock, start_ticks);
+        const uint64_t end = lap_timebase_realtime_ns(&process->clock, process->end_ticks);
+        first_ns = start < first_ns ? start : first_ns;
+        end_ns = end > end_ns ? end : end_ns;
+    }
+    summary->span_ns = end_ns > first_ns ? (double)(end_ns - first_ns) : 0;
+}
+
+/* ---- groups -------------------------------------------------------------------------------------------------------- */
+
+static size_t groups_needed(const struct making *making, enum lap_summary_by by)
+{
+    return by == LAP_SUMMARY_BY_ALL ? 1 : by == LAP_SUMMARY_BY_PROCESS ? making->recording->process_count : making->ring_count;
+}
+
+static void group_describe(struct lap_summary_group *group, enum lap_summary_by by, const struct lap_ring *ring)
+{
+    if (by != LAP_SUMMARY_BY_ALL)
+        group->process = ring->process;
+    if (by == LAP_SUMMARY_BY_THREAD) {
+        group->thread = ring->thread_count == 1 ? ring->thread : NULL;
+        group->threads = ring->thread_count;
+    }
+}
+
+static int groups_fill(struct lap_summary *summary, struct kept *kept, const struct making *making, enum lap_summary_by by)
+{
+    const size_t needed = groups_needed(making, by);
+    summary->groups = calloc(needed + 1, sizeof *summary->groups);
+    if (!summary->groups)
+        return -ENOMEM;
+    struct lap_summary_tree tree = {.texts = &kept->texts};
+    int code = 0;
+    size_t place = 0;
+    for (size_t p = 0; code == 0 && p < making->recording->process_count; p++) {
+        const struct lap_process *const process = making->recording->processes[p];
+        for (size_t r = 0; code == 0 && r < process->ring_count; r++, place++) {
+            const size_t group = by == LAP_SUMMARY_BY_ALL ? 0 : by == LAP_SUMMARY_BY_PROCESS ? p : place;
+            group_describe(&summary->groups[group], by, &process->rings[r]);
+            code = lap_summary_tree_add(&tree, process, &making->tables[p].paths, &making->statistics[place]);
+            if (code == 0 && by == LAP_SUMMARY_BY_THREAD)
+                code = lap_summary_tree_finish(&tree, &summary->groups[summary->group_count++]);
+            if (by == LAP_SUMMARY_BY_THREAD)
+                lap_summary_tree_done(&tree), tree.texts = &kept->texts;
+        }
+        if (code == 0 && by == LAP_SUMMARY_BY_PROCESS) {
+            summary->groups[p].process = process;
+            code = lap_summary_tree_finish(&tree, &summary->groups[summary->group_count++]);
+            lap_summary_tree_done(&tree);
+            tree.texts = &kept->texts;
+        }
+    }
+    if (code == 0 && by == LAP_SUMMARY_BY_ALL)
+        code = lap_summary_tree_finish(&tree, &summary->groups[summary->group_count++]);
+    lap_summary_tree_done(&tree);
+    return code;
+}
+
+int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *recording, const struct lap_summary_options *options)
+{
+    struct lap_summary *const summary = calloc(1, sizeof *summary);
+    struct kept *const kept = calloc(1, sizeof *kept);
+    if (!summary || !kept || !(kept->processes = calloc(recording->process_count + 1, sizeof *kept->processes))) {
+        free(summary);
+        free(kept);
+        return -ENOMEM;
+    }
+    kept->recording = recording;
+    summary->internal = kept;
+    summary->source = options ? options->source : LAP_SUMMARY_STORED;
+    struct making making = {.summary = summary};
+    int code = making_read(&making, recording, options, summary->source);
+    if (code == 0) {
+        head_fill(summary, kept, &making);
+        code = groups_fill(summary, kept, &making, options ? options->by : LAP_SUMMARY_BY_ALL);
+    }
+    making_done(&making);
+    if (code < 0) {
+        lap_summary_free(summary);
+        return code;
+    }
+    *ret_summary = summary;
+    return 0;
+}
+
+void lap_summary_free(struct lap_summary *summary)
+{
+    if (!summary)
+        return;
+    for (size_t g = 0; g < summary->group_count; g++) {
+        for (size_t i = 0; i < summary->groups[g].node_count; i++) {
+            lap_distribution_done(summary->groups[g].nodes[i].distribution);
+            free(summary->groups[g].nodes[i].distribution);
+        }
+        free(summary->groups[g].nodes);
+    }
+    struct kept *const kept = summary->internal;
+    lap_summary_texts_done(&kept->texts);
+    free(kept->processes);
+    free(kept);
+    free(summary->groups);
+    free(summary);
+}
+
+void lap_summary_get_process(const struct lap_summary *summary, const struct lap_process *process,
+                             struct lap_summary_process *ret_counts)
+{
+    const struct kept *const kept = summary->internal;
+    *ret_counts = (struct lap_summary_process){0};
+    for (size_t p = 0; p < kept->recording->process_count; p++)
+        if (kept->recording->processes[p] == process)
+            *ret_counts = kept->processes[p];
+}
+
+/* ---- stored against events ----------------------------------------------------------------------------------------- */
+
+static bool cells_equal(const struct lap_ring_statistics *a, const struct lap_format_cell *p, const struct lap_ring_statistics *b,
+                        const struct lap_format_cell *q)
+{
+    static const uint64_t zeros[LAP_FORMAT_CHUNK_COUNTERS];
+    if (p->count != q->count || p->sum_ticks != q->sum_ticks || p->min_ticks != q->min_ticks || p->max_ticks != q->max_ticks)
+        return false;
+    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++) {
+        const void *const m = p->chunks[octave] == 0 ? (const void *)zeros
+                                                     : (const char *)a->heap + (size_t)p->chunks[octave] * LAP_FORMAT_UNIT_BYTES;
+        const void *const n = q->chunks[octave] == 0 ? (const void *)zeros
+                                                     : (const char *)b->heap + (size_t)q->chunks[octave] * LAP_FORMAT_UNIT_BYTES;
+        if (memcmp(m, n, sizeof zeros) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Finds the first path whose cells differ: its number and counts, or false if there is none. */
+static bool ring_differs(const struct lap_ring_statistics *stored, const struct lap_ring_statistics *events,
+                         struct lap_summary_difference *difference, const struct lap_format_cell **cells)
+{
+    static const struct lap_format_cell none = {.min_ticks = UINT64_MAX};
+    uint32_t unit = 0;
+    memset(cells, 0, 2 * LAP_FORMAT_PATHS * sizeof *cells);
+    for (const struct lap_format_cell *cell; (cell = lap_ring_statistics_next(stored, &unit));)
+        cells[2 * (cell->path - 1)] = cell;
+    unit = 0;
+    for (const struct lap_format_cell *cell; (cell = lap_ring_statistics_next(events, &unit));)
+        cells[2 * (cell->path - 1) + 1] = cell;
+    for (uint32_t path = 0; path < LAP_FORMAT_PATHS; path++) {
+        const struct lap_format_cell *const p = cells[2 * path] ? cells[2 * path] : &none;
+        const struct lap_format_cell *const q = cells[2 * path + 1] ? cells[2 * path + 1] : &none;
+        if (cells_equal(stored, p, events, q))
+            continue;
+        difference->path = path;
+        difference->stored_count = p->count;
+        difference->events_count = q->count;
+        return true;
+    }
+    return false;
+}
+
+int lap_summary_compare(struct lap_recording *recording, const struct lap_summary_options *options,
+                        struct lap_summary_difference *ret_difference)
+{
+    struct making stored = {0}, events = {0};
+    const struct lap_format_cell **const cells = calloc(2 * LAP_FORMAT_PATHS, sizeof *cells);
+    *ret_difference = (struct lap_summary_difference){0};
+    int code = cells ? making_read(&stored, recording, options, LAP_SUMMARY_STORED) : -ENOMEM;
+    if (code == 0) {
+        events.tables = stored.tables; /* so that a path has one number */
+        events.shares_tables = true;
+        code = making_read(&events, recording, options, LAP_SUMMARY_EVENTS);
+    }
+    bool differs = false;
+    size_t place = 0;
+    for (size_t p = 0; code == 0 && p < recording->process_count; p++) {
+        struct lap_process *const process = recording->processes[p];
+        for (size_t r = 0; r < process->ring_count; r++, place++) {
+            if (!lap_ring_statistics_is_comparable(&process->rings[r], &events.statistics[place])) {
+                ret_difference->rings_skipped++;
+                continue;
+            }
+            ret_difference->rings_compared++;
+            if (differs || !ring_differs(&stored.statistics[place], &events.statistics[place], ret_difference, cells))
+                continue;
+            differs = true;
+            ret_difference->process = process;
+            ret_difference->ring = process->rings[r].number;
+            const struct lap_paths *const paths = &events.tables[p].paths;
+            ret_difference->label = lap_catalog_name(
+                &process->catalog, ret_difference->path < paths->header->count ? paths->entries[ret_difference->path].class_id : 0);
+        }
+    }
+    if (stored.recording)
+        making_done(&stored);
+    if (events.recording)
+        making_done(&events);
+    free(cells);
+    return code < 0 ? code : !differs;
+}

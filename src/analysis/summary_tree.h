@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A tree of a summary while it is made: cells of any number of rings are added by their labels.
+ */
+#ifndef LAP_SUMMARY_TREE_H
+#define LAP_SUMMARY_TREE_H
+
+#include "ring_statistics.h"
+#include "summary.h"
+
+/* Labels that are nobody else's. */
+struct lap_summary_texts {
+    char **texts;
+    size_t count, room;
+};
+const char *lap_summary_text_keep(struct lap_summary_texts *texts, const char *text);
+void lap_summary_texts_done(struct lap_summary_texts *texts);
+
+struct lap_summary_tree {
+    struct lap_summary_node *nodes; /* in the order of their making */
+    size_t count, room;
+    uint32_t *buckets; /* node + 1 */
+    size_t bucket_count;
+    struct lap_summary_texts *texts; /* not owned */
+};
+
+/* Adds a ring's cells. `paths` are the process's, as they are after all passes over its rings. 0 or -ENOMEM. */
+int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process *process, const struct lap_paths *paths,
+                         const struct lap_ring_statistics *statistics);
+
+/* Brings the nodes into depth-first order, works out what follows from the counts, and moves them into the group. */
+int lap_summary_tree_finish(struct lap_summary_tree *tree, struct lap_summary_group *group);
+void lap_summary_tree_done(struct lap_summary_tree *tree);
+
+#endif

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the command share: running it, a program to record, a place to do it in."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+LAPMARK = os.environ["LAPMARK_BIN"]
+SOURCE = os.environ["SOURCE_DIR"]
+BUILD = os.environ["BUILD_DIR"]
+SKIPPED = 77
+
+
+def environment(**variables):
+    """The tests' own environment, plain: no colours, no width, no LAPMARK variables but those given."""
+    env = {name: value for name, value in os.environ.items()
+           if not name.startswith("LAPMARK") and name not in ("COLUMNS", "NO_COLOR", "CLICOLOR_FORCE", "LANG", "LC_CTYPE")}
+    env.update(LC_ALL="C.UTF-8", TZ="UTC", LD_LIBRARY_PATH=BUILD)
+    env.update(variables)
+    return env
+
+
+class Result:
+    def __init__(self, process):
+        self.status = process.returncode
+        self.out = process.stdout.decode("utf-8", "surrogateescape")
+        self.err = process.stderr.decode("utf-8", "surrogateescape")
+
+    def __repr__(self):
+        return f"status {self.status}\n--- stdout\n{self.out}--- stderr\n{self.err}---"
+
+
+def run(*command, cwd=None, timeout=120, **variables):
+    process = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=cwd, timeout=timeout,
+                             env=environment(**variables), check=False)
+    return Result(process)
+
+
+def lapmark(*arguments, **options):
+    return run(LAPMARK, *arguments, **options)
+
+
+def lapmark_json(*arguments, **options):
+    result = lapmark(*arguments, "--json", **options)
+    equal(result.status, 0, result)
+    return json.loads(result.out)
+
+
+def equal(got, wanted, where=""):
+    if got != wanted:
+        raise AssertionError(f"got    {got!r}\nwanted {wanted!r}\n{where}")
+
+
+def check(condition, where=""):
+    if not condition:
+        raise AssertionError(str(where))
+
+
+def workload(directory):
+    """Builds workload.c as a user would, and returns its path."""
+    path = os.path.join(directory, "workload")
+    subprocess.run([os.environ.get("CC", "cc"), "-std=c17", "-O1", "-g", f"-I{SOURCE}/include", "-o", path,
+                    f"{SOURCE}/tests/cli/workload.c", f"-L{BUILD}", "-llapmark", f"-Wl,-rpath,{BUILD}", "-pthread"],
+                   check=True)
+    return path
+
+
+class Directory:
+    """A directory for a test's recordings, on a disk where there is one: that is where most people's are."""
+
+    def __enter__(self):
+        base = next((path for path in ("/var/tmp", BUILD) if os.access(path, os.W_OK)), None)
+        self.path = tempfile.mkdtemp(prefix="lapmark-test-", dir=base)
+        return self.path
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def shared_memory():
+    """Names of the processes whose files lie in shared memory."""
+    path = f"/dev/shm/lapmark-{os.geteuid()}"
+    return set(os.listdir(path)) if os.path.isdir(path) else set()
+
+
+def main(tests):
+    """Runs the functions whose names start with test_; an argument chooses those that it is part of."""
+    failed = 0
+    chosen = sys.argv[1:] or [""]
+    for name, test in list(tests.items()):
+        if not name.startswith("test_") or not any(part in name for part in chosen):
+            continue
+        try:
+            test()
+            print(f"ok {name}")
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            print(f"FAILED {name}")
+            traceback.print_exc(file=sys.stdout)
+    sys.exit(1 if failed else 0)
