@@ -248,10 +248,7 @@ void database_load(struct database *db, const char *path, size_t limit)
     char *const text = read_text(path, &bytes);
     db->texts = grown(db->texts, db->text_count, &db->text_capacity, sizeof *db->texts);
     db->texts[db->text_count++] = text;
-    LAP_MARK_N(bytes, "read");
-    const size_t before = db->count;
     parse_text(db, path, text, bytes, limit);
-    LAP_MARK_N(db->count - before, "parsed");
 }
 
 void database_done(struct database *db)

@@ -41,10 +41,8 @@ struct job {
 static void load(struct database *db, const struct job *job)
 {
     LAP_PROFILE("load %zu files", job->input_count);
-    for (size_t i = 0; i < job->input_count && db->count < job->limit; i++) {
+    for (size_t i = 0; i < job->input_count && db->count < job->limit; i++)
         database_load(db, job->inputs[i], job->limit);
-        LAP_MARK("file");
-    }
     if (db->count == 0)
         fail("no package in '%s'%s", job->inputs[0], job->input_count > 1 ? " and the other inputs" : "");
 }

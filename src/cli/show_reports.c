@@ -43,8 +43,11 @@ struct player {
 
 struct replay {
     const struct lap_show_filter *filter;
-    struct player **players; /* of all rings, then of the processes */
+    const struct lap_recording *recording;
+    struct player **players; /* for each process those of its rings, then the one for handles; NULL: no event yet */
     size_t player_count;
+    size_t *first;           /* of each process, its first player */
+    size_t process;          /* whose event came last */
     const struct lap_thread *shown; /* whose report came last */
     bool names_threads;
 };
@@ -157,6 +160,8 @@ static void free_handle(void *node)
 
 static void free_player(struct player *player)
 {
+    if (!player)
+        return;
     tdestroy(player->handles, free_handle);
     free(player->report);
     free(player);
@@ -164,14 +169,25 @@ static void free_player(struct player *player)
 
 static struct player *find_player(struct replay *replay, const struct lap_process *process, const struct lap_ring *ring)
 {
-    for (size_t i = 0; i < replay->player_count; i++)
-        if (replay->players[i]->process == process && replay->players[i]->ring == ring)
-            return replay->players[i];
-    struct player **const players = realloc(replay->players, (replay->player_count + 1) * sizeof *players);
-    if (!players)
+    while (replay->recording->processes[replay->process] != process)
+        replay->process = (replay->process + 1) % replay->recording->process_count;
+    const size_t index = ring ? (size_t)(ring - process->rings) : process->ring_count;
+    struct player **const player = &replay->players[replay->first[replay->process] + index];
+    if (!*player)
+        *player = make_player(replay, process, ring);
+    return *player;
+}
+
+static void make_places(struct replay *replay)
+{
+    replay->first = calloc(replay->recording->process_count, sizeof *replay->first);
+    for (size_t i = 0; replay->first && i < replay->recording->process_count; i++) {
+        replay->first[i] = replay->player_count;
+        replay->player_count += replay->recording->processes[i]->ring_count + 1;
+    }
+    replay->players = calloc(replay->player_count, sizeof *replay->players);
+    if (!replay->first || !replay->players)
         abort();
-    replay->players = players;
-    return players[replay->player_count++] = make_player(replay, process, ring);
 }
 
 /* ---- events ---- */
@@ -315,20 +331,22 @@ static bool has_several_threads(const struct lap_recording *recording)
 int lap_show_reports(struct lap_recording *recording, const struct lap_show_filter *filter)
 {
     static const struct lap_visitor visitor = {.handle = see_handle, .done = see_done};
-    struct replay replay = {.filter = filter};
-    replay.names_threads = has_several_threads(recording);
+    struct replay replay = {.filter = filter, .recording = recording, .names_threads = has_several_threads(recording)};
     struct lap_merge *merge;
     int error = lap_merge_make(&merge, recording, LAP_MERGE_BY_TIME, NULL, NULL);
     if (error < 0)
         return error;
+    make_places(&replay);
     do {
         error = lap_merge_next(merge, &visitor, &replay);
     } while (error > 0 && !ferror(stdout));
-    for (size_t i = 0; i < replay.player_count && error == 0; i++)
-        show_open(replay.players[i]);
-    for (size_t i = 0; i < replay.player_count; i++)
+    for (size_t i = 0; i < replay.player_count; i++) {
+        if (replay.players[i] && error == 0)
+            show_open(replay.players[i]);
         free_player(replay.players[i]);
+    }
     free(replay.players);
+    free(replay.first);
     lap_merge_free(merge);
     return error < 0 ? error : 0;
 }

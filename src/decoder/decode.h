@@ -164,8 +164,23 @@ static inline void lap_decode_open(struct lap_decoder *decoder, const struct lap
         visitor->begin(user, decoder, event, scope);
 }
 
+/* The size of an event that says it itself, 0 if it cannot be one: its first word, size, fixed payload, a string and the
+ * tail are the least. */
+static inline uint32_t lap_decode_own_size(const uint64_t *words, const struct lap_class *class, uint32_t left)
+{
+    if (left < 24)
+        return 0;
+    const uint64_t size = words[1];
+    if (size % 8 != 0 || size < 8u * (lap_class_fixed_words((enum lap_class_kind)class->kind) + 3) ||
+        size > LAP_FORMAT_EVENT_BYTES_MAX || size > left ||
+        (class->kind == LAP_CLASS_OPEN && size < 8 + sizeof(struct lap_format_open) + 16) ||
+        (class->kind == LAP_CLASS_THREAD && size < 8 + sizeof(struct lap_format_thread) + 16))
+        return 0;
+    return (uint32_t)size;
+}
+
 /* Looks at the event at `offset`: its class, its size, which must be whole, and its clock, not clamped. No state changes. */
-static inline __attribute__((always_inline)) struct lap_decode_result
+static inline struct lap_decode_result
 lap_decode_measure(const struct lap_decoder *decoder, const void *segment, uint64_t segment_begin_ticks, uint32_t offset, uint32_t to,
                    struct lap_event *ret_event)
 {
@@ -175,39 +190,17 @@ lap_decode_measure(const struct lap_decoder *decoder, const void *segment, uint6
     if (__builtin_expect(ret_event->class_id >= decoder->class_count, 0))
         return (struct lap_decode_result){offset, LAP_DECODE_CLASS};
     const struct lap_class *const class = ret_event->class = &decoder->classes[ret_event->class_id];
-    uint64_t size = 8u * class->words;
-    if (__builtin_expect(size == 0, 0)) {
-        if (class->kind == LAP_CLASS_NONE)
-            return (struct lap_decode_result){offset, LAP_DECODE_CLASS};
-        if (to - offset < 24)
-            return (struct lap_decode_result){offset, LAP_DECODE_SIZE};
-        size = ret_event->words[1];
-        /* Its first word, size, fixed payload, a string and the tail. */
-        if (size % 8 != 0 || size < 8u * (lap_class_fixed_words((enum lap_class_kind)class->kind) + 3) ||
-            size > LAP_FORMAT_EVENT_BYTES_MAX ||
-            (class->kind == LAP_CLASS_OPEN && size < 8 + sizeof(struct lap_format_open) + 16) ||
-            (class->kind == LAP_CLASS_THREAD && size < 8 + sizeof(struct lap_format_thread) + 16))
-            return (struct lap_decode_result){offset, LAP_DECODE_SIZE};
-    }
-    if (__builtin_expect(size > to - offset, 0))
+    uint32_t size = 8u * class->words;
+    if (size == 0 && class->kind == LAP_CLASS_NONE)
+        return (struct lap_decode_result){offset, LAP_DECODE_CLASS};
+    if (size == 0)
+        size = lap_decode_own_size(ret_event->words, class, to - offset);
+    if (size - 1 >= to - offset)
         return (struct lap_decode_result){offset, LAP_DECODE_SIZE};
     ret_event->ticks = segment_begin_ticks + (((word >> LAP_FORMAT_CLOCK_SHIFT) - segment_begin_ticks) & LAP_FORMAT_CLOCK_MASK);
     ret_event->offset = offset;
-    ret_event->end = offset + (uint32_t)size;
+    ret_event->end = offset + size;
     return (struct lap_decode_result){ret_event->end, LAP_DECODE_OK};
-}
-
-/* The size of an event that says it itself, 0 if it cannot be one. */
-static inline uint32_t lap_decode_own_size(const uint64_t *words, const struct lap_class *class, uint32_t left)
-{
-    if (left < 24)
-        return 0;
-    const uint64_t size = words[1];
-    if (size % 8 != 0 || size < 24 || size > LAP_FORMAT_EVENT_BYTES_MAX || size > left ||
-        (class->kind == LAP_CLASS_OPEN && size < 8 + sizeof(struct lap_format_open) + 8) ||
-        (class->kind == LAP_CLASS_THREAD && size < 8 + sizeof(struct lap_format_thread) + 8))
-        return 0;
-    return (uint32_t)size;
 }
 
 /* Every kind but a checkpoint of an open scope. Returns 0, or LAP_DECODE_DEPTH_EXCEEDED. */

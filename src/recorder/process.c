@@ -476,6 +476,7 @@ static int process_start(void)
         settings_read(&lap_process.settings);
         lap_clock_init(&lap_process.clock);
         lap_process.ns_per_tick = 1e9 / (double)lap_process.clock.hz;
+        lap_process.ticks_per_ms = (double)lap_process.clock.hz / 1e3;
         if (tables_make() < 0 || lap_sites_init(&lap_process.sites) < 0)
             return -ENOMEM;
         has_thread_key = pthread_key_create(&thread_key, thread_ends) == 0;

@@ -37,7 +37,8 @@ struct lap_process {
     pthread_rwlock_t storage_lock; /* written to start and stop a recording, read to use its files */
     struct lap_settings settings;
     struct lap_clock clock;
-    double ns_per_tick; /* as known at the start: to compare with thresholds */
+    double ns_per_tick;  /* as known at the start: for thresholds and what handles return */
+    double ticks_per_ms;
     struct lap_storage storage;
     struct lap_metadata metadata;
     struct lap_sites sites;

@@ -381,17 +381,6 @@ uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t b
     return position;
 }
 
-uint64_t lap_ring_take_back(struct lap_ring *ring, uint32_t offset, uint64_t events)
-{
-    const uint64_t position = ring->thread->segment + offset;
-    ring->statistics.heap->taken_back += events;
-    /* The content first: a kill in between leaves statistics that are ahead of the events, which a reader accepts. */
-    lap_impl_commit(ring->thread, position);
-    ring->applied = offset;
-    __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | offset, __ATOMIC_RELEASE);
-    return position; /* the limit stays: a batch is then longer than a block */
-}
-
 /* ---- making, taking over, leaving ---------------------------------------------------------------------------------- */
 
 static void segments_release(struct lap_ring *ring)

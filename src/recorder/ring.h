@@ -17,7 +17,7 @@
 #define LAP_RING_SEGMENTS 16u
 #define LAP_RING_OPEN_TEXT_BYTES 96u
 #define LAP_RING_BLOCK_BYTES 4096u /* statistics are brought up to date each time one is full */
-#define LAP_RING_SLACK_BYTES 128u  /* room that an inline event may need behind the limit */
+#define LAP_RING_SLACK_BYTES 144u  /* room behind the limit for an event without strings: options and 12 arguments */
 
 /* A place in a ring's stream of events. */
 struct lap_ring_place {
@@ -34,8 +34,7 @@ struct lap_segment {
 struct lap_slow_scope {
     uint64_t address;
     uint64_t begin_ticks;
-    uint64_t threshold_ns;
-    uint64_t paused_ticks; /* of the ring, at the begin */
+    uint64_t threshold_ticks;
     uint64_t saved_divert;
     struct lap_ring_place place; /* of the begin */
     uint32_t flags;        /* LAP_SLOW_* */
@@ -111,8 +110,6 @@ uint64_t lap_ring_store_thread(struct lap_ring *ring, uint64_t position);
 uint64_t lap_ring_store_abandoned(struct lap_ring *ring, uint64_t position, uint64_t count);
 uint64_t lap_ring_store_pause(struct lap_ring *ring, uint64_t position, uint64_t ticks);
 
-/* Goes back to a place in the current segment: what was stored since is gone. Returns the position. */
-uint64_t lap_ring_take_back(struct lap_ring *ring, uint32_t offset, uint64_t events);
 
 /* The segment of a sequence number if the ring still holds it, else NULL. */
 const struct lap_segment *lap_ring_segment(const struct lap_ring *ring, uint64_t sequence);

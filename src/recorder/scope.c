@@ -12,6 +12,7 @@
 #include "line.h"
 #include "printer.h"
 #include "process.h"
+#include "take_back.h"
 
 #include <signal.h>
 #include <string.h>
@@ -396,11 +397,11 @@ static void scope_store(struct lap_ring *ring, uint64_t position, const struct b
     const uint32_t depth = ++thread->depth;
     thread->frames[depth] = (struct lap_impl_frame){(uintptr_t)begin->scope, ticks};
     begin->scope->mode = LAP_IMPL_SCOPE_FAST;
-    if (flags != 0 || begin->state & LAP_IMPL_OTHER_CLOCK) {
+    if (flags != 0 || begin->state & LAP_IMPL_OTHER_CLOCK || ring->immediate != 0) {
         begin->scope->mode = LAP_IMPL_SCOPE_SLOW;
         ring->slow[depth] = (struct lap_slow_scope){.address = (uintptr_t)begin->scope,
                                                     .begin_ticks = ticks,
-                                                    .threshold_ns = lap_printer_threshold_ns(parts.id, with.threshold_ns),
+                                                    .threshold_ticks = lap_threshold_ticks(lap_printer_threshold_ns(parts.id, with.threshold_ns)),
                                                     .saved_divert = lap_impl_local.divert,
                                                     .place = place,
                                                     .flags = flags,
@@ -461,68 +462,27 @@ void lap_impl_begin_cold(struct lap_impl_scope *scope, struct lap_impl_site *sit
 void lap_impl_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *site, const struct lap_options *options,
                          const uint64_t *words)
 {
+    uint64_t taken = 0;
+    if (lap_take_back_begin(scope, site, options, words, &taken))
+        return;
     struct begin begin = {scope, site, options, words, (uintptr_t)__builtin_frame_address(0), 0};
-    scope_begin(&begin, 0);
+    scope_begin(&begin, taken);
 }
 
 /* ---- end ----------------------------------------------------------------------------------------------------------- */
 
-/* Events and pauses between two offsets of the current segment. */
-static uint64_t range_measure(const struct lap_ring *ring, uint32_t from, uint32_t to, uint64_t *ret_paused)
-{
-    uint64_t events = 0;
-    *ret_paused = 0;
-    for (uint32_t offset = from; offset < to;) {
-        const uint64_t *const words = (const uint64_t *)(uintptr_t)(ring->thread->segment + offset);
-        const struct lap_class *const class = &lap_process.sites.classes[words[0] & LAP_FORMAT_CLASS_MASK];
-        if (class->kind == LAP_CLASS_PAUSE)
-            *ret_paused += words[1];
-        else if (class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_END || class->kind == LAP_CLASS_BEGIN ||
-                 class->kind == LAP_CLASS_BEGIN_WITH)
-            events++;
-        offset += (uint32_t)lap_event_size_bytes(words, class);
-    }
-    return events;
-}
-
-static int place_is_before(struct lap_ring_place a, struct lap_ring_place b)
-{
-    return a.sequence != b.sequence ? a.sequence < b.sequence : a.offset < b.offset;
-}
-
-/* Below its threshold: out of the ring again, if it began in this segment and nothing since must stay. */
-static uint64_t take_back(struct lap_ring *ring, const struct lap_slow_scope *slow, uint64_t position)
-{
-    if (slow->place.sequence != ring->sequence || place_is_before(slow->place, ring->floor))
-        return position;
-    lap_ring_apply(ring, position);
-    uint64_t paused;
-    const uint64_t events = range_measure(ring, slow->place.offset, lap_ring_offset(ring, position), &paused);
-    position = lap_ring_take_back(ring, slow->place.offset, events);
-    if (paused != 0) { /* what is around it must still not contain the recorder's own time */
-        ring->decoder.paused -= paused;
-        position = lap_ring_store_pause(ring, position, paused);
-    }
-    return position;
-}
-
 /* What a scope that the library began does at its end, after its event. Returns the position. */
 static uint64_t slow_end(struct lap_ring *ring, const struct lap_slow_scope *slow, uint64_t position, uint64_t ticks)
 {
-    const double total_ns = (double)(ticks - slow->begin_ticks) * lap_process.ns_per_tick;
-    const int is_breach = total_ns >= (double)slow->threshold_ns;
+    const int is_breach = ticks - slow->begin_ticks >= slow->threshold_ticks;
     if (slow->flags & LAP_SLOW_RESTORES)
         lap_impl_local.divert = slow->saved_divert;
     if (slow->flags & LAP_SLOW_IMMEDIATE && --ring->immediate == 0)
         lap_impl_local.divert &= ~IMMEDIATE_BIT;
     if (slow->flags & LAP_SLOW_PRINTS)
         lap_printer_scope_ends(ring, position, is_breach);
-    if (slow->flags & LAP_SLOW_TAKES_BACK) {
-        if (is_breach)
-            ring->floor = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, position)};
-        else
-            position = take_back(ring, slow, position);
-    }
+    if (slow->flags & LAP_SLOW_TAKES_BACK)
+        position = lap_take_back(ring, slow, position, is_breach);
     return position;
 }
 
@@ -568,7 +528,7 @@ void lap_impl_end_cold(struct lap_impl_scope *scope, uint64_t taken)
 {
     if (scope->mode == LAP_IMPL_SCOPE_RESTORE)
         lap_impl_local.divert = scope->saved;
-    else
+    else if (taken != 0 || !lap_take_back_end(scope, &taken))
         scope_end((uintptr_t)scope, taken);
 }
 

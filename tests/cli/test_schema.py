@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""Every JSON that the command writes has the members that its manual page lists, and no others."""
+import json
+import re
+
+import common
+
+
+def tables(page):
+    """The tables of a page's JSON section, as sets of members."""
+    with open(f"{common.SOURCE}/doc/man/{page}.1.scd", encoding="utf-8") as file:
+        section = re.search(r"^# JSON\n(.*?)^# ", file.read(), re.MULTILINE | re.DOTALL).group(1)
+    found = []
+    for table in re.findall(r"^\|\[ \*Member\*\n.*?(?:\n\n|\Z)", section, re.MULTILINE | re.DOTALL):
+        rows = re.findall(r"^\|  (.*)$", table, re.MULTILINE)
+        found.append({name for row in rows for name in row.split(", ")})
+    return found
+
+
+def same(value, members, optional=()):
+    common.equal(set(value) - set(optional), members - set(optional))
+    common.check(set(value) <= members, set(value) - members)
+
+
+def test_schemas():
+    with common.Directory() as directory:
+        program = common.workload(directory)
+        result = common.lapmark("record", "--json", "-o", "rec", "--", program, "jobs", cwd=directory)
+        value = json.loads(result.out)
+        top, process = tables("lapmark-run")
+        same(value, top)
+        same(value["processes"][0], process)
+        common.lapmark("record", "-o", "rec", "--", program, "killed", "9", cwd=directory)
+
+        top, process, site = tables("lapmark-report")
+        value = common.lapmark_json("report", "rec", cwd=directory)
+        same(value, top, ["comparison"])
+        for each in value["processes"]:
+            same(each, process)
+        for each in value["sites"]:
+            same(each, site, ["process", "thread"])
+        value = common.lapmark_json("report", "--events", "--by", "thread", "rec", cwd=directory)
+        same(value, top)
+        for each in value["sites"]:
+            same(each, site)
+
+        report, event = tables("lapmark-show")
+        lines = common.lapmark("show", "--json", "rec", cwd=directory).out.splitlines()
+        common.check(lines)
+        for line in lines:
+            same(json.loads(line), report)
+        for line in common.lapmark("show", "--events", "--json", "rec", cwd=directory).out.splitlines():
+            same(json.loads(line), event)
+
+        top, instance, lap = tables("lapmark-slowest")
+        value = common.lapmark_json("slowest", "*", "rec", cwd=directory)
+        same(value, top)
+        common.check(value["instances"])
+        for each in value["instances"]:
+            same(each, instance)
+            for inner in each["laps"]:
+                same(inner, lap, ["n"])
+
+        top, finding = tables("lapmark-check")
+        value = common.lapmark_json("check", "rec", cwd=directory)
+        same(value, top)
+        open_only = ["message", "thread_id", "begin_time_ns", "open_ns"]
+        common.check(any(each["what"] == "open" for each in value["findings"]), value)
+        for each in value["findings"]:
+            same(each, finding, [] if each["what"] == "open" else open_only)
+
+
+common.main(globals())
