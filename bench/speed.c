@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What an event costs, against the floor; and a site that is switched off, against an empty loop.
- * usage: speed on|kept|off ROUNDS. Lines as lap_bench_compare() prints them. How it records is up to the environment.
+ * usage: speed on|kept|term|off|muted ROUNDS. Lines as lap_bench_compare() prints them. How it records is up to the environment.
  */
 #include "harness.h"
 
@@ -96,24 +96,34 @@ static __attribute__((noinline)) void quick(uint64_t iterations)
 static __attribute__((noinline)) void quick_by_term(uint64_t iterations)
 {
     for (uint64_t i = 0; i < iterations; i++) {
-        LAP_PROFILE("term quick");
-        LAP_MARK("term quick, one");
-        LAP_MARK("term quick, two");
+        LAP_PROFILE("quick by term");
+        LAP_MARK("quick by term, one");
+        LAP_MARK("quick by term, two");
     }
 }
 
-/* Both are switched off before they are met; the loop is that of lap_bench_empty_loop(). */
+/* Both are met first, and then switched off; the loop is that of lap_bench_empty_loop(). */
 static __attribute__((noinline)) void off_checkpoint(uint64_t iterations)
 {
     for (uint64_t i = 0; i < iterations; i++) {
-        LAP_MARK("off checkpoint");
+        LAP_MARK("a checkpoint that is off");
         LAP_BENCH_KEEP();
     }
 }
 static __attribute__((noinline)) void off_profiler(uint64_t iterations)
 {
     for (uint64_t i = 0; i < iterations; i++) {
-        LAP_PROFILE("off profiler");
+        LAP_PROFILE("a profiler that is off");
+        LAP_BENCH_KEEP();
+    }
+}
+
+/* A checkpoint that is itself on, in a profiler that is off. */
+static __attribute__((noinline)) void muted(uint64_t iterations)
+{
+    LAP_PROFILE("muting");
+    for (uint64_t i = 0; i < iterations; i++) {
+        LAP_MARK("a muted checkpoint");
         LAP_BENCH_KEEP();
     }
 }
@@ -125,8 +135,10 @@ static const struct lap_bench_case on_cases[] = {{"checkpoint", checkpoint, 1},
                                                  {"integer", integer, 1},
                                                  {"levels", levels, 16},
                                                  {"random", at_random, 1}};
-static const struct lap_bench_case kept_cases[] = {{"quick", quick, 4}, {"quick_by_term", quick_by_term, 4}};
-static const struct lap_bench_case off_cases[] = {{"off_checkpoint", off_checkpoint, 1}, {"off_profiler", off_profiler, 1}};
+static const struct lap_bench_case kept_cases[] = {{"quick", quick, 4}};
+static const struct lap_bench_case term_cases[] = {{"quick_by_term", quick_by_term, 4}};
+static const struct lap_bench_case off_cases[] = {
+    {"off_checkpoint", off_checkpoint, 1}, {"off_profiler", off_profiler, 1}, {"muted", muted, 1}};
 
 int main(int argc, char **argv)
 {
@@ -139,13 +151,21 @@ int main(int argc, char **argv)
     if (rounds > 0 && strcmp(argv[1], "on") == 0) {
         lap_bench_compare(&floor_case, on_cases, 5, rounds, EVENTS);
     } else if (rounds > 0 && strcmp(argv[1], "kept") == 0) {
-        lap_bench_compare(&floor_case, kept_cases, 2, rounds, EVENTS);
+        lap_bench_compare(&floor_case, kept_cases, 1, rounds, EVENTS);
+    } else if (rounds > 0 && strcmp(argv[1], "term") == 0) {
+        lap_bench_compare(&floor_case, term_cases, 1, rounds, EVENTS);
     } else if (rounds > 0 && strcmp(argv[1], "off") == 0) {
-        if (lap_set("-off *") != 0)
+        off_checkpoint(1);
+        off_profiler(1);
+        if (lap_set("off") != 0)
             return 2;
         lap_bench_compare(&empty_case, off_cases, 2, rounds, EVENTS);
+    } else if (rounds > 0 && strcmp(argv[1], "muted") == 0) {
+        if (lap_set("-muting") != 0)
+            return 2;
+        lap_bench_compare(&empty_case, &off_cases[2], 1, rounds, EVENTS);
     } else {
-        fputs("usage: speed on|kept|off ROUNDS\n", stderr);
+        fputs("usage: speed on|kept|term|off|muted ROUNDS\n", stderr);
         return 2;
     }
     return 0;

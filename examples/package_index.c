@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define APT_LISTS "/var/lib/apt/lists/*_Packages"
 #define DPKG_STATUS "/var/lib/dpkg/status"
@@ -31,12 +30,10 @@ struct job {
     size_t input_capacity;
     const char *output;
     size_t limit;
-    size_t samples;
+    size_t lookups;
     bool fixed;
     bool recommends;
 };
-
-/* ---- load, sort and index ---- */
 
 static void load(struct database *db, const struct job *job)
 {
@@ -121,8 +118,6 @@ static void resolve_packages(struct database *db, bool recommends)
     LAP_MARK("%zu dependencies", db->edge_count);
 }
 
-/* ---- look up ---- */
-
 /* A package can stand in several lists, such as a security update beside the release, and the index knows one of each
  * name: so the versions are compared. */
 static const struct package *newest_version(const struct database *db, const char *name)
@@ -186,23 +181,23 @@ static void look_up_closure(struct database *db, uint32_t root, uint32_t visit, 
     package->closure_size = (uint32_t)count;
 }
 
-static void look_up_packages(struct database *db, size_t samples, bool fixed)
+/* A sample, spread over the database: the step is a prime above any count, so no package comes twice. */
+static void look_up_packages(struct database *db, size_t lookups, bool fixed)
 {
-    if (samples > db->count)
-        samples = db->count;
-    LAP_PROFILE_WITH(LAP_OPTS(.n = (int64_t)samples), "look up %zu of %zu packages", samples, db->count);
+    const uint64_t step = 2654435761;
+    LAP_PROFILE("look up %zu packages", lookups);
     uint32_t *const members = malloc(db->count * sizeof *members);
     if (!members)
         fail("no memory for a closure of %zu packages", db->count);
-    for (size_t i = 0; i < samples; i++) {
-        const size_t root = i * db->count / samples;
-        look_up_closure(db, (uint32_t)root, (uint32_t)i + 1, members, fixed);
+    size_t done = 0;
+    for (uint32_t i = 0; i < db->count && done < lookups; i++) {
+        const uint32_t root = (uint32_t)(i * step % db->count);
+        look_up_closure(db, root, i + 1, members, fixed);
+        done += db->packages[root].closure_size;
         LAP_MARK_N(db->packages[root].closure_size, "closure");
     }
     free(members);
 }
-
-/* ---- write ---- */
 
 static void write_table(const struct database *db, const char *path)
 {
@@ -241,7 +236,7 @@ static void run_job(const struct job *job)
     LAP_MARK("indexed %u names, %u provided", db.names.count, db.provides.count);
     resolve_packages(&db, job->recommends);
     LAP_MARK("resolved %zu dependencies", db.edge_count);
-    look_up_packages(&db, job->samples, job->fixed);
+    look_up_packages(&db, job->lookups, job->fixed);
     LAP_MARK("looked up");
     write_table(&db, job->output);
     LAP_MARK("written");
@@ -251,8 +246,6 @@ static void run_job(const struct job *job)
     LAP_MARK("freed");
 }
 
-/* ---- options ---- */
-
 static const char usage[] =
     "Usage: package_index [OPTION]...\n"
     "Resolves the dependencies of every package of this machine's package lists and writes a table.\n"
@@ -261,7 +254,7 @@ static const char usage[] =
     "                      lists, or dpkg's status where there are none)\n"
     "  -o, --output FILE   write the table to FILE (default: package_index.tsv)\n"
     "  -l, --limit N       take only the first N packages\n"
-    "  -s, --samples N     look up what N packages would take (default: 50)\n"
+    "  -n, --lookups N     go on to the next package until N were looked up (default: 3000)\n"
     "  -r, --recommends    recommended packages count as dependencies\n"
     "  -f, --fixed         look packages up by the index\n"
     "  -h, --help          this text\n";
@@ -305,16 +298,16 @@ static void parse_options(struct job *job, int argc, char **argv)
 {
     static const struct option long_options[] = {
         {"input", required_argument, NULL, 'i'}, {"output", required_argument, NULL, 'o'},
-        {"limit", required_argument, NULL, 'l'}, {"samples", required_argument, NULL, 's'},
+        {"limit", required_argument, NULL, 'l'}, {"lookups", required_argument, NULL, 'n'},
         {"recommends", no_argument, NULL, 'r'},  {"fixed", no_argument, NULL, 'f'},
         {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
     };
-    for (int option; (option = getopt_long(argc, argv, "i:o:l:s:rfh", long_options, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "i:o:l:n:rfh", long_options, NULL)) != -1;) {
         switch (option) {
         case 'i': job_add_input(job, optarg); break;
         case 'o': job->output = optarg; break;
         case 'l': job->limit = parse_count("--limit", optarg); break;
-        case 's': job->samples = parse_count("--samples", optarg); break;
+        case 'n': job->lookups = parse_count("--lookups", optarg); break;
         case 'r': job->recommends = true; break;
         case 'f': job->fixed = true; break;
         case 'h': fputs(usage, stdout); exit(0);
@@ -327,7 +320,7 @@ static void parse_options(struct job *job, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct job job = {.output = "package_index.tsv", .limit = UINT32_MAX / 2, .samples = 50};
+    struct job job = {.output = "package_index.tsv", .limit = UINT32_MAX / 2, .lookups = 3000};
     parse_options(&job, argc, argv);
     if (job.input_count == 0)
         job_find_inputs(&job);

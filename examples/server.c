@@ -70,8 +70,6 @@ static _Noreturn void fail(const char *what)
     exit(2);
 }
 
-/* ---- queue ---- */
-
 static void queue_push(struct queue *queue, struct job *job)
 {
     job->next = NULL;
@@ -106,8 +104,6 @@ static void queue_close(struct queue *queue)
     pthread_mutex_unlock(&queue->lock);
 }
 
-/* ---- wire ---- */
-
 /* False at the end of the stream, before the first byte. */
 static bool receive(int fd, void *message, size_t bytes)
 {
@@ -133,8 +129,6 @@ static void connection_release(struct connection *connection)
     close(connection->fd);
     free(connection);
 }
-
-/* ---- what a request asks for ---- */
 
 static uint32_t checksum_of(uint32_t number, uint32_t bytes)
 {
@@ -170,8 +164,6 @@ static void *run_worker(void *name)
     return NULL;
 }
 
-/* ---- callbacks ---- */
-
 static void send_reply(struct job *job)
 {
     const struct reply reply = {job->request.number, job->checksum};
@@ -192,8 +184,6 @@ static void *run_callbacks(void *name)
     }
     return NULL;
 }
-
-/* ---- accept loop ---- */
 
 static void accept_connection(int poll_fd, int listen_fd, unsigned number)
 {
@@ -259,8 +249,6 @@ static void *run_accept_loop(void *argument)
     close(poll_fd);
     return NULL;
 }
-
-/* ---- clients ---- */
 
 static void *run_client(void *argument)
 {

@@ -19,6 +19,9 @@
  * printf conversions; arguments are stored with their type and formatted when somebody reads them; they are not evaluated
  * while the site is off. At most 12 arguments; strings are copied, up to 255 bytes each.
  *
+ * A process that leaves by _exit is shown as died: nothing tells it from one that was killed. lap_record_stop() before
+ * it makes its recording one that ended.
+ *
  * With LAPMARK_DISABLE defined before the include, everything compiles to nothing and no argument is evaluated.
  * With LAP_LIBRARY defined before the include, this file's profilers do not print unless the environment says so.
  */
@@ -232,17 +235,17 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
 
 /* ---- scopes: bound to a block ------------------------------------------------------------------------------------ */
 
-#define LAP_I_SCOPE(name) __attribute__((cleanup(lap_impl_end))) struct lap_impl_scope name = {0, 0, 0, 0}
+#define LAP_I_SCOPE(name) __attribute__((cleanup(lap_impl_end))) struct lap_impl_scope name
 
 #define LAP_I_PROFILE(c, flags, text, ...)                                                                               \
     LAP_I_SITE(LAP_I_JOIN(lap_i_site_, c), LAP_IMPL_KIND_BEGIN, flags, __VA_ARGS__);                                     \
     LAP_I_SCOPE(LAP_I_JOIN(lap_i_scope_, c));                                                                            \
     do {                                                                                                                 \
-        const unsigned lap_i_state = *LAP_I_JOIN(lap_i_site_, c).state;                                                  \
-        if (lap_i_state) {                                                                                               \
-            const uint64_t lap_i_words[] = {LAP_I_WORDS(__VA_ARGS__) text};                                              \
-            lap_impl_begin(&LAP_I_JOIN(lap_i_scope_, c), &LAP_I_JOIN(lap_i_site_, c), lap_i_state,                       \
-                           (flags) | lap_impl_string_flag(LAP_I_TYPES(__VA_ARGS__)), lap_i_words,                        \
+        const unsigned LAP_I_JOIN(lap_i_state_, c) = lap_impl_state(&LAP_I_JOIN(lap_i_site_, c));                        \
+        if (LAP_I_JOIN(lap_i_state_, c)) {                                                                               \
+            const uint64_t LAP_I_JOIN(lap_i_words_, c)[] = {LAP_I_WORDS(__VA_ARGS__) text};                              \
+            lap_impl_begin(&LAP_I_JOIN(lap_i_scope_, c), &LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_state_, c),       \
+                           (flags) | lap_impl_string_flag(LAP_I_TYPES(__VA_ARGS__)), LAP_I_JOIN(lap_i_words_, c),        \
                            LAP_I_COUNT(__VA_ARGS__));                                                                    \
         } else {                                                                                                         \
             lap_impl_mute(&LAP_I_JOIN(lap_i_scope_, c));                                                                 \
@@ -253,13 +256,14 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
     LAP_I_SITE(LAP_I_JOIN(lap_i_site_, c), LAP_IMPL_KIND_BEGIN_WITH, flags, __VA_ARGS__);                                \
     LAP_I_SCOPE(LAP_I_JOIN(lap_i_scope_, c));                                                                            \
     do {                                                                                                                 \
-        const unsigned lap_i_state = *LAP_I_JOIN(lap_i_site_, c).state;                                                  \
-        if (lap_i_state) {                                                                                               \
-            const struct lap_options lap_i_options = opts;                                                               \
-            if (!lap_i_options.disabled || lap_i_state & (LAP_IMPL_FORCED | LAP_IMPL_UNREGISTERED)) {                    \
-                const uint64_t lap_i_words[] = {LAP_I_WORDS(__VA_ARGS__) text};                                          \
-                lap_impl_begin_with(&LAP_I_JOIN(lap_i_scope_, c), &LAP_I_JOIN(lap_i_site_, c), &lap_i_options,           \
-                                    lap_i_words);                                                                        \
+        const unsigned LAP_I_JOIN(lap_i_state_, c) = lap_impl_state(&LAP_I_JOIN(lap_i_site_, c));                        \
+        if (LAP_I_JOIN(lap_i_state_, c)) {                                                                               \
+            const struct lap_options LAP_I_JOIN(lap_i_options_, c) = opts;                                               \
+            if (!LAP_I_JOIN(lap_i_options_, c).disabled || LAP_I_JOIN(lap_i_state_, c) & (LAP_IMPL_FORCED | LAP_IMPL_UNREGISTERED)) {\
+                const uint64_t LAP_I_JOIN(lap_i_words_, c)[] = {LAP_I_WORDS(__VA_ARGS__) text};                          \
+                LAP_I_JOIN(lap_i_scope_, c).mode = LAP_IMPL_SCOPE_NONE;                                                  \
+                lap_impl_begin_with(&LAP_I_JOIN(lap_i_scope_, c), &LAP_I_JOIN(lap_i_site_, c), &LAP_I_JOIN(lap_i_options_, c),\
+                                    LAP_I_JOIN(lap_i_words_, c));                                                        \
             } else {                                                                                                     \
                 lap_impl_mute(&LAP_I_JOIN(lap_i_scope_, c));                                                             \
             }                                                                                                            \
@@ -269,8 +273,8 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
     } while (0)
 
 /* A profiler from here to the end of the block, whatever way it is left. The label is a literal. Hot: two floors (an
- * rdtsc and a store each) for begin and end. Declares variables: not the body of an `if` without braces, nor in a C99
- * inline function that is not static. */
+ * rdtsc and a store each) for begin and end. Declares variables: not the body of an `if` without braces, not in a C99
+ * inline function that is not static, and neither `goto` nor `case` may jump over it into its block. */
 #define LAP_PROFILE(...)                                                                                                 \
     LAP_I_CHECK(__VA_ARGS__);                                                                                            \
     LAP_I_PROFILE_C(__COUNTER__, 0, 0, "" __VA_ARGS__)
@@ -293,77 +297,87 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
 
 /* ---- checkpoints of the thread's innermost scope ----------------------------------------------------------------- */
 
-#define LAP_I_MARK(flags, count, first, text, ...)                                                                       \
+#define LAP_I_MARK(c, flags, count, first, text, ...)                                                                    \
     do {                                                                                                                 \
-        LAP_I_SITE(lap_i_site, LAP_IMPL_KIND_MARK, flags, __VA_ARGS__);                                                  \
-        const unsigned lap_i_state = *lap_i_site.state;                                                                  \
-        if (lap_i_state) {                                                                                               \
-            const uint64_t lap_i_words[] = {first LAP_I_WORDS(__VA_ARGS__) text};                                        \
-            lap_impl_mark(&lap_i_site, lap_i_state, (flags) | lap_impl_string_flag(LAP_I_TYPES(__VA_ARGS__)),            \
-                          lap_i_words, (count) + LAP_I_COUNT(__VA_ARGS__));                                              \
+        LAP_I_SITE(LAP_I_JOIN(lap_i_site_, c), LAP_IMPL_KIND_MARK, flags, __VA_ARGS__);                                  \
+        const unsigned LAP_I_JOIN(lap_i_state_, c) = lap_impl_state(&LAP_I_JOIN(lap_i_site_, c));                        \
+        if (LAP_I_JOIN(lap_i_state_, c)) {                                                                               \
+            const uint64_t LAP_I_JOIN(lap_i_words_, c)[] = {LAP_I_UNWRAP first LAP_I_WORDS(__VA_ARGS__) text};           \
+            lap_impl_mark(&LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_state_, c),                                      \
+                          (flags) | lap_impl_string_flag(LAP_I_TYPES(__VA_ARGS__)), LAP_I_JOIN(lap_i_words_, c),         \
+                          (count) + LAP_I_COUNT(__VA_ARGS__));                                                           \
         }                                                                                                                \
     } while (0)
-#define LAP_I_NOTHING
-#define LAP_I_SIZE(n) (uint64_t)(int64_t)(n),
+/* __COUNTER__ is read once and passed on, so that nested calls have names of their own. */
+#define LAP_I_MARK_C(c, ...) LAP_I_MARK(c, __VA_ARGS__)
+/* Words in front of the arguments, in parentheses that keep their comma on its way through the macros. */
+#define LAP_I_NOTHING ()
+#define LAP_I_SIZE(n) ((uint64_t)(int64_t)(n),)
+#define LAP_I_UNWRAP(...) __VA_ARGS__
 
 /* A checkpoint: closes the lap since the one before. LAP_MARK() alone is numbered. Hot: one floor. */
 #define LAP_MARK(...)                                                                                                    \
     do {                                                                                                                 \
         LAP_I_CHECK(__VA_ARGS__);                                                                                        \
-        LAP_I_MARK(0, 0, LAP_I_NOTHING, 0, "" __VA_ARGS__);                                                              \
+        LAP_I_MARK_C(__COUNTER__, 0, 0, LAP_I_NOTHING, 0, "" __VA_ARGS__);                                               \
     } while (0)
 /* The same with a problem size, an integer that the lap's cost may depend on. */
 #define LAP_MARK_N(n, ...)                                                                                               \
     do {                                                                                                                 \
         LAP_I_CHECK(__VA_ARGS__);                                                                                        \
-        LAP_I_MARK(LAP_IMPL_SITE_N, 1, LAP_I_SIZE(n), 0, "" __VA_ARGS__);                                                \
+        LAP_I_MARK_C(__COUNTER__, LAP_IMPL_SITE_N, 1, LAP_I_SIZE(n), 0, "" __VA_ARGS__);                                 \
     } while (0)
 /* The same with a label made at run time (const char *, copied); as LAP_PROFILE_TEXT. */
-#define LAP_MARK_TEXT(label) LAP_I_MARK(LAP_IMPL_SITE_TEXT, 0, LAP_I_NOTHING, (uint64_t)(uintptr_t)(label), "")
+#define LAP_MARK_TEXT(label)                                                                                             \
+    LAP_I_MARK_C(__COUNTER__, LAP_IMPL_SITE_TEXT, 0, LAP_I_NOTHING, (uint64_t)(uintptr_t)(label), "")
 #define LAP_MARK_TEXT_N(n, label)                                                                                        \
-    LAP_I_MARK(LAP_IMPL_SITE_TEXT | LAP_IMPL_SITE_N, 1, LAP_I_SIZE(n), (uint64_t)(uintptr_t)(label), "")
+    LAP_I_MARK_C(__COUNTER__, LAP_IMPL_SITE_TEXT | LAP_IMPL_SITE_N, 1, LAP_I_SIZE(n), (uint64_t)(uintptr_t)(label), "")
 
 /* ---- handles: profilers that are not bound to a block ------------------------------------------------------------ */
 
-#define LAP_I_BEGIN(flags, text, opts, ...)                                                                              \
+#define LAP_I_BEGIN(c, flags, text, opts, ...)                                                                           \
     __extension__({                                                                                                      \
-        LAP_I_SITE(lap_i_site, LAP_IMPL_KIND_HANDLE_BEGIN, flags, __VA_ARGS__);                                          \
-        lap_handle lap_i_handle = 0;                                                                                     \
-        if (*lap_i_site.state) {                                                                                         \
-            const struct lap_options lap_i_options = opts;                                                               \
-            const uint64_t lap_i_words[] = {LAP_I_WORDS(__VA_ARGS__) text};                                              \
-            lap_i_handle = lap_impl_handle_begin(&lap_i_site, &lap_i_options, lap_i_words);                              \
+        LAP_I_SITE(LAP_I_JOIN(lap_i_site_, c), LAP_IMPL_KIND_HANDLE_BEGIN, flags, __VA_ARGS__);                          \
+        lap_handle LAP_I_JOIN(lap_i_handle_, c) = 0;                                                                     \
+        if (lap_impl_state(&LAP_I_JOIN(lap_i_site_, c))) {                                                               \
+            const struct lap_options LAP_I_JOIN(lap_i_options_, c) = opts;                                               \
+            const uint64_t LAP_I_JOIN(lap_i_words_, c)[] = {LAP_I_WORDS(__VA_ARGS__) text};                              \
+            LAP_I_JOIN(lap_i_handle_, c) = lap_impl_handle_begin(                                                        \
+                &LAP_I_JOIN(lap_i_site_, c), &LAP_I_JOIN(lap_i_options_, c), LAP_I_JOIN(lap_i_words_, c));               \
         }                                                                                                                \
-        lap_i_handle;                                                                                                    \
+        LAP_I_JOIN(lap_i_handle_, c);                                                                                    \
     })
-#define LAP_I_HANDLE_MARK(handle, flags, first, text, ...)                                                               \
+#define LAP_I_HANDLE_MARK(c, handle, flags, first, text, ...)                                                            \
     __extension__({                                                                                                      \
-        LAP_I_SITE(lap_i_site, LAP_IMPL_KIND_HANDLE_MARK, flags, __VA_ARGS__);                                           \
-        uint64_t lap_i_lap_ns = 0;                                                                                       \
-        if (*lap_i_site.state) {                                                                                         \
-            const uint64_t lap_i_words[] = {first LAP_I_WORDS(__VA_ARGS__) text};                                        \
-            lap_i_lap_ns = lap_impl_handle_mark((handle), &lap_i_site, lap_i_words);                                     \
+        LAP_I_SITE(LAP_I_JOIN(lap_i_site_, c), LAP_IMPL_KIND_HANDLE_MARK, flags, __VA_ARGS__);                           \
+        uint64_t LAP_I_JOIN(lap_i_lap_ns_, c) = 0;                                                                       \
+        if (lap_impl_state(&LAP_I_JOIN(lap_i_site_, c))) {                                                               \
+            const uint64_t LAP_I_JOIN(lap_i_words_, c)[] = {LAP_I_UNWRAP first LAP_I_WORDS(__VA_ARGS__) text};           \
+            LAP_I_JOIN(lap_i_lap_ns_, c) =                                                                               \
+                lap_impl_handle_mark((handle), &LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_words_, c));                \
         }                                                                                                                \
-        lap_i_lap_ns;                                                                                                    \
+        LAP_I_JOIN(lap_i_lap_ns_, c);                                                                                    \
     })
+#define LAP_I_BEGIN_C(c, ...) LAP_I_BEGIN(c, __VA_ARGS__)
+#define LAP_I_HANDLE_MARK_C(c, ...) LAP_I_HANDLE_MARK(c, __VA_ARGS__)
 #define LAP_I_CHECKED(check, value) __extension__({ check; value; })
 
 /* lap_handle lap_begin("label", ...): begins a profiler that any thread may mark and end; it is nobody's innermost. 0 if
  * the site is off or 16,384 are open (counted). Warm. */
 #define lap_begin(...)                                                                                                   \
-    LAP_I_CHECKED(LAP_I_CHECK(__VA_ARGS__), LAP_I_BEGIN(0, 0, LAP_OPTS(), "" __VA_ARGS__))
+    LAP_I_CHECKED(LAP_I_CHECK(__VA_ARGS__), LAP_I_BEGIN_C(__COUNTER__, 0, 0, LAP_OPTS(), "" __VA_ARGS__))
 #define lap_begin_with(opts, ...)                                                                                        \
-    LAP_I_CHECKED(LAP_I_CHECK(__VA_ARGS__), LAP_I_BEGIN(0, 0, opts, "" __VA_ARGS__))
-#define lap_begin_text(opts, message) LAP_I_BEGIN(LAP_IMPL_SITE_TEXT, (uint64_t)(uintptr_t)(message), opts, "")
+    LAP_I_CHECKED(LAP_I_CHECK(__VA_ARGS__), LAP_I_BEGIN_C(__COUNTER__, 0, 0, opts, "" __VA_ARGS__))
+#define lap_begin_text(opts, message) LAP_I_BEGIN_C(__COUNTER__, LAP_IMPL_SITE_TEXT, (uint64_t)(uintptr_t)(message), opts, "")
 /* uint64_t lap_mark(handle, "label", ...): a checkpoint; returns its lap in nanoseconds, 0 if the handle is not open
  * (counted). Warm. */
 #define lap_mark(handle, ...)                                                                                            \
-    LAP_I_CHECKED(LAP_I_CHECK(__VA_ARGS__), LAP_I_HANDLE_MARK(handle, 0, LAP_I_NOTHING, 0, "" __VA_ARGS__))
+    LAP_I_CHECKED(LAP_I_CHECK(__VA_ARGS__), LAP_I_HANDLE_MARK_C(__COUNTER__, handle, 0, LAP_I_NOTHING, 0, "" __VA_ARGS__))
 #define lap_mark_n(handle, n, ...)                                                                                       \
     LAP_I_CHECKED(LAP_I_CHECK(__VA_ARGS__),                                                                              \
-                  LAP_I_HANDLE_MARK(handle, LAP_IMPL_SITE_N, LAP_I_SIZE(n), 0, "" __VA_ARGS__))
+                  LAP_I_HANDLE_MARK_C(__COUNTER__, handle, LAP_IMPL_SITE_N, LAP_I_SIZE(n), 0, "" __VA_ARGS__))
 #define lap_mark_text(handle, label)                                                                                     \
-    LAP_I_HANDLE_MARK(handle, LAP_IMPL_SITE_TEXT, LAP_I_NOTHING, (uint64_t)(uintptr_t)(label), "")
+    LAP_I_HANDLE_MARK_C(__COUNTER__, handle, LAP_IMPL_SITE_TEXT, LAP_I_NOTHING, (uint64_t)(uintptr_t)(label), "")
 
 #else /* LAPMARK_DISABLE: the same names, no code; arguments are looked at by the compiler and never evaluated */
 
@@ -402,14 +416,22 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
 #define lap_mark_text(handle, label) LAP_I_NO_VALUE(LAP_I_UNUSED(label), handle)
 #define lap_end(handle) LAP_I_NO_VALUE((void)0, handle)
 #define lap_elapsed_ns(handle) LAP_I_NO_VALUE((void)0, handle)
-#define lap_set(terms) (LAP_I_UNUSED(terms), 0)
-#define lap_record_start(directory) (LAP_I_UNUSED(directory), 0)
-#define lap_record_stop() 0
+LAP_I_INLINE int lap_impl_nothing(uint64_t size)
+{
+    return (void)size, 0;
+}
+LAP_I_INLINE const char *lap_impl_no_text(uint64_t size)
+{
+    return (void)size, "";
+}
+#define lap_set(terms) lap_impl_nothing(sizeof(terms))
+#define lap_record_start(directory) lap_impl_nothing(sizeof(directory))
+#define lap_record_stop() lap_impl_nothing(0)
 #define lap_flush() ((void)0)
 #define lap_thread_name(name) LAP_I_UNUSED(name)
 #define lap_sink_fd(fd) LAP_I_UNUSED(fd)
 #define lap_sink_function(function, user) (LAP_I_UNUSED(function), LAP_I_UNUSED(user))
-#define lap_error_text(error) (LAP_I_UNUSED(error), "")
+#define lap_error_text(error) lap_impl_no_text(sizeof(error))
 #ifdef __cplusplus
 #define LAP_LABEL(...) __extension__({ LAP_I_CHECK(__VA_ARGS__); lapmark::label{0, {0}}; })
 #define LAP_LABEL_N(n, ...) __extension__({ LAP_MARK_N(n, __VA_ARGS__); lapmark::label{0, {0}}; })
@@ -423,7 +445,8 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
 #ifdef __cplusplus
 namespace lapmark {
 
-/* LAP_LABEL("built %zu specs", n): a label with its site and arguments. Lives to the end of the full expression. */
+/* LAP_LABEL("built %zu specs", n): a label with its site and arguments, for a profiler or for a checkpoint. Lives to the end
+ * of the full expression. LAP_LABEL_N, with a size, is for checkpoints. Not in default member initializers. */
 struct label {
     struct lap_impl_site *site;
     uint64_t words[LAP_IMPL_ARGS_MAX + 1];
@@ -449,7 +472,7 @@ class profiler {
     explicit profiler(const label &text, const options &opts = options())
     {
 #ifndef LAPMARK_DISABLE
-        const unsigned state = *text.site->state;
+        const unsigned state = lap_impl_state(text.site);
         if (state && (!opts.get().disabled || state & (LAP_IMPL_FORCED | LAP_IMPL_UNREGISTERED)))
             lap_impl_begin_with(&scope_, text.site, &opts.get(), text.words);
         else
@@ -467,7 +490,10 @@ class profiler {
     void mark(const label &text)
     {
 #ifndef LAPMARK_DISABLE
-        if (*text.site->state)
+        const unsigned state = lap_impl_state(text.site);
+        if (state & LAP_IMPL_UNREGISTERED) /* a label is what its first use makes it */
+            __atomic_store_n(&text.site->kind, static_cast<uint8_t>(LAP_IMPL_KIND_MARK), __ATOMIC_RELAXED);
+        if (state)
             lap_impl_mark_cold(text.site, 0, text.words);
 #else
         (void)text;
@@ -497,16 +523,17 @@ class profiler {
 } // namespace lapmark
 
 #ifndef LAPMARK_DISABLE
-#define LAP_I_LABEL(kind, flags, first, text, ...)                                                                       \
+#define LAP_I_LABEL(c, flags, first, text, ...)                                                                          \
     __extension__({                                                                                                      \
         LAP_I_CHECK(__VA_ARGS__);                                                                                        \
-        LAP_I_SITE(lap_i_site, kind, flags, __VA_ARGS__);                                                                \
-        lapmark::label{&lap_i_site, {first LAP_I_WORDS(__VA_ARGS__) text}};                                              \
+        LAP_I_SITE(LAP_I_JOIN(lap_i_site_, c), LAP_IMPL_KIND_BEGIN_WITH, flags, __VA_ARGS__);                            \
+        lapmark::label{&LAP_I_JOIN(lap_i_site_, c), {LAP_I_UNWRAP first LAP_I_WORDS(__VA_ARGS__) text}};                 \
     })
-#define LAP_LABEL(...) LAP_I_LABEL(LAP_IMPL_KIND_BEGIN_WITH, 0, LAP_I_NOTHING, 0, "" __VA_ARGS__)
-#define LAP_LABEL_N(n, ...) LAP_I_LABEL(LAP_IMPL_KIND_MARK, LAP_IMPL_SITE_N, LAP_I_SIZE(n), 0, "" __VA_ARGS__)
+#define LAP_I_LABEL_C(c, ...) LAP_I_LABEL(c, __VA_ARGS__)
+#define LAP_LABEL(...) LAP_I_LABEL_C(__COUNTER__, 0, LAP_I_NOTHING, 0, "" __VA_ARGS__)
+#define LAP_LABEL_N(n, ...) LAP_I_LABEL_C(__COUNTER__, LAP_IMPL_SITE_N, LAP_I_SIZE(n), 0, "" __VA_ARGS__)
 #define LAP_LABEL_TEXT(string)                                                                                           \
-    LAP_I_LABEL(LAP_IMPL_KIND_BEGIN_WITH, LAP_IMPL_SITE_TEXT, LAP_I_NOTHING, (uint64_t)(uintptr_t)(string), "")
+    LAP_I_LABEL_C(__COUNTER__, LAP_IMPL_SITE_TEXT, LAP_I_NOTHING, (uint64_t)(uintptr_t)(string), "")
 #endif
 #endif
 #endif

@@ -181,6 +181,12 @@ LAP_I_INLINE uint64_t lap_impl_stack_pointer(void)
     return pointer - 128;
 }
 
+/* A site's switch: 0 is off. The pointer is read before the byte and before the site's class, which were written before it. */
+LAP_I_INLINE unsigned lap_impl_state(const struct lap_impl_site *site)
+{
+    return __atomic_load_n(__atomic_load_n(&site->state, __ATOMIC_ACQUIRE), __ATOMIC_RELAXED);
+}
+
 /* Takes the position and leaves it busy, in one instruction, so that a signal handler finds either none of it or all. */
 LAP_I_INLINE uint64_t lap_impl_take(struct lap_impl_thread *thread)
 {
@@ -252,12 +258,14 @@ LAP_I_INLINE void lap_impl_begin(struct lap_impl_scope *scope, struct lap_impl_s
     if (LAP_I_UNLIKELY((state ^ LAP_IMPL_ON) | lap_impl_local.divert) ||
         flags & (LAP_IMPL_SITE_TEXT | LAP_IMPL_SITE_STRINGS) ||
         LAP_I_UNLIKELY(innermost < lap_impl_stack_pointer() || innermost == (uintptr_t)scope || depth >= LAP_IMPL_FRAMES - 1)) {
+        scope->mode = LAP_IMPL_SCOPE_NONE;
         lap_impl_begin_cold(scope, site, 0, words);
         return;
     }
     const uint64_t position = lap_impl_take(thread);
     const uint64_t ticks = lap_impl_ticks();
     if (LAP_I_UNLIKELY(lap_impl_is_full(thread, position, ticks))) {
+        scope->mode = LAP_IMPL_SCOPE_NONE;
         lap_impl_begin_cold(scope, site, position, words);
         return;
     }
@@ -291,7 +299,7 @@ LAP_I_INLINE void lap_impl_end(struct lap_impl_scope *scope)
         lap_impl_commit(thread, position + 8);
         thread->depth = depth - 1;
         lap_impl_give(thread, position + 8);
-    } else if (scope->mode == LAP_IMPL_SCOPE_MUTE) {
+    } else if (LAP_I_LIKELY(scope->mode == LAP_IMPL_SCOPE_MUTE)) {
         lap_impl_local.divert = 0;
     } else if (scope->mode != LAP_IMPL_SCOPE_NONE) {
         lap_impl_end_cold(scope, 0);
@@ -306,6 +314,7 @@ LAP_I_INLINE void lap_impl_mute(struct lap_impl_scope *scope)
         lap_impl_local.divert = (uintptr_t)scope;
         scope->mode = LAP_IMPL_SCOPE_MUTE;
     } else {
+        scope->mode = LAP_IMPL_SCOPE_NONE;
         lap_impl_mute_cold(scope);
     }
 }

@@ -27,10 +27,7 @@ static char *join(const char *directory, const char *name)
 
 /* ---- the names in it ---- */
 
-static int by_name(const void *left, const void *right)
-{
-    return strcmp(*(char *const *)left, *(char *const *)right);
-}
+static int by_name(const void *left, const void *right) { return strcmp(*(char *const *)left, *(char *const *)right); }
 
 /* Those that are not hidden, sorted. Returns 0 or a negative errno. */
 static int list(const char *directory, char ***ret_names, size_t *ret_count)
@@ -156,7 +153,8 @@ static void look(struct lap_collect_process *process, const char *directory)
 
 static bool has_ended(const struct lap_collect_process *process)
 {
-    return process->state == LAP_PROCESS_ENDED || process->state == LAP_PROCESS_DIED || process->state == LAP_PROCESS_REPLACED;
+    return process->state == LAP_PROCESS_ENDED || process->state == LAP_PROCESS_DIED ||
+           process->state == LAP_PROCESS_REPLACED;
 }
 
 /* A program's children often end a moment after it. */
@@ -174,12 +172,13 @@ static void say_running(const struct lap_collect *collect, const struct lap_proc
                         const struct lap_collect_process *process)
 {
     if (process->state == LAP_PROCESS_RUNNING)
-        lap_message_note("process %llu still runs: '%s/%s' stays in '%s', until a later 'lapmark record -o %s' finds that it "
-                         "has ended",
-                         process->pid, collect->directory, process->name, copy->place, collect->directory);
+        lap_message_note(
+            "process %llu still runs: '%s/%s' stays in '%s', until a later 'lapmark record -o %s' finds that it "
+            "has ended",
+            process->pid, collect->directory, process->name, copy->place, collect->directory);
     else
-        lap_message_note("process %llu cannot be looked for from here: '%s/%s' stays in '%s'", process->pid, collect->directory,
-                         process->name, copy->place);
+        lap_message_note("process %llu cannot be looked for from here: '%s/%s' stays in '%s'", process->pid,
+                         collect->directory, process->name, copy->place);
 }
 
 static void bring(struct lap_collect *collect, struct lap_collect_process *process, int *tries, unsigned *left)
@@ -208,8 +207,8 @@ static void bring(struct lap_collect *collect, struct lap_collect_process *proce
 
 void lap_collect_end(struct lap_collect *collect)
 {
-    char **names;
-    size_t count;
+    char **names = NULL;
+    size_t count = 0;
     if (list(collect->absolute, &names, &count) < 0)
         return;
     collect->processes = calloc(count + 1, sizeof *collect->processes);
@@ -223,10 +222,9 @@ void lap_collect_end(struct lap_collect *collect)
             free(names[i]);
             continue;
         }
-        char *const *const before =
-            collect->before_count > 0
-                ? bsearch(&names[i], collect->before, collect->before_count, sizeof *collect->before, by_name)
-                : NULL;
+        char *const *const before = collect->before_count > 0 ? bsearch(&names[i], collect->before, collect->before_count,
+                                                                        sizeof *collect->before, by_name)
+                                                              : NULL;
         struct lap_collect_process *const process = &collect->processes[collect->process_count++];
         *process = (struct lap_collect_process){.name = names[i], .is_new = !before};
         collect->new_count += process->is_new;

@@ -23,7 +23,7 @@ struct lap_collect {
     char *directory; /* as it was asked for */
     char *absolute;
     bool was_made;
-    char **before;   /* names that were there */
+    char **before; /* names that were there */
     size_t before_count;
     struct lap_collect_process *processes; /* by name */
     size_t process_count;

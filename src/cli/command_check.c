@@ -30,7 +30,8 @@ static json_t *finding_json(const struct lap_check_finding *finding)
         const struct lap_open_profiler *const open = finding->open;
         lap_json_set(value, "message", lap_json_text(open->message));
         lap_json_set(value, "thread_id", open->thread ? lap_json_count(open->thread->id) : json_null());
-        lap_json_set(value, "begin_time_ns", lap_json_count(lap_timebase_realtime_ns(&open->process->clock, open->begin_ticks)));
+        lap_json_set(value, "begin_time_ns",
+                     lap_json_count(lap_timebase_realtime_ns(&open->process->clock, open->begin_ticks)));
         lap_json_set(value, "open_ns", lap_json_ns(open_ns(open)));
     }
     return value;
@@ -110,7 +111,7 @@ static void print_text(const struct lap_check *check, const struct lap_recording
             print_finding(&check->findings[j]);
     const bool is_sound = check->worst < LAP_CHECK_DAMAGE;
     printf("%s%s%s: %s in %s of %s, %s lost\n", lap_terminal_style(is_sound ? LAP_STYLE_GOOD : LAP_STYLE_BAD),
-           !is_sound                          ? "not sound"
+           !is_sound                           ? "not sound"
            : check->worst == LAP_CHECK_WARNING ? "sound, with something missing"
                                                : "sound",
            lap_terminal_style(LAP_STYLE_PLAIN), lap_units_counted(events, check->events, "event"),

@@ -18,16 +18,11 @@ static const char *bash_offer(enum lap_completion completion, const char *words)
 {
     static char text[256];
     switch (completion) {
-    case LAP_COMPLETE_DIRECTORY:
-        return "_lapmark_directories";
-    case LAP_COMPLETE_WORDS:
-        snprintf(text, sizeof text, "_lapmark_words '%s'", words);
-        return text;
-    case LAP_COMPLETE_COMMAND:
-        return "_lapmark_words \"$commands\"";
+    case LAP_COMPLETE_DIRECTORY: return "_lapmark_directories";
+    case LAP_COMPLETE_WORDS: snprintf(text, sizeof text, "_lapmark_words '%s'", words); return text;
+    case LAP_COMPLETE_COMMAND: return "_lapmark_words \"$commands\"";
     case LAP_COMPLETE_PROGRAM:
-    case LAP_COMPLETE_NOTHING:
-        break;
+    case LAP_COMPLETE_NOTHING: break;
     }
     return ":";
 }
@@ -57,8 +52,9 @@ static void bash_command(const struct lap_command *command)
         printf("%s--%s", separator, option->name);
         separator = " ";
     }
-    printf("'\n        else\n            %s\n        fi ;;\n",
-           command->completion == LAP_COMPLETE_PROGRAM ? "_lapmark_words --" : bash_offer(command->completion, command->words));
+    printf("'\n        else\n            %s\n        fi ;;\n", command->completion == LAP_COMPLETE_PROGRAM
+                                                                   ? "_lapmark_words --"
+                                                                   : bash_offer(command->completion, command->words));
 }
 
 static void bash_commands_taking_program(void)
@@ -128,21 +124,11 @@ static void zsh_text(const char *text)
 static void zsh_offer(enum lap_completion completion, const char *words)
 {
     switch (completion) {
-    case LAP_COMPLETE_DIRECTORY:
-        fputs("_files -/", stdout);
-        break;
-    case LAP_COMPLETE_WORDS:
-        printf("(%s)", words);
-        break;
-    case LAP_COMPLETE_COMMAND:
-        fputs("_lapmark_commands", stdout);
-        break;
-    case LAP_COMPLETE_PROGRAM:
-        fputs("_normal", stdout);
-        break;
-    case LAP_COMPLETE_NOTHING:
-        fputc(' ', stdout);
-        break;
+    case LAP_COMPLETE_DIRECTORY: fputs("_files -/", stdout); break;
+    case LAP_COMPLETE_WORDS: printf("(%s)", words); break;
+    case LAP_COMPLETE_COMMAND: fputs("_lapmark_commands", stdout); break;
+    case LAP_COMPLETE_PROGRAM: fputs("_normal", stdout); break;
+    case LAP_COMPLETE_NOTHING: fputc(' ', stdout); break;
     }
 }
 
@@ -164,7 +150,8 @@ static void zsh_option(const struct lap_option *option)
 
 static void zsh_command(const struct lap_command *command)
 {
-    printf("    %s)\n        _arguments -s%s \\\n", command->name, command->completion == LAP_COMPLETE_PROGRAM ? " -S -A '-*'" : "");
+    printf("    %s)\n        _arguments -s%s \\\n", command->name,
+           command->completion == LAP_COMPLETE_PROGRAM ? " -S -A '-*'" : "");
     for (size_t i = 0; i < lap_options_count; i++)
         if (takes(command, &lap_options[i]))
             zsh_option(&lap_options[i]);
@@ -174,7 +161,9 @@ static void zsh_command(const struct lap_command *command)
         fputs("            && return ;;\n", stdout);
     else {
         printf("            '%s:", command->operands_max == 1 ? "1" : "*");
-        zsh_text(command->completion == LAP_COMPLETE_DIRECTORY ? "recording" : command->completion == LAP_COMPLETE_WORDS ? "shell" : "command");
+        zsh_text(command->completion == LAP_COMPLETE_DIRECTORY ? "recording"
+                 : command->completion == LAP_COMPLETE_WORDS   ? "shell"
+                                                               : "command");
         fputc(':', stdout);
         zsh_offer(command->completion, command->words);
         fputs("' ;;\n", stdout);
@@ -201,10 +190,14 @@ static void zsh(void)
     for (size_t i = 0; i < lap_options_count; i++)
         if (lap_options[i].commands & LAP_COMMAND_NONE)
             printf(" --%s", lap_options[i].name);
-    fputs("\n        return\n    fi\n    local command=$words[2]\n    shift words\n    ((CURRENT--))\n    case $command in\n", stdout);
+    fputs("\n        return\n    fi\n    local command=$words[2]\n    shift words\n    ((CURRENT--))\n    case $command "
+          "in\n",
+          stdout);
     for (size_t i = 0; i < lap_commands_count; i++)
         zsh_command(&lap_commands[i]);
-    fputs("    esac\n}\nif [[ $funcstack[1] == _lapmark ]]; then\n    _lapmark \"$@\"\nelse\n    compdef _lapmark lapmark\nfi\n", stdout);
+    fputs("    esac\n}\nif [[ $funcstack[1] == _lapmark ]]; then\n    _lapmark \"$@\"\nelse\n    compdef _lapmark "
+          "lapmark\nfi\n",
+          stdout);
 }
 
 int lap_command_completion(const struct lap_arguments *arguments)

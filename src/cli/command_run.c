@@ -28,8 +28,8 @@ static void set(struct environment *environment, const char *name, const char *v
     environment->variables[environment->count++] = (struct lap_launch_variable){name, value};
 }
 
-static int set_size(struct environment *environment, int index, const struct lap_arguments *arguments, enum lap_option_id id,
-                    const char *name)
+static int set_size(struct environment *environment, int index, const struct lap_arguments *arguments,
+                    enum lap_option_id id, const char *name)
 {
     uint64_t bytes = 0;
     if (lap_arguments_size(arguments, id, &bytes) != 0)
@@ -78,7 +78,8 @@ static void print_json(const struct lap_collect *collect, const struct lap_launc
     }
     json_t *const value = json_object();
     lap_json_set(value, "version", json_integer(LAP_JSON_VERSION));
-    lap_json_set(value, "directory", lap_json_text(collect->process_count > 0 || !collect->was_made ? collect->directory : NULL));
+    lap_json_set(value, "directory",
+                 lap_json_text(collect->process_count > 0 || !collect->was_made ? collect->directory : NULL));
     lap_json_set(value, "exit_status", json_integer(launch->status));
     lap_json_set(value, "signal", json_integer(launch->signal));
     lap_json_set(value, "processes", processes);
@@ -133,12 +134,6 @@ static int run(const struct lap_arguments *arguments, bool reports)
     return status;
 }
 
-int lap_command_run(const struct lap_arguments *arguments)
-{
-    return run(arguments, true);
-}
+int lap_command_run(const struct lap_arguments *arguments) { return run(arguments, true); }
 
-int lap_command_record(const struct lap_arguments *arguments)
-{
-    return run(arguments, false);
-}
+int lap_command_record(const struct lap_arguments *arguments) { return run(arguments, false); }

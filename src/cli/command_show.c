@@ -22,7 +22,8 @@ bool lap_show_matches_thread(const struct lap_show_filter *filter, const struct 
     return fnmatch(filter->thread, thread->name, 0) == 0;
 }
 
-bool lap_show_matches_name(const struct lap_show_filter *filter, const struct lap_description *description, const char *name)
+bool lap_show_matches_name(const struct lap_show_filter *filter, const struct lap_description *description,
+                           const char *name)
 {
     return !filter->name || fnmatch(filter->name, name, 0) == 0 ||
            (description->function && fnmatch(filter->name, description->function, 0) == 0);

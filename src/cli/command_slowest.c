@@ -102,15 +102,16 @@ static void print_instance(size_t number, const struct lap_slowest_instance *ins
     char total[LAP_UNITS_BYTES], time[LAP_UNITS_BYTES], thread[LAP_FORMAT_THREAD_NAME_BYTES + 32] = "";
     const struct lap_process *const process = instance->process;
     if (instance->thread && instance->thread->name[0])
-        snprintf(thread, sizeof thread, ", thread %s (%llu)", instance->thread->name, (unsigned long long)instance->thread->id);
+        snprintf(thread, sizeof thread, ", thread %s (%llu)", instance->thread->name,
+                 (unsigned long long)instance->thread->id);
     else if (instance->thread && instance->thread->id != process->pid)
         snprintf(thread, sizeof thread, ", thread %llu", (unsigned long long)instance->thread->id);
     char *const message = lap_text_printable(instance->message);
     char *const program = lap_text_printable(process->program);
     char *const thread_name = lap_text_printable(thread);
-    printf("%s%zu. %s%s: %s, at %s in %s %llu%s%s\n", number > 1 ? "\n" : "", number, lap_terminal_style(LAP_STYLE_BOLD), message,
-           lap_units_duration(total, instance->total_ns), lap_units_time(time, instance->begin_realtime_ns), program,
-           (unsigned long long)process->pid, thread_name, lap_terminal_style(LAP_STYLE_PLAIN));
+    printf("%s%zu. %s%s: %s, at %s in %s %llu%s%s\n", number > 1 ? "\n" : "", number, lap_terminal_style(LAP_STYLE_BOLD),
+           message, lap_units_duration(total, instance->total_ns), lap_units_time(time, instance->begin_realtime_ns),
+           program, (unsigned long long)process->pid, thread_name, lap_terminal_style(LAP_STYLE_PLAIN));
     free(message);
     free(program);
     free(thread_name);
@@ -125,8 +126,8 @@ static void print_text(const struct lap_slowest *slowest, const char *name)
     for (size_t i = 0; i < slowest->instance_count && !ferror(stdout); i++)
         print_instance(i + 1, &slowest->instances[i]);
     if (slowest->instance_count == 0)
-        printf("no profiler %s%s%s is in the recording's events\n", name ? "that matches '" : "that ended", name ? name : "",
-               name ? "'" : "");
+        printf("no profiler %s%s%s is in the recording's events\n", name ? "that matches '" : "that ended",
+               name ? name : "", name ? "'" : "");
     else if (slowest->matched > slowest->instance_count)
         printf("\n(the slowest %s of %s)\n", lap_units_count(shown, slowest->instance_count),
                lap_units_counted(matched, slowest->matched, "instance"));

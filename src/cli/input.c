@@ -64,11 +64,11 @@ int lap_input_open(struct lap_recording **ret_recording, char **names, int count
             status = lap_message_trouble("cannot open '%s': a recording is a directory", names[i]);
     }
     struct lap_reader_error error;
-    if (status == 0 &&
-        lap_recording_open(ret_recording, (const char *const *)names, (size_t)count, &error) < 0) {
+    if (status == 0 && lap_recording_open(ret_recording, (const char *const *)names, (size_t)count, &error) < 0) {
         const char *const file = error.file[0] ? error.file : names[0];
         if (error.offset != UINT64_MAX)
-            status = lap_message_trouble("cannot open '%s': %s, at byte %llu", file, error.text, (unsigned long long)error.offset);
+            status = lap_message_trouble("cannot open '%s': %s, at byte %llu", file, error.text,
+                                         (unsigned long long)error.offset);
         else
             status = lap_message_trouble("cannot open '%s': %s", file,
                                          error.code > -4096 ? lap_message_reason(error.code) : error.text);
@@ -82,7 +82,8 @@ size_t lap_input_warn(const struct lap_recording *recording, size_t from)
     for (size_t i = from; i < recording->warning_count && i < WARNINGS_SHOWN; i++) {
         const struct lap_warning *const warning = &recording->warnings[i];
         if (warning->offset != UINT64_MAX)
-            lap_message_warning("'%s': %s, at byte %llu", warning->file, warning->text, (unsigned long long)warning->offset);
+            lap_message_warning("'%s': %s, at byte %llu", warning->file, warning->text,
+                                (unsigned long long)warning->offset);
         else
             lap_message_warning("'%s': %s", warning->file, warning->text);
     }

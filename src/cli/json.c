@@ -97,15 +97,9 @@ static void print(json_t *value, FILE *out, size_t flags)
     json_decref(value);
 }
 
-void lap_json_print(json_t *value, FILE *out)
-{
-    print(value, out, JSON_INDENT(2));
-}
+void lap_json_print(json_t *value, FILE *out) { print(value, out, JSON_INDENT(2)); }
 
-void lap_json_print_line(json_t *value, FILE *out)
-{
-    print(value, out, JSON_COMPACT);
-}
+void lap_json_print_line(json_t *value, FILE *out) { print(value, out, JSON_COMPACT); }
 
 void lap_json_write_text(FILE *out, const char *text)
 {

@@ -62,7 +62,8 @@ static _Noreturn void become(char **argv, const struct lap_launch_variable *vari
     sigprocmask(SIG_SETMASK, &old->mask, NULL);
     int error = 0;
     for (size_t i = 0; i < count; i++) {
-        const int failed = variables[i].value ? setenv(variables[i].name, variables[i].value, 1) : unsetenv(variables[i].name);
+        const int failed =
+            variables[i].value ? setenv(variables[i].name, variables[i].value, 1) : unsetenv(variables[i].name);
         if (failed != 0)
             error = errno;
     }

@@ -15,9 +15,9 @@ struct lap_launch_variable {
 };
 
 struct lap_launch {
-    int status;      /* its exit status, or 128 + the signal that ended it */
-    int signal;      /* 0: none */
-    bool was_run;    /* false: status is 127 (not found) or 126, and the message is written */
+    int status;   /* its exit status, or 128 + the signal that ended it */
+    int signal;   /* 0: none */
+    bool was_run; /* false: status is 127 (not found) or 126, and the message is written */
 };
 
 /* Returns 0, or 2 with the message written where there is no process to be had. Once in a process. */

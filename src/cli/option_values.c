@@ -17,9 +17,9 @@ struct unit {
     double factor;
 };
 
-static const struct unit sizes[] = {{"", 1},          {"B", 1},           {"K", 0x1p10},  {"KiB", 0x1p10}, {"M", 0x1p20},
-                                    {"MiB", 0x1p20},  {"G", 0x1p30},      {"GiB", 0x1p30}, {NULL, 0}};
-static const struct unit durations[] = {{"ns", 1},    {"us", 1e3},  {"\xc2\xb5s", 1e3}, {"ms", 1e6}, {"s", 1e9},
+static const struct unit sizes[] = {{"", 1},         {"B", 1},      {"K", 0x1p10},   {"KiB", 0x1p10}, {"M", 0x1p20},
+                                    {"MiB", 0x1p20}, {"G", 0x1p30}, {"GiB", 0x1p30}, {NULL, 0}};
+static const struct unit durations[] = {{"ns", 1},     {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"ms", 1e6}, {"s", 1e9},
                                         {"min", 60e9}, {"m", 60e9}, {"h", 3600e9},      {"", 1e9},   {NULL, 0}};
 
 static const char *long_name(const struct lap_arguments *arguments, enum lap_option_id id)
@@ -151,7 +151,8 @@ int lap_arguments_moment(const struct lap_arguments *arguments, enum lap_option_
     } else if (parse_wall_clock(text, &moment.ns)) {
         moment.is_wall_clock = true;
     } else {
-        return lap_message_trouble("--%s: '%s' is no time such as 1.5s, -200ms or 14:03:05", long_name(arguments, id), text);
+        return lap_message_trouble("--%s: '%s' is no time such as 1.5s, -200ms or 14:03:05", long_name(arguments, id),
+                                   text);
     }
     *ret_moment = moment;
     return 0;

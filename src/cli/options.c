@@ -28,20 +28,22 @@ const struct lap_option lap_options[] = {
      RECORDING},
     {LAP_OPTION_KEEP, 0, "keep", "WHICH", LAP_COMPLETE_WORDS, "all slow",
      "keep the events of all profilers, or only of the slow: at or above their threshold", RECORDING},
-    {LAP_OPTION_BY, 0, "by", "WHAT", LAP_COMPLETE_WORDS, "thread process", "a tree for each thread or process, not one for all",
-     LAP_COMMAND_RUN | LAP_COMMAND_REPORT},
+    {LAP_OPTION_BY, 0, "by", "WHAT", LAP_COMPLETE_WORDS, "thread process",
+     "a tree for each thread or process, not one for all", LAP_COMMAND_RUN | LAP_COMMAND_REPORT},
     {LAP_OPTION_EVENTS, 0, "events", NULL, LAP_COMPLETE_NOTHING, NULL,
      "compute it from the stored events and compare with the stored statistics", LAP_COMMAND_REPORT},
     {LAP_OPTION_NAME, 0, "name", "GLOB", LAP_COMPLETE_NOTHING, NULL, "only profilers whose message or function matches",
      LAP_COMMAND_SHOW},
-    {LAP_OPTION_THREAD, 0, "thread", "THREAD", LAP_COMPLETE_NOTHING, NULL, "only this thread: its name, kernel id or number",
-     LAP_COMMAND_SHOW},
+    {LAP_OPTION_THREAD, 0, "thread", "THREAD", LAP_COMPLETE_NOTHING, NULL,
+     "only this thread: its name, kernel id or number", LAP_COMMAND_SHOW},
     {LAP_OPTION_SINCE, 0, "since", "TIME", LAP_COMPLETE_NOTHING, NULL,
      "only what ended at TIME or later: 1.5s after the start, -2s before the end, or 14:03:05.25", LAP_COMMAND_SHOW},
-    {LAP_OPTION_UNTIL, 0, "until", "TIME", LAP_COMPLETE_NOTHING, NULL, "only what began at TIME or before", LAP_COMMAND_SHOW},
+    {LAP_OPTION_UNTIL, 0, "until", "TIME", LAP_COMPLETE_NOTHING, NULL, "only what began at TIME or before",
+     LAP_COMMAND_SHOW},
     {LAP_OPTION_MIN_DURATION, 0, "min-duration", "TIME", LAP_COMPLETE_NOTHING, NULL,
      "only what took TIME or longer, such as 5ms", LAP_COMMAND_SHOW},
-    {LAP_OPTION_EVENTS, 0, "events", NULL, LAP_COMPLETE_NOTHING, NULL, "show the stored events, one a line", LAP_COMMAND_SHOW},
+    {LAP_OPTION_EVENTS, 0, "events", NULL, LAP_COMPLETE_NOTHING, NULL, "show the stored events, one a line",
+     LAP_COMMAND_SHOW},
     {LAP_OPTION_COUNT, 'n', "count", "N", LAP_COMPLETE_NOTHING, NULL, "show N instances, not 10", LAP_COMMAND_SLOWEST},
     {LAP_OPTION_JSON, 0, "json", NULL, LAP_COMPLETE_NOTHING, NULL, "write JSON", RECORDING | READING},
     {LAP_OPTION_VERSION, 0, "version", NULL, LAP_COMPLETE_NOTHING, NULL, "print the version", LAP_COMMAND_NONE},
@@ -50,7 +52,8 @@ const struct lap_option lap_options[] = {
 const size_t lap_options_count = sizeof lap_options / sizeof *lap_options;
 
 const struct lap_command lap_commands[] = {
-    {LAP_COMMAND_RUN, "run", "-- PROGRAM [ARGUMENT...]", 1, -1, LAP_COMPLETE_PROGRAM, NULL, "record a program, then report",
+    {LAP_COMMAND_RUN, "run", "-- PROGRAM [ARGUMENT...]", 1, -1, LAP_COMPLETE_PROGRAM, NULL,
+     "record a program, then report",
      "Ends with the program's own exit status, 128 + its number where a signal ended it.", lap_command_run},
     {LAP_COMMAND_RECORD, "record", "-- PROGRAM [ARGUMENT...]", 1, -1, LAP_COMPLETE_PROGRAM, NULL, "record a program",
      "Ends with the program's own exit status, 128 + its number where a signal ended it.", lap_command_record},
@@ -71,9 +74,10 @@ const struct lap_command lap_commands[] = {
      "Without RECORDING: the newest lapmark-recording* of the current directory.",
      lap_command_check},
     {LAP_COMMAND_COMPLETION, "completion", "SHELL", 1, 1, LAP_COMPLETE_WORDS, "bash zsh",
-     "print a shell's completion of this command",
-     "SHELL is bash or zsh. To try it: eval \"$(lapmark completion bash)\"", lap_command_completion},
-    {LAP_COMMAND_VERSION, "version", "", 0, 0, LAP_COMPLETE_NOTHING, NULL, "print the version", NULL, lap_command_version},
+     "print a shell's completion of this command", "SHELL is bash or zsh. To try it: eval \"$(lapmark completion bash)\"",
+     lap_command_completion},
+    {LAP_COMMAND_VERSION, "version", "", 0, 0, LAP_COMPLETE_NOTHING, NULL, "print the version", NULL,
+     lap_command_version},
     {LAP_COMMAND_HELP, "help", "[COMMAND]", 0, 1, LAP_COMPLETE_COMMAND, NULL, "print the help of a command", NULL,
      lap_command_help},
 };
@@ -110,7 +114,8 @@ static unsigned distance(const char *left, const char *right)
                 best = table[i - 1][j] + 1;
             if (table[i][j - 1] + 1 < best)
                 best = table[i][j - 1] + 1;
-            if (i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] && table[i - 2][j - 2] + 1 < best)
+            if (i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] &&
+                table[i - 2][j - 2] + 1 < best)
                 best = table[i - 2][j - 2] + 1;
             table[i][j] = best;
         }
@@ -300,7 +305,8 @@ static void help_options(FILE *out, const struct lap_command *command)
 void lap_help_print(FILE *out, const struct lap_command *command)
 {
     if (command) {
-        fprintf(out, "usage: lapmark %s [OPTION...]%s%s\n", command->name, *command->operands ? " " : "", command->operands);
+        fprintf(out, "usage: lapmark %s [OPTION...]%s%s\n", command->name, *command->operands ? " " : "",
+                command->operands);
         fprintf(out, "%c%s\n", toupper((unsigned char)command->summary[0]), command->summary + 1);
         if (command->about)
             fprintf(out, "\n%s\n", command->about);

@@ -49,9 +49,9 @@ struct lap_option {
     const char *name;     /* without its dashes */
     const char *argument; /* as help shows it; NULL: takes none */
     enum lap_completion completion;
-    const char *words;    /* what it may be, separated by spaces, or NULL */
+    const char *words; /* what it may be, separated by spaces, or NULL */
     const char *help;
-    uint32_t commands;    /* bits of enum lap_command_bit */
+    uint32_t commands; /* bits of enum lap_command_bit */
 };
 
 enum lap_command_bit {
@@ -81,11 +81,11 @@ struct lap_command {
     const char *name;
     const char *operands; /* as help shows them */
     int operands_min;
-    int operands_max;     /* -1: any number */
+    int operands_max; /* -1: any number */
     enum lap_completion completion;
     const char *words;
-    const char *summary;  /* one line, for the list of commands */
-    const char *about;    /* further lines for its own help, or NULL */
+    const char *summary;                               /* one line, for the list of commands */
+    const char *about;                                 /* further lines for its own help, or NULL */
     int (*run)(const struct lap_arguments *arguments); /* returns the exit status */
 };
 

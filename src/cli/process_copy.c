@@ -61,10 +61,7 @@ static int read_at(int fd, void *buffer, size_t count, uint64_t offset)
     return 0;
 }
 
-static bool is_zero(const char *bytes, size_t count)
-{
-    return bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0;
-}
+static bool is_zero(const char *bytes, size_t count) { return bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0; }
 
 /* Copies `size` bytes from one offset to another, leaving out what is a hole or a block of zeros. */
 static int copy_range(int from, uint64_t from_offset, int to, uint64_t to_offset, uint64_t size, uint64_t *written)
@@ -138,7 +135,8 @@ static int copy_metadata(int from, int to, uint64_t size, uint64_t *written)
             memcpy(&packet_bits, header + METADATA_PACKET_OFFSET, sizeof packet_bits);
         }
         const bool is_sound = magic == LAP_FORMAT_METADATA_MAGIC && content_bits % 8 == 0 && packet_bits % 8 == 0 &&
-                              content_bits / 8 >= sizeof header && content_bits <= packet_bits && packet_bits / 8 <= size - at;
+                              content_bits / 8 >= sizeof header && content_bits <= packet_bits &&
+                              packet_bits / 8 <= size - at;
         const uint64_t content = is_sound ? content_bits / 8 : size - at;
         error = copy_range(from, at, to, out, content, written);
         if (error == 0 && is_sound)
@@ -292,7 +290,8 @@ static int copy_links(int parent, const char *name, uint64_t *written)
             unlinkat(fd, entry->d_name, 0);
             continue;
         }
-        if (entry->d_name[0] == '.' || fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(status.st_mode))
+        if (entry->d_name[0] == '.' || fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISLNK(status.st_mode))
             continue;
         if (fstatat(fd, entry->d_name, &status, 0) < 0)
             unlinkat(fd, entry->d_name, 0);

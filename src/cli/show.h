@@ -11,17 +11,18 @@
 #include <stdint.h>
 
 struct lap_show_filter {
-    const char *name;         /* a glob for labels and functions; NULL: all */
-    const char *thread;       /* name, kernel id or number; NULL: all */
-    uint64_t since_ns;        /* realtime; 0: from the start */
-    uint64_t until_ns;        /* UINT64_MAX: to the end */
-    bool has_min_duration;    /* in the place of the profilers' own thresholds */
+    const char *name;      /* a glob for labels and functions; NULL: all */
+    const char *thread;    /* name, kernel id or number; NULL: all */
+    uint64_t since_ns;     /* realtime; 0: from the start */
+    uint64_t until_ns;     /* UINT64_MAX: to the end */
+    bool has_min_duration; /* in the place of the profilers' own thresholds */
     uint64_t min_duration_ns;
     bool is_json;
 };
 
 bool lap_show_matches_thread(const struct lap_show_filter *filter, const struct lap_thread *thread);
-bool lap_show_matches_name(const struct lap_show_filter *filter, const struct lap_description *description, const char *name);
+bool lap_show_matches_name(const struct lap_show_filter *filter, const struct lap_description *description,
+                           const char *name);
 
 /* Return 0 or a negative errno. */
 int lap_show_reports(struct lap_recording *recording, const struct lap_show_filter *filter);

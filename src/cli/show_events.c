@@ -35,18 +35,10 @@ static void write_json_field(const struct lap_field *field)
     printf("\"%s\":", field->name);
     switch (field->type) {
     case LAP_FIELD_U64:
-    case LAP_FIELD_POINTER:
-        printf("%" PRIu64, field->value.u64);
-        break;
-    case LAP_FIELD_I64:
-        printf("%" PRId64, field->value.i64);
-        break;
-    case LAP_FIELD_F64:
-        lap_json_write_double(stdout, field->value.f64);
-        break;
-    case LAP_FIELD_STRING:
-        lap_json_write_text(stdout, field->value.string);
-        break;
+    case LAP_FIELD_POINTER: printf("%" PRIu64, field->value.u64); break;
+    case LAP_FIELD_I64: printf("%" PRId64, field->value.i64); break;
+    case LAP_FIELD_F64: lap_json_write_double(stdout, field->value.f64); break;
+    case LAP_FIELD_STRING: lap_json_write_text(stdout, field->value.string); break;
     }
 }
 
@@ -74,18 +66,10 @@ static void write_text_field(const struct lap_field *field)
 {
     printf("  %s=", field->name);
     switch (field->type) {
-    case LAP_FIELD_U64:
-        printf("%" PRIu64, field->value.u64);
-        break;
-    case LAP_FIELD_POINTER:
-        printf("0x%" PRIx64, field->value.u64);
-        break;
-    case LAP_FIELD_I64:
-        printf("%" PRId64, field->value.i64);
-        break;
-    case LAP_FIELD_F64:
-        printf("%.17g", field->value.f64);
-        break;
+    case LAP_FIELD_U64: printf("%" PRIu64, field->value.u64); break;
+    case LAP_FIELD_POINTER: printf("0x%" PRIx64, field->value.u64); break;
+    case LAP_FIELD_I64: printf("%" PRId64, field->value.i64); break;
+    case LAP_FIELD_F64: printf("%.17g", field->value.f64); break;
     case LAP_FIELD_STRING: {
         char *const text = lap_text_printable(field->value.string);
         printf("\"%s\"", text);

@@ -38,7 +38,7 @@ struct player {
     uint64_t sequence;
     uint32_t offset; /* up to which event of that segment */
     uint64_t now_ticks;
-    void *handles;   /* a tree of struct handle, by number */
+    void *handles; /* a tree of struct handle, by number */
 };
 
 struct replay {
@@ -46,8 +46,8 @@ struct replay {
     const struct lap_recording *recording;
     struct player **players; /* for each process those of its rings, then the one for handles; NULL: no event yet */
     size_t player_count;
-    size_t *first;           /* of each process, its first player */
-    size_t process;          /* whose event came last */
+    size_t *first;                  /* of each process, its first player */
+    size_t process;                 /* whose event came last */
     const struct lap_thread *shown; /* whose report came last */
     bool names_threads;
 };
@@ -76,10 +76,11 @@ static void print_thread(const struct player *player, uint64_t now_ns)
 {
     char text[512], time[LAP_UNITS_BYTES];
     const struct lap_thread *const thread = player->thread;
-    int length = snprintf(text, sizeof text, "# %s %llu", player->process->program, (unsigned long long)player->process->pid);
+    int length =
+        snprintf(text, sizeof text, "# %s %llu", player->process->program, (unsigned long long)player->process->pid);
     if (thread && length > 0 && (size_t)length < sizeof text)
-        snprintf(text + length, sizeof text - (size_t)length, ", thread %s%s%llu%s", thread->name, thread->name[0] ? " (" : "",
-                 (unsigned long long)thread->id, thread->name[0] ? ")" : "");
+        snprintf(text + length, sizeof text - (size_t)length, ", thread %s%s%llu%s", thread->name,
+                 thread->name[0] ? " (" : "", (unsigned long long)thread->id, thread->name[0] ? ")" : "");
     char *const printable = lap_text_printable(text);
     printf("%s%s, at %s%s\n", lap_terminal_style(LAP_STYLE_DIM), printable, lap_units_time(time, now_ns),
            lap_terminal_style(LAP_STYLE_PLAIN));
@@ -180,12 +181,12 @@ static struct player *find_player(struct replay *replay, const struct lap_proces
 
 static void make_places(struct replay *replay)
 {
-    replay->first = calloc(replay->recording->process_count, sizeof *replay->first);
+    replay->first = calloc(replay->recording->process_count + 1, sizeof *replay->first);
     for (size_t i = 0; replay->first && i < replay->recording->process_count; i++) {
         replay->first[i] = replay->player_count;
         replay->player_count += replay->recording->processes[i]->ring_count + 1;
     }
-    replay->players = calloc(replay->player_count, sizeof *replay->players);
+    replay->players = calloc(replay->player_count + 1, sizeof *replay->players); /* NOLINT(bugprone-sizeof-expression) */
     if (!replay->first || !replay->players)
         abort();
 }
@@ -282,7 +283,9 @@ static void see_done(void *user, struct lap_decoder *decoder, uint32_t end)
 
 static const char *open_reason(const struct lap_process *process)
 {
-    return process->state == LAP_PROCESS_RUNNING ? "still open" : process->state == LAP_PROCESS_DIED ? "open when it died" : NULL;
+    return process->state == LAP_PROCESS_RUNNING ? "still open"
+           : process->state == LAP_PROCESS_DIED  ? "open when it died"
+                                                 : NULL;
 }
 
 static struct player *walked; /* twalk() has no argument of its own */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GAP = 2, FIRST_MIN = 24 };
+enum { GAP = 2, FIRST_MIN = 24, FIRST_SHARE = 3 };
 
 struct cell {
     char *text;
@@ -80,10 +80,7 @@ void lap_table_cell_styled(struct lap_table *table, enum lap_style style, const 
     add(table, make_cell(text, style));
 }
 
-void lap_table_cell(struct lap_table *table, const char *text)
-{
-    lap_table_cell_styled(table, table->style, text);
-}
+void lap_table_cell(struct lap_table *table, const char *text) { lap_table_cell_styled(table, table->style, text); }
 
 static const struct cell *cell_at(const struct lap_table *table, size_t row, size_t column)
 {
@@ -119,7 +116,8 @@ static void layout(const struct lap_table *table, unsigned columns, size_t *widt
     }
     for (;;) {
         const size_t rest = total_width(widths, count) - widths[0];
-        const size_t first_min = widths[0] < FIRST_MIN ? widths[0] : FIRST_MIN;
+        const size_t wanted = columns / FIRST_SHARE > FIRST_MIN ? columns / FIRST_SHARE : FIRST_MIN;
+        const size_t first_min = widths[0] < wanted ? widths[0] : wanted;
         if (rest + first_min <= columns || rest == 0) {
             if (rest + widths[0] > columns)
                 widths[0] = columns > rest ? columns - rest : 1;
@@ -142,8 +140,8 @@ static void print_cell(const struct cell *cell, size_t width, bool is_left, bool
     const bool styled = cell->style != LAP_STYLE_PLAIN && bytes > 0;
     if (!is_left)
         fprintf(out, "%*s", (int)pad, "");
-    fprintf(out, "%s%.*s%s%s", styled ? lap_terminal_style(cell->style) : "", (int)bytes, cell->text, is_cut ? ellipsis : "",
-            styled ? lap_terminal_style(LAP_STYLE_PLAIN) : "");
+    fprintf(out, "%s%.*s%s%s", styled ? lap_terminal_style(cell->style) : "", (int)bytes, cell->text,
+            is_cut ? ellipsis : "", styled ? lap_terminal_style(LAP_STYLE_PLAIN) : "");
     if (is_left && !is_last)
         fprintf(out, "%*s", (int)pad, "");
 }

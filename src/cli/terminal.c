@@ -47,16 +47,14 @@ void lap_terminal_init(void)
         terminal.has_colour = false;
 }
 
-const struct lap_terminal *lap_terminal_get(void)
-{
-    return &terminal;
-}
+const struct lap_terminal *lap_terminal_get(void) { return &terminal; }
 
 const char *lap_terminal_style(enum lap_style style)
 {
     static const char *const sequences[] = {
-        [LAP_STYLE_PLAIN] = "\033[0m",  [LAP_STYLE_BOLD] = "\033[1m", [LAP_STYLE_DIM] = "\033[2m", [LAP_STYLE_HOT] = "\033[31m",
-        [LAP_STYLE_WARM] = "\033[33m", [LAP_STYLE_GOOD] = "\033[32m", [LAP_STYLE_BAD] = "\033[31m"};
+        [LAP_STYLE_PLAIN] = "\033[0m", [LAP_STYLE_BOLD] = "\033[1m",  [LAP_STYLE_DIM] = "\033[2m",
+        [LAP_STYLE_HOT] = "\033[31m",  [LAP_STYLE_WARM] = "\033[33m", [LAP_STYLE_GOOD] = "\033[32m",
+        [LAP_STYLE_BAD] = "\033[31m"};
     return terminal.has_colour ? sequences[style] : "";
 }
 

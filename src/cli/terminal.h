@@ -21,7 +21,15 @@ struct lap_terminal {
 void lap_terminal_init(void);
 const struct lap_terminal *lap_terminal_get(void);
 
-enum lap_style { LAP_STYLE_PLAIN = 0, LAP_STYLE_BOLD, LAP_STYLE_DIM, LAP_STYLE_HOT, LAP_STYLE_WARM, LAP_STYLE_GOOD, LAP_STYLE_BAD };
+enum lap_style {
+    LAP_STYLE_PLAIN = 0,
+    LAP_STYLE_BOLD,
+    LAP_STYLE_DIM,
+    LAP_STYLE_HOT,
+    LAP_STYLE_WARM,
+    LAP_STYLE_GOOD,
+    LAP_STYLE_BAD
+};
 
 /* The sequence that starts a style, or the one that ends all; "" without colours. */
 const char *lap_terminal_style(enum lap_style style);

@@ -47,7 +47,7 @@ char *lap_units_duration(char out[LAP_UNITS_BYTES], double ns)
     lap_duration_human(out, LAP_UNITS_BYTES, ns);
     char *const micro = strstr(out, "\xc2\xb5");
     if (micro && !lap_terminal_get()->has_utf8)
-        strcpy(micro, "us");
+        memcpy(micro, "us", sizeof "us");
     return out;
 }
 
@@ -55,7 +55,7 @@ char *lap_units_share(char out[LAP_UNITS_BYTES], double part, double whole)
 {
     *out = 0;
     if (whole > 0 && part > 0 && part / whole < 0.0005)
-        strcpy(out, "<0.1%");
+        memcpy(out, "<0.1%", sizeof "<0.1%");
     else if (whole > 0)
         snprintf(out, LAP_UNITS_BYTES, "%.1f%%", 100 * part / whole);
     return out;

@@ -23,7 +23,7 @@ struct lap_view_content {
     struct lap_summary *summary;
     struct lap_open_profilers *open; /* one for each process */
     bool has_comparison;
-    int comparison;                  /* 1 equal, 0 not, -1: no ring can be compared */
+    int comparison; /* 1 equal, 0 not, -1: no ring can be compared */
     struct lap_summary_difference difference;
 };
 

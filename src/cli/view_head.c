@@ -65,7 +65,8 @@ static void print_totals(const struct lap_view_content *content)
     const struct lap_recording *const recording = content->recording;
     line("recorded", "%s, %s, %s in %s", lap_units_counted(processes, recording->process_count, "process"),
          lap_units_counted(threads, count_threads(recording), "thread"),
-         lap_units_counted(events, content->summary->events, "event"), lap_units_duration(span, content->summary->span_ns));
+         lap_units_counted(events, content->summary->events, "event"),
+         lap_units_duration(span, content->summary->span_ns));
 }
 
 static void print_processes(const struct lap_recording *recording)
@@ -80,7 +81,8 @@ static void print_processes(const struct lap_recording *recording)
         lap_units_duration(span, lap_input_span_ns(process));
         line(i == 0 ? "process" : "", "%s %llu on %s, %s %s%s: %s", process->program, (unsigned long long)process->pid,
              process->host, state,
-             process->state == LAP_PROCESS_RUNNING || process->state == LAP_PROCESS_UNKNOWN ? "" : "after ", span, process->command);
+             process->state == LAP_PROCESS_RUNNING || process->state == LAP_PROCESS_UNKNOWN ? "" : "after ", span,
+             process->command);
     }
     if (i < recording->process_count)
         line("", "and %zu more; --json has them all", recording->process_count - i);
@@ -119,7 +121,8 @@ static void join_losses(char out[LINE_BYTES], const struct lap_recording *record
         char number[LAP_UNITS_BYTES];
         const size_t length = strlen(out);
         if (count > 0)
-            snprintf(out + length, LINE_BYTES - length, "%s%s %s", length > 0 ? ", " : "", lap_units_count(number, count), name);
+            snprintf(out + length, LINE_BYTES - length, "%s%s %s", length > 0 ? ", " : "", lap_units_count(number, count),
+                     name);
     }
 }
 
@@ -148,7 +151,8 @@ static void print_losses(const struct lap_view_content *content)
     if (summary->abandoned > 0)
         line("abandoned", "%s left without an end", lap_units_counted(number, summary->abandoned, "profiler"));
     if (summary->provisional > 0)
-        line("in motion", "%s whose statistics were being written", lap_units_counted(number, summary->provisional, "ring"));
+        line("in motion", "%s whose statistics were being written",
+             lap_units_counted(number, summary->provisional, "ring"));
 }
 
 static void print_cost(const struct lap_summary *summary, const struct lap_recording *recording)
@@ -173,9 +177,9 @@ static void print_open(const struct lap_view_content *content)
             const uint64_t end = open->process->end_ticks;
             const uint64_t ticks = end > profiler->begin_ticks ? end - profiler->begin_ticks : 0;
             char since[LAP_UNITS_BYTES];
-            line(shown == 0 ? "still open" : "", "%*s%s, for %s, in %s %llu", (int)profiler->depth * 2, "", profiler->message,
-                 lap_units_duration(since, (double)lap_timebase_ns(&open->process->clock, ticks)), open->process->program,
-                 (unsigned long long)open->process->pid);
+            line(shown == 0 ? "still open" : "", "%*s%s, for %s, in %s %llu", (int)profiler->depth * 2, "",
+                 profiler->message, lap_units_duration(since, (double)lap_timebase_ns(&open->process->clock, ticks)),
+                 open->process->program, (unsigned long long)open->process->pid);
         }
     }
     if (all > shown)
@@ -190,7 +194,8 @@ static void print_comparison(const struct lap_view_content *content)
     if (content->comparison < 0)
         line("compared", "nothing: in %s events were overwritten, or taken back below their threshold", skipped);
     else if (content->comparison == 1 && difference->rings_skipped > 0)
-        line("compared", "events and stored statistics are equal; not compared: %s with events overwritten or taken back", skipped);
+        line("compared", "events and stored statistics are equal; not compared: %s with events overwritten or taken back",
+             skipped);
     else if (content->comparison == 1)
         line("compared", "events and stored statistics are equal");
     else

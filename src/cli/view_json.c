@@ -25,15 +25,15 @@ static json_t *open_json(const struct lap_open_profilers *open)
     for (size_t i = 0; i < open->count; i++) {
         const struct lap_open_profiler *const profiler = &open->open[i];
         const struct lap_timebase *const clock = &open->process->clock;
-        const uint64_t end = open->process->end_ticks;
+        const uint64_t begin_ns = lap_timebase_realtime_ns(clock, profiler->begin_ticks);
+        const uint64_t end_ns = lap_timebase_realtime_ns(clock, open->process->end_ticks);
         json_t *const value = json_object();
         lap_json_set(value, "message", lap_json_text(profiler->message));
         lap_json_set(value, "kind", lap_json_text(profiler->handle ? "handle" : "scope"));
         lap_json_set(value, "depth", json_integer(profiler->depth));
         lap_json_set(value, "thread", thread_json(profiler->thread));
-        lap_json_set(value, "begin_time_ns", lap_json_count(lap_timebase_realtime_ns(clock, profiler->begin_ticks)));
-        lap_json_set(value, "open_ns",
-                     lap_json_count(lap_timebase_ns(clock, end > profiler->begin_ticks ? end - profiler->begin_ticks : 0)));
+        lap_json_set(value, "begin_time_ns", lap_json_count(begin_ns));
+        lap_json_set(value, "open_ns", lap_json_count(end_ns > begin_ns ? end_ns - begin_ns : 0));
         lap_json_set(value, "last_time_ns", lap_json_count(lap_timebase_realtime_ns(clock, profiler->last_ticks)));
         lap_json_set(value, "checkpoints", lap_json_count(profiler->marks));
         lap_json_append(array, value);

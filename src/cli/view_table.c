@@ -16,28 +16,37 @@ enum { BAR_CELLS = 10, INDENT = 2, INDENT_MAX = 60, LABEL_BYTES = 2048 };
 #define WARM_SHARE 0.05
 
 static const struct lap_table_column columns[] = {
-    {"", 0, true},        {"", 97, true},         {"count", 90, false}, {"total", 100, false}, {"of all", 95, false},
-    {"", 60, true},       {"of parent", 50, false}, {"self", 75, false},  {"mean", 80, false},   {"p50", 55, false},
-    {"p90", 45, false},   {"p99", 70, false},     {"max", 65, false},
+    {"", 0, true},      {"", 97, true},           {"count", 90, false}, {"total", 100, false}, {"of all", 95, false},
+    {"", 60, true},     {"of parent", 50, false}, {"self", 75, false},  {"mean", 80, false},   {"p50", 55, false},
+    {"p90", 45, false}, {"p99", 70, false},       {"max", 65, false},
 };
 enum { COLUMNS = sizeof columns / sizeof *columns };
 
 /* A bar of eighths of a cell, or of whole ones where there is no UTF-8. */
 static void make_bar(char out[BAR_CELLS * 3 + 1], double share)
 {
-    static const char *const eighths[] = {"", "\xe2\x96\x8f", "\xe2\x96\x8e", "\xe2\x96\x8d", "\xe2\x96\x8c",
-                                          "\xe2\x96\x8b", "\xe2\x96\x8a", "\xe2\x96\x89", "\xe2\x96\x88"};
+    static const char *const eighths[] = {"",
+                                          "\xe2\x96\x8f",
+                                          "\xe2\x96\x8e",
+                                          "\xe2\x96\x8d",
+                                          "\xe2\x96\x8c",
+                                          "\xe2\x96\x8b",
+                                          "\xe2\x96\x8a",
+                                          "\xe2\x96\x89",
+                                          "\xe2\x96\x88"};
     const int all = (int)((share < 1 ? share : 1) * BAR_CELLS * 8 + 0.5);
-    *out = 0;
     if (!lap_terminal_get()->has_utf8) {
         const int whole = (all + 4) / 8;
         memset(out, '#', (size_t)whole);
         out[whole] = 0;
         return;
     }
-    for (int i = 0; i < all / 8; i++)
-        strcat(out, eighths[8]);
-    strcat(out, eighths[all % 8]);
+    size_t length = 0;
+    for (int i = 0; i <= all / 8; i++) {
+        const char *const cell = eighths[i < all / 8 ? 8 : all % 8];
+        memcpy(out + length, cell, strlen(cell) + 1);
+        length += strlen(cell);
+    }
 }
 
 static void make_label(char out[LABEL_BYTES], const struct lap_summary_node *node)
@@ -58,12 +67,14 @@ static void add_duration(struct lap_table *table, double ns)
     lap_table_cell(table, lap_units_duration(text, ns));
 }
 
-static void add_node(struct lap_table *table, const struct lap_view_content *content, const struct lap_summary_group *group,
-                     const struct lap_summary_node *node)
+static void add_node(struct lap_table *table, const struct lap_view_content *content,
+                     const struct lap_summary_group *group, const struct lap_summary_node *node)
 {
     char label[LABEL_BYTES], text[LAP_UNITS_BYTES], bar[BAR_CELLS * 3 + 1];
     const double share = group->total_ns > 0 ? node->total_ns / group->total_ns : 0;
-    const enum lap_style heat = share >= HOT_SHARE ? LAP_STYLE_HOT : share >= WARM_SHARE ? LAP_STYLE_WARM : LAP_STYLE_PLAIN;
+    const enum lap_style heat = share >= HOT_SHARE    ? LAP_STYLE_HOT
+                                : share >= WARM_SHARE ? LAP_STYLE_WARM
+                                                      : LAP_STYLE_PLAIN;
     make_label(label, node);
     make_bar(bar, share);
     lap_table_row(table, LAP_STYLE_PLAIN);
@@ -98,8 +109,8 @@ static void print_title(const struct lap_summary_group *group)
         snprintf(name, sizeof name, "thread %llu of ", (unsigned long long)group->thread->id);
     char *const printable = lap_text_printable(name);
     char *const program = lap_text_printable(group->process->program);
-    printf("%s%s%s %llu%s\n", lap_terminal_style(LAP_STYLE_BOLD), printable, program, (unsigned long long)group->process->pid,
-           lap_terminal_style(LAP_STYLE_PLAIN));
+    printf("%s%s%s %llu%s\n", lap_terminal_style(LAP_STYLE_BOLD), printable, program,
+           (unsigned long long)group->process->pid, lap_terminal_style(LAP_STYLE_PLAIN));
     free(program);
     free(printable);
 }

@@ -73,15 +73,16 @@ static struct slot *slot_take(uint32_t *ret_index)
     if (!handles.slots) {
         void *const memory = mmap(NULL, LAP_HANDLES * sizeof *handles.slots, PROT_READ | PROT_WRITE,
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        handles.slots = memory == MAP_FAILED ? NULL : memory;
+        __atomic_store_n(&handles.slots, memory == MAP_FAILED ? NULL : memory, __ATOMIC_RELEASE);
     }
     if (handles.slots && handles.free_first != 0) {
         *ret_index = handles.free_first - 1;
         slot = &handles.slots[*ret_index];
         handles.free_first = slot->next_free;
     } else if (handles.slots && handles.used < LAP_HANDLES) {
-        *ret_index = handles.used++;
+        *ret_index = handles.used;
         slot = &handles.slots[*ret_index];
+        __atomic_store_n(&handles.used, handles.used + 1, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&handles.lock);
     return slot;
@@ -99,9 +100,9 @@ static void slot_free(struct slot *slot)
 static struct slot *slot_find(lap_handle handle)
 {
     const uint32_t index = (uint32_t)handle - 1;
-    if (index >= __atomic_load_n(&handles.used, __ATOMIC_ACQUIRE) || !handles.slots)
+    if (index >= __atomic_load_n(&handles.used, __ATOMIC_ACQUIRE))
         return NULL;
-    struct slot *const slot = &handles.slots[index];
+    struct slot *const slot = &__atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE)[index];
     slot_lock(slot);
     if (slot->generation == (uint32_t)(handle >> 32) && slot->generation & 1)
         return slot;

@@ -60,7 +60,7 @@ int lap_process_reserve(uint64_t bytes)
         return -ENOMEM;
     }
     if (lap_process.control)
-        __atomic_store_n(&lap_process.control->memory_bytes, memory_used, __ATOMIC_RELAXED);
+        __atomic_store_n(&lap_process.control->memory_bytes, lap_process_memory_used(), __ATOMIC_RELAXED);
     return 0;
 }
 

@@ -156,6 +156,8 @@ static int statistics_grow(struct lap_statistics *statistics)
 {
     struct lap_ring *const ring = statistics->owner;
     const uint64_t bytes = ring->statistics_bytes * 2;
+    if (ring->recording != __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE))
+        return -ENOMEM; /* its file belongs to a recording that has ended */
     if (bytes > (uint64_t)LAP_FORMAT_UNITS * LAP_FORMAT_UNIT_BYTES || lap_process_reserve(bytes - ring->statistics_bytes) < 0)
         return -ENOMEM;
     char name[LAP_STORAGE_NAME_BYTES];

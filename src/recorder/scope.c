@@ -55,10 +55,10 @@ struct lap_ring *lap_ring_take(uint64_t taken, uint64_t *ret_position)
 
 unsigned lap_site_state(struct lap_impl_site *site)
 {
-    unsigned state = *__atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
+    unsigned state = lap_impl_state(site);
     if (state & LAP_IMPL_UNREGISTERED) {
         lap_sites_register(site);
-        state = *__atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
+        state = lap_impl_state(site);
     }
     return state & LAP_IMPL_UNREGISTERED ? LAP_IMPL_OFF : state;
 }
@@ -135,7 +135,8 @@ uint64_t lap_event_store(const struct lap_event_parts *parts, uint64_t position,
     *out++ = ticks << LAP_IMPL_CLASS_BITS | parts->id;
     if (class->words == 0)
         *out++ = parts->bytes;
-    memcpy(out, parts->fixed, 8 * parts->fixed_words);
+    if (parts->fixed_words != 0)
+        memcpy(out, parts->fixed, 8 * parts->fixed_words);
     out += parts->fixed_words;
     const uint64_t *word = parts->words;
     if (site->flags & LAP_IMPL_SITE_N)

@@ -64,6 +64,8 @@ static uint8_t switch_state(const struct lap_class *class, const struct lap_desc
     const struct lap_settings *const settings = &lap_process.settings;
     const uint8_t on = LAP_IMPL_ON | (lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC ? LAP_IMPL_OTHER_CLOCK : 0);
     *ret_threshold_ns = LAP_FORMAT_NO_THRESHOLD;
+    if (__atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED))
+        return LAP_IMPL_OFF;
     const struct lap_term *const term = lap_switches_find(&settings->switches, description->label, description->function);
     if (class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_HANDLE_MARK) {
         /* A checkpoint goes with its profiler; only "off" for all spares its few cycles. */

@@ -74,11 +74,12 @@ int lap_take_back_begin(struct lap_impl_scope *scope, const struct lap_impl_site
                         const uint64_t *words, uint64_t *ret_taken)
 {
     struct lap_impl_thread *const thread = lap_impl_local.thread;
-    const unsigned state = *site->state;
+    const unsigned state = lap_impl_state(site);
     const uint32_t depth = thread->depth;
+    if ((state & ~(unsigned)LAP_IMPL_FORCED) != (LAP_IMPL_ON | LAP_IMPL_TAKE_BACK) || lap_impl_local.divert != 0)
+        return 0;
     const struct lap_class *const class = &lap_process.sites.classes[site->id];
-    if ((state & ~(unsigned)LAP_IMPL_FORCED) != (LAP_IMPL_ON | LAP_IMPL_TAKE_BACK) || lap_impl_local.divert != 0 ||
-        options->immediate || options->parent != 0 || (options->disabled && !(state & LAP_IMPL_FORCED)) || class->words == 0 ||
+    if (options->immediate || options->parent != 0 || (options->disabled && !(state & LAP_IMPL_FORCED)) || class->words == 0 ||
         site->flags & LAP_IMPL_SITE_TEXT || depth >= LAP_IMPL_FRAMES - 1 || thread->frames[depth].address < (uintptr_t)__builtin_frame_address(0) ||
         thread->frames[depth].address == (uintptr_t)scope)
         return 0;

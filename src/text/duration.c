@@ -6,10 +6,7 @@
 
 #define DECIMALS_MAX 12u
 
-static double duration_clamp(double ns)
-{
-    return ns > 0 ? (ns < 1e21 ? ns : 1e21) : 0;
-}
+static double duration_clamp(double ns) { return ns > 0 ? (ns < 1e21 ? ns : 1e21) : 0; }
 
 /* `scaled` is the number times 10^decimals. Not by snprintf, whose decimal point depends on the host's locale. */
 static size_t duration_write(char *out, size_t out_bytes, uint64_t scaled, unsigned decimals, const char *unit)

@@ -16,7 +16,7 @@
 
 struct sink {
     char *out;
-    size_t room;  /* without the 0 */
+    size_t room; /* without the 0 */
     size_t bytes;
     size_t border; /* the last place where "…" fits behind what is written */
     int is_full;
@@ -61,10 +61,7 @@ static void sink_fill(struct sink *sink, char c, size_t count)
         sink_put(sink, &c, 1);
 }
 
-static int is_continuation(unsigned char byte)
-{
-    return (byte & 0xC0) == 0x80;
-}
+static int is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
 
 /* The bytes of the UTF-8 character at `text`, 0 if it is none. */
 static size_t utf8_bytes(const unsigned char *text, size_t bytes, uint32_t *ret_point)
@@ -99,17 +96,10 @@ static void sink_escape(struct sink *sink, unsigned char byte)
 {
     static const char hex[] = "0123456789abcdef";
     switch (byte) {
-    case '\n':
-        sink_put(sink, "\\n", 2);
-        break;
-    case '\t':
-        sink_put(sink, "\\t", 2);
-        break;
-    case '\r':
-        sink_put(sink, "\\r", 2);
-        break;
-    default:
-        sink_put(sink, (const char[]){'\\', 'x', hex[byte >> 4], hex[byte & 15]}, 4);
+    case '\n': sink_put(sink, "\\n", 2); break;
+    case '\t': sink_put(sink, "\\t", 2); break;
+    case '\r': sink_put(sink, "\\r", 2); break;
+    default: sink_put(sink, (const char[]){'\\', 'x', hex[byte >> 4], hex[byte & 15]}, 4);
     }
 }
 
@@ -131,10 +121,7 @@ static void sink_text(struct sink *sink, const char *text, size_t bytes)
     }
 }
 
-static void sink_string(struct sink *sink, const char *text)
-{
-    sink_text(sink, text, strlen(text));
-}
+static void sink_string(struct sink *sink, const char *text) { sink_text(sink, text, strlen(text)); }
 
 /* ---- the arguments of an event ----------------------------------------------------------------------------------- */
 
@@ -163,13 +150,15 @@ static struct argument string_take(const char **text, const char *end)
     return (struct argument){.type = LAP_IMPL_TYPE_STRING, .text = start, .text_bytes = (size_t)(zero - start)};
 }
 
-static void arguments_read(struct arguments *arguments, uint64_t types, const struct lap_class *class, const uint64_t *words)
+static void arguments_read(struct arguments *arguments, uint64_t types, const struct lap_class *class,
+                           const uint64_t *words)
 {
     *arguments = (struct arguments){.count = class->args < LAP_IMPL_ARGS_MAX ? class->args : LAP_IMPL_ARGS_MAX};
     if (!words)
         return;
     const uint64_t size_bytes = lap_event_size_bytes(words, class);
-    const uint64_t *const end = words + (size_bytes < LAP_FORMAT_EVENT_BYTES_MAX ? size_bytes : LAP_FORMAT_EVENT_BYTES_MAX) / 8;
+    const uint64_t *const end =
+        words + (size_bytes < LAP_FORMAT_EVENT_BYTES_MAX ? size_bytes : LAP_FORMAT_EVENT_BYTES_MAX) / 8;
     const uint64_t *value = lap_event_values(words, class) + ((class->flags & LAP_CLASS_N) != 0);
     for (unsigned i = 0; i < arguments->count; i++) {
         const unsigned type = (unsigned)(types >> 4 * i) & 15;
@@ -217,10 +206,7 @@ struct conversion {
     char letter; /* 0: no conversion */
 };
 
-static int is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
+static int is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static const char *number_read(const char *text, int *ret_number)
 {
@@ -301,13 +287,15 @@ static struct conversion conversion_read(const char *format, struct arguments *a
 }
 
 /* The format for snprintf: what was read, with one length for all integers. */
-static const char *conversion_spec(const struct conversion *conversion, const char *length, char letter, char *out, size_t out_bytes)
+static const char *conversion_spec(const struct conversion *conversion, const char *length, char letter, char *out,
+                                   size_t out_bytes)
 {
     char width[16] = "", precision[16] = "";
     if (conversion->width >= 0)
         snprintf(width, sizeof width, "%d", conversion->width < WIDTH_MAX ? conversion->width : WIDTH_MAX);
     if (conversion->precision >= 0)
-        snprintf(precision, sizeof precision, ".%d", conversion->precision < WIDTH_MAX ? conversion->precision : WIDTH_MAX);
+        snprintf(precision, sizeof precision, ".%d",
+                 conversion->precision < WIDTH_MAX ? conversion->precision : WIDTH_MAX);
     snprintf(out, out_bytes, "%%%s%s%s%s%c", conversion->flags, width, precision, length, letter);
     return out;
 }
@@ -315,14 +303,10 @@ static const char *conversion_spec(const struct conversion *conversion, const ch
 static uint64_t integer_cut(uint64_t word, enum modifier modifier, int is_signed)
 {
     switch (modifier) {
-    case MODIFIER_CHAR:
-        return is_signed ? (uint64_t)(int64_t)(int8_t)word : (uint8_t)word;
-    case MODIFIER_SHORT:
-        return is_signed ? (uint64_t)(int64_t)(int16_t)word : (uint16_t)word;
-    case MODIFIER_INT:
-        return is_signed ? (uint64_t)(int64_t)(int32_t)word : (uint32_t)word;
-    default:
-        return word;
+    case MODIFIER_CHAR: return is_signed ? (uint64_t)(int64_t)(int8_t)word : (uint8_t)word;
+    case MODIFIER_SHORT: return is_signed ? (uint64_t)(int64_t)(int16_t)word : (uint16_t)word;
+    case MODIFIER_INT: return is_signed ? (uint64_t)(int64_t)(int32_t)word : (uint32_t)word;
+    default: return word;
     }
 }
 
@@ -406,20 +390,11 @@ static void put_as_is(struct sink *sink, const struct conversion *conversion, co
     struct conversion plain = *conversion;
     plain.precision = -1;
     switch (argument->type) {
-    case LAP_IMPL_TYPE_I64:
-        put_integer(sink, &plain, argument->word, 'd');
-        break;
-    case LAP_IMPL_TYPE_U64:
-        put_integer(sink, &plain, argument->word, 'u');
-        break;
-    case LAP_IMPL_TYPE_F64:
-        put_double(sink, &plain, argument_double(argument), 'g');
-        break;
-    case LAP_IMPL_TYPE_POINTER:
-        put_pointer(sink, &plain, argument->word);
-        break;
-    default:
-        put_string(sink, &plain, argument->text, argument->text_bytes);
+    case LAP_IMPL_TYPE_I64: put_integer(sink, &plain, argument->word, 'd'); break;
+    case LAP_IMPL_TYPE_U64: put_integer(sink, &plain, argument->word, 'u'); break;
+    case LAP_IMPL_TYPE_F64: put_double(sink, &plain, argument_double(argument), 'g'); break;
+    case LAP_IMPL_TYPE_POINTER: put_pointer(sink, &plain, argument->word); break;
+    default: put_string(sink, &plain, argument->text, argument->text_bytes);
     }
 }
 
@@ -438,7 +413,8 @@ static void put_conversion(struct sink *sink, const struct conversion *conversio
     case 'B': {
         const int is_signed = conversion->letter == 'd' || conversion->letter == 'i';
         if (is_integer || is_pointer)
-            put_integer(sink, conversion, integer_cut(argument->word, is_pointer ? MODIFIER_LONG : conversion->modifier, is_signed),
+            put_integer(sink, conversion,
+                        integer_cut(argument->word, is_pointer ? MODIFIER_LONG : conversion->modifier, is_signed),
                         conversion->letter);
         else
             put_as_is(sink, conversion, argument);
@@ -509,8 +485,8 @@ static void put_open(struct sink *sink, const uint64_t *words)
         sink_text(sink, message.text, message.text_bytes);
 }
 
-static size_t label_put(char *out, size_t out_bytes, const struct lap_description *description, const struct lap_class *class,
-                        const uint64_t *words, const uint64_t *number)
+static size_t label_put(char *out, size_t out_bytes, const struct lap_description *description,
+                        const struct lap_class *class, const uint64_t *words, const uint64_t *number)
 {
     struct sink sink = sink_make(out, out_bytes);
     struct arguments arguments;
@@ -538,14 +514,14 @@ static size_t label_put(char *out, size_t out_bytes, const struct lap_descriptio
     return sink_finish(&sink);
 }
 
-size_t lap_label_format(char *out, size_t out_bytes, const struct lap_description *description, const struct lap_class *class,
-                        const uint64_t *words, uint64_t number)
+size_t lap_label_format(char *out, size_t out_bytes, const struct lap_description *description,
+                        const struct lap_class *class, const uint64_t *words, uint64_t number)
 {
     return label_put(out, out_bytes, description, class, words, &number);
 }
 
-size_t lap_label_pattern(char *out, size_t out_bytes, const struct lap_description *description, const struct lap_class *class,
-                         const uint64_t *words)
+size_t lap_label_pattern(char *out, size_t out_bytes, const struct lap_description *description,
+                         const struct lap_class *class, const uint64_t *words)
 {
     return label_put(out, out_bytes, description, class, words, NULL);
 }

@@ -22,13 +22,13 @@
  * may be NULL where the class has no arguments and no stored text. `number` is that of an unlabelled checkpoint, from 0,
  * shown from 1. A conversion without an argument stays as the source has it, as do %n and %m; an argument of another type
  * than its conversion is shown as what it is. Returns the bytes written, without the 0. */
-size_t lap_label_format(char *out, size_t out_bytes, const struct lap_description *description, const struct lap_class *class,
-                        const uint64_t *words, uint64_t number);
+size_t lap_label_format(char *out, size_t out_bytes, const struct lap_description *description,
+                        const struct lap_class *class, const uint64_t *words, uint64_t number);
 
 /* The same with # in the place of each argument: the label of many events of one class. `words` is only looked at for a
  * label that is stored with the event. */
-size_t lap_label_pattern(char *out, size_t out_bytes, const struct lap_description *description, const struct lap_class *class,
-                         const uint64_t *words);
+size_t lap_label_pattern(char *out, size_t out_bytes, const struct lap_description *description,
+                         const struct lap_class *class, const uint64_t *words);
 
 /* The two above for a text that is no format, such as a thread's name. */
 size_t lap_label_escape(char *out, size_t out_bytes, const char *text, size_t text_bytes);
@@ -37,11 +37,12 @@ size_t lap_label_escape(char *out, size_t out_bytes, const char *text, size_t te
  * event a hash of it above the class's 20 bits. Hot: returns at once for the others. */
 uint64_t lap_label_text_key(const struct lap_description *description, const struct lap_class *class, uint32_t class_id,
                             const uint64_t *words);
-static inline uint64_t lap_label_key(const struct lap_description *description, const struct lap_class *class, uint32_t class_id,
-                                     const uint64_t *words)
+static inline uint64_t lap_label_key(const struct lap_description *description, const struct lap_class *class,
+                                     uint32_t class_id, const uint64_t *words)
 {
-    return __builtin_expect((class->flags & LAP_CLASS_TEXT) != 0, 0) ? lap_label_text_key(description, class, class_id, words)
-                                                                     : class_id;
+    return __builtin_expect((class->flags & LAP_CLASS_TEXT) != 0, 0)
+               ? lap_label_text_key(description, class, class_id, words)
+               : class_id;
 }
 
 /* Has the label arguments or a text that only the event knows? */

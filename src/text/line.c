@@ -20,10 +20,7 @@ static void line_add_bytes(struct line *line, const char *text, size_t bytes)
     line->bytes += taken;
 }
 
-static void line_add(struct line *line, const char *text)
-{
-    line_add_bytes(line, text, strlen(text));
-}
+static void line_add(struct line *line, const char *text) { line_add_bytes(line, text, strlen(text)); }
 
 static void line_add_unsigned(struct line *line, uint64_t value)
 {
@@ -100,7 +97,8 @@ static size_t line_finish(struct line *line, size_t out_bytes)
     return line->bytes;
 }
 
-size_t lap_line_enter(char *out, size_t out_bytes, const struct lap_line_place *place, const char *label, const char *note)
+size_t lap_line_enter(char *out, size_t out_bytes, const struct lap_line_place *place, const char *label,
+                      const char *note)
 {
     struct line line = line_start(out, out_bytes, place);
     line_add(&line, "> Entering ");
@@ -109,8 +107,8 @@ size_t lap_line_enter(char *out, size_t out_bytes, const struct lap_line_place *
     return line_finish(&line, out_bytes);
 }
 
-size_t lap_line_lap(char *out, size_t out_bytes, const struct lap_line_place *place, const char *label, double lap_ns, double tot_ns,
-                    const struct lap_line_sizes *sizes)
+size_t lap_line_lap(char *out, size_t out_bytes, const struct lap_line_place *place, const char *label, double lap_ns,
+                    double tot_ns, const struct lap_line_sizes *sizes)
 {
     struct line line = line_start(out, out_bytes, place);
     line_add(&line, label);

@@ -38,10 +38,11 @@ struct lap_line_fold {
 };
 
 /* `> Entering label`; `note` may be NULL or follows in parentheses, as in all. */
-size_t lap_line_enter(char *out, size_t out_bytes, const struct lap_line_place *place, const char *label, const char *note);
+size_t lap_line_enter(char *out, size_t out_bytes, const struct lap_line_place *place, const char *label,
+                      const char *note);
 /* `label: 0.4120 ms, tot: 0.4120 ms, n=12` */
-size_t lap_line_lap(char *out, size_t out_bytes, const struct lap_line_place *place, const char *label, double lap_ns, double tot_ns,
-                    const struct lap_line_sizes *sizes);
+size_t lap_line_lap(char *out, size_t out_bytes, const struct lap_line_place *place, const char *label, double lap_ns,
+                    double tot_ns, const struct lap_line_sizes *sizes);
 /* `label (x12): 0.0310 ms, tot: 1.6460 ms, mean 0.00258 ms, max 0.0101 ms` */
 size_t lap_line_laps(char *out, size_t out_bytes, const struct lap_line_place *place, const char *label,
                      const struct lap_line_fold *fold, const struct lap_line_sizes *sizes);

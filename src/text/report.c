@@ -5,18 +5,13 @@
 
 #include <string.h>
 
-/* Below this many units freed, asking again is not worth its time. */
-#define RECLAIM_UNITS 256u
 /* A node has at most as many labels as a report has lines: no other could be printed. */
 #define GROUPS_MAX LAP_REPORT_LINES_MAX
 
 #define LAP_REPORT_INLINE static inline __attribute__((always_inline))
 #define LAP_REPORT_COLD static __attribute__((noinline))
 
-size_t lap_report_bytes(void)
-{
-    return sizeof(struct lap_report);
-}
+size_t lap_report_bytes(void) { return sizeof(struct lap_report); }
 
 struct lap_report *lap_report_init(void *memory, const struct lap_report_settings *settings)
 {
@@ -28,10 +23,7 @@ struct lap_report *lap_report_init(void *memory, const struct lap_report_setting
     return report;
 }
 
-struct lap_report_settings *lap_report_settings(struct lap_report *report)
-{
-    return &report->settings;
-}
+struct lap_report_settings *lap_report_settings(struct lap_report *report) { return &report->settings; }
 
 void lap_report_reset(struct lap_report *report)
 {
@@ -43,116 +35,7 @@ void lap_report_reset(struct lap_report *report)
     lap_tree_clear(&report->tree);
 }
 
-void lap_report_missed(struct lap_report *report, uint64_t events)
-{
-    report->missed += events;
-}
-
-/* ---- room in the tree -------------------------------------------------------------------------------------------- */
-
-static int is_certain(struct lap_report *report, uint32_t inner);
-static void print_waiting_in(struct lap_report *report, uint16_t node, const char *note);
-
-/* The open profilers, outermost first, and the handle. */
-static uint16_t open_node(const struct lap_report *report, uint32_t *depth)
-{
-    for (; report->top != LAP_REPORT_NONE && *depth < report->depth; ++*depth)
-        if (*depth >= report->top && report->stack[*depth] != 0)
-            return report->stack[(*depth)++];
-    if (*depth != LAP_REPORT_NONE) {
-        *depth = LAP_REPORT_NONE;
-        return report->handle;
-    }
-    return 0;
-}
-
-/* Is a nested line's profiler the slowest of its label, of those that are held? Of several, the first is. */
-static int is_slowest(struct lap_tree *tree, uint16_t index)
-{
-    const struct lap_tree_line *const line = lap_tree_line(tree, index);
-    const uint16_t head = (uint16_t)lap_tree_find(tree, line->owner, line->key);
-    const uint16_t others[] = {head, lap_tree_line(tree, head)->second, lap_tree_line(tree, head)->third};
-    const uint64_t total = lap_tree_node(tree, line->detail)->total;
-    for (unsigned i = 0, is_before = 1; i < 3; i++) {
-        const uint16_t detail = others[i] == 0 ? 0 : lap_tree_line(tree, others[i])->detail;
-        is_before &= others[i] != index;
-        if (detail != 0 && others[i] != index && lap_tree_node(tree, detail)->total + is_before > total)
-            return 0;
-    }
-    return 1;
-}
-
-/* What ended loses its inside, the oldest first, with the slowest of each label or without. */
-static void drop_details(struct lap_report *report, int with_slowest)
-{
-    struct lap_tree *const tree = &report->tree;
-    uint32_t depth = 0;
-    for (uint16_t open = open_node(report, &depth); open != 0; open = open_node(report, &depth)) {
-        for (uint16_t index = lap_tree_node(tree, open)->first; index != 0; index = lap_tree_line(tree, index)->next) {
-            const struct lap_tree_line *const line = lap_tree_line(tree, index);
-            const uint16_t detail = line->flags & LAP_TREE_NESTED ? line->detail : 0;
-            if (detail == 0 || lap_tree_node(tree, detail)->first == 0 || (!with_slowest && is_slowest(tree, index)))
-                continue;
-            lap_tree_node(tree, detail)->more += lap_tree_node_clear(tree, detail);
-            if (tree->free_count >= RECLAIM_UNITS)
-                return;
-        }
-    }
-}
-
-static void drop_repeats(struct lap_report *report)
-{
-    struct lap_tree *const tree = &report->tree;
-    uint32_t depth = 0;
-    for (uint16_t open = open_node(report, &depth); open != 0; open = open_node(report, &depth)) {
-        for (uint16_t index = lap_tree_node(tree, open)->first, next; index != 0; index = next) {
-            struct lap_tree_line *const line = lap_tree_line(tree, index);
-            if ((line->flags & (LAP_TREE_HEAD | LAP_TREE_FOLDED)) == LAP_TREE_HEAD && line->second != 0)
-                lap_tree_fold(tree, index, 0);
-            next = line->next;
-            if (tree->free_count >= RECLAIM_UNITS)
-                return;
-        }
-    }
-}
-
-LAP_REPORT_COLD void reclaim(struct lap_report *report)
-{
-    struct lap_tree *const tree = &report->tree;
-    uint32_t depth = 0;
-    for (uint32_t i = report->top; i < report->depth && !is_certain(report, i); i++)
-        print_waiting_in(report, report->stack[i], "parent still open");
-    for (uint16_t open = open_node(report, &depth); open != 0; open = open_node(report, &depth))
-        lap_tree_settle(tree, open);
-    depth = 0;
-    if (tree->free_count < RECLAIM_UNITS)
-        drop_details(report, 0);
-    if (tree->free_count < RECLAIM_UNITS)
-        drop_details(report, 1);
-    if (tree->free_count < RECLAIM_UNITS)
-        drop_repeats(report);
-    report->is_tight = tree->free_count < RECLAIM_UNITS;
-}
-
-/* Makes room for `units` if it can. Indices of lines are not valid across it. */
-static inline void reserve(struct lap_report *report, uint32_t units)
-{
-    if (__builtin_expect(report->tree.free_count >= units, 1))
-        return;
-    if (!report->is_tight)
-        reclaim(report);
-}
-
-/* The innermost open profiler that is held, for what finds no room. */
-LAP_REPORT_COLD void count_more(struct lap_report *report, uint32_t depth, uint64_t lines)
-{
-    if (report->top == LAP_REPORT_NONE)
-        return;
-    while (depth > report->top && report->stack[depth] == 0)
-        depth--;
-    if (report->stack[depth] != 0)
-        lap_tree_node(&report->tree, report->stack[depth])->more += lines;
-}
+void lap_report_missed(struct lap_report *report, uint64_t events) { report->missed += events; }
 
 /* ---- laps -------------------------------------------------------------------------------------------------------- */
 
@@ -190,7 +73,8 @@ static void fold_laps(struct lap_report *report, uint16_t head, const struct lap
 }
 
 /* A new line for one of a label, `head` 0: its first. Returns 0 when there is no room. */
-static uint16_t line_new(struct lap_report *report, uint16_t node, uint64_t key, uint16_t head, uint64_t ticks, uint64_t tot)
+static uint16_t line_new(struct lap_report *report, uint16_t node, uint64_t key, uint16_t head, uint64_t ticks,
+                         uint64_t tot)
 {
     struct lap_tree *const tree = &report->tree;
     if (head == 0 && lap_tree_node(tree, node)->groups >= GROUPS_MAX)
@@ -226,7 +110,7 @@ struct lap_seen {
 LAP_REPORT_COLD void add_lap(struct lap_report *report, uint16_t node, uint64_t key, const struct lap_seen *seen)
 {
     struct lap_tree *const tree = &report->tree;
-    reserve(report, 1 + event_units(seen->class, seen->words));
+    lap_report_reserve(report, 1 + event_units(seen->class, seen->words));
     const uint16_t head = (uint16_t)lap_tree_find(tree, node, key);
     int64_t n = 0;
     const int has_n = event_n(seen->class, seen->words, &n);
@@ -266,32 +150,11 @@ LAP_REPORT_INLINE void see_lap(struct lap_report *report, uint16_t node, uint32_
 
 /* ---- profilers --------------------------------------------------------------------------------------------------- */
 
-static double ns_of(const struct lap_report *report, uint64_t ticks)
-{
-    return (double)ticks * report->settings.ns_per_tick;
-}
-
 static int decide(const struct lap_report *report, const struct lap_open *open, const struct lap_class *class,
                   uint64_t *ret_threshold_ns)
 {
     *ret_threshold_ns = 0;
     return report->settings.decide(report->settings.user, open, class, ret_threshold_ns) != 0;
-}
-
-/* Is one of the open profilers up to `inner` sure to be printed with all inside? */
-static int is_certain(struct lap_report *report, uint32_t inner)
-{
-    if (report->certain <= inner)
-        return 1;
-    for (uint32_t depth = report->top; depth <= inner; depth++) {
-        const struct lap_tree_node *const node = lap_tree_node(&report->tree, report->stack[depth]);
-        if (report->stack[depth] == 0 || !(node->flags & LAP_TREE_PRINTS) || report->last < node->begin ||
-            ns_of(report, report->last - node->begin) < (double)node->threshold_ns)
-            continue;
-        report->certain = depth;
-        return 1;
-    }
-    return 0;
 }
 
 /* Makes the node of a profiler that prints or is inside one that does. `words` NULL: its event is gone; `is_dump`: it is
@@ -301,7 +164,7 @@ static uint16_t make_node(struct lap_report *report, const struct lap_open *open
 {
     static const struct lap_class dump = {.kind = LAP_CLASS_OPEN};
     const struct lap_class *const of = is_dump ? &dump : class;
-    reserve(report, 1 + event_units(of, words));
+    lap_report_reserve(report, 1 + event_units(of, words));
     const uint16_t index = lap_tree_node_make(&report->tree);
     if (index == 0)
         return 0;
@@ -342,10 +205,10 @@ static void attach(struct lap_report *report, uint32_t parent_depth, uint16_t in
     if (class->flags & LAP_CLASS_TEXT && node->payload != 0 && !(node->flags & LAP_TREE_DUMPED))
         key = lap_label_key(lap_report_description(report, class), class, node->class_id,
                             lap_tree_copied(tree, node->payload, report->scratch));
-    reserve(report, 1);
+    lap_report_reserve(report, 1);
     if (node->flags & LAP_TREE_SPEAKS)
         lap_tree_node(tree, parent)->flags |= LAP_TREE_INSIDE;
-    const int is_keeping = !is_certain(report, parent_depth);
+    const int is_keeping = !lap_report_is_certain(report, parent_depth);
     const uint16_t head = (uint16_t)lap_tree_find(tree, parent, key);
     const int is_line = head == 0 || (!(lap_tree_line(tree, head)->flags & LAP_TREE_FOLDED) &&
                                       lap_tree_line(tree, head)->count < LAP_TREE_FOLD_ABOVE);
@@ -385,14 +248,14 @@ static void finish_top(struct lap_report *report, uint16_t index)
 }
 
 /* A profiler ends; `flags`: how, if not as it should. */
-LAP_REPORT_COLD void end_held(struct lap_report *report, uint32_t depth, const struct lap_open *open, uint64_t total, uint64_t rest,
-                              uint32_t flags)
+LAP_REPORT_COLD void end_held(struct lap_report *report, uint32_t depth, const struct lap_open *open, uint64_t total,
+                              uint64_t rest, uint32_t flags)
 {
     const uint16_t index = report->stack[depth];
     const uint32_t top = report->top;
     report->depth = depth;
     if (index == 0) {
-        count_more(report, depth, open->marks != 0); /* its rest */
+        lap_report_count_more(report, depth, open->marks != 0); /* its rest */
         return;
     }
     struct lap_tree_node *const node = lap_tree_node(&report->tree, index);
@@ -400,22 +263,23 @@ LAP_REPORT_COLD void end_held(struct lap_report *report, uint32_t depth, const s
     node->rest = rest;
     node->flags |= (uint16_t)(flags | (open->marks != 0 ? LAP_TREE_REST : 0));
     const int prints = decide(report, open, lap_report_class(report, open->class_id), &node->threshold_ns);
-    if (node->flags & LAP_TREE_PRINTS && prints && ns_of(report, total) >= (double)node->threshold_ns)
+    if (node->flags & LAP_TREE_PRINTS && prints && lap_report_ns(report, total) >= (double)node->threshold_ns)
         node->flags |= LAP_TREE_QUALIFIES;
     if (report->certain != LAP_REPORT_NONE && report->certain >= depth)
         report->certain = LAP_REPORT_NONE;
     if (depth == top)
         finish_top(report, index);
     else if (report->stack[depth - 1] != 0)
-        attach(report, depth - 1, index, open->begin + total - lap_tree_node(&report->tree, report->stack[depth - 1])->begin);
+        attach(report, depth - 1, index,
+               open->begin + total - lap_tree_node(&report->tree, report->stack[depth - 1])->begin);
     else
         lap_tree_node_free(&report->tree, index);
 }
 
 /* ---- the visitor ------------------------------------------------------------------------------------------------- */
 
-LAP_REPORT_INLINE void on_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope,
-                               uint64_t lap)
+LAP_REPORT_INLINE void on_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event,
+                               struct lap_open *scope, uint64_t lap)
 {
     struct lap_report *const report = user;
     const uint32_t depth = decoder->depth - 1;
@@ -423,14 +287,15 @@ LAP_REPORT_INLINE void on_mark(void *user, struct lap_decoder *decoder, const st
     report->last = scope->last;
     if (node == 0) {
         if (depth > report->top)
-            count_more(report, depth, 1);
+            lap_report_count_more(report, depth, 1);
         return;
     }
     const struct lap_seen seen = {event->class, event->words, lap, scope->last - scope->begin, scope->marks - 1};
     see_lap(report, node, event->class_id, &seen);
 }
 
-LAP_REPORT_INLINE void on_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *open)
+LAP_REPORT_INLINE void on_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event,
+                                struct lap_open *open)
 {
     struct lap_report *const report = user;
     const uint32_t depth = decoder->depth - 1;
@@ -446,7 +311,7 @@ LAP_REPORT_INLINE void on_begin(void *user, struct lap_decoder *decoder, const s
     const int is_lost = report->top != LAP_REPORT_NONE && depth > report->top && report->stack[depth - 1] == 0;
     const uint16_t index = is_lost ? 0 : make_node(report, open, class, event->words, is_dump);
     if (index == 0) {
-        count_more(report, depth, 2);
+        lap_report_count_more(report, depth, 2);
         return;
     }
     struct lap_tree_node *const node = lap_tree_node(&report->tree, index);
@@ -457,8 +322,8 @@ LAP_REPORT_INLINE void on_begin(void *user, struct lap_decoder *decoder, const s
         report->top = depth;
 }
 
-LAP_REPORT_INLINE void on_end(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope,
-                              uint64_t total, uint64_t rest)
+LAP_REPORT_INLINE void on_end(void *user, struct lap_decoder *decoder, const struct lap_event *event,
+                              struct lap_open *scope, uint64_t total, uint64_t rest)
 {
     struct lap_report *const report = user;
     const uint32_t depth = decoder->depth - 1;
@@ -514,7 +379,7 @@ static void synchronize(struct lap_report *report, const struct lap_decoder *dec
     for (uint32_t depth = report->depth; depth < decoder->depth; depth++) {
         report->stack[depth] = 0;
         if (report->top != LAP_REPORT_NONE)
-            count_more(report, depth, 2);
+            lap_report_count_more(report, depth, 2);
     }
     report->depth = decoder->depth;
 }
@@ -522,7 +387,8 @@ static void synchronize(struct lap_report *report, const struct lap_decoder *dec
 struct lap_decode_result lap_report_run(struct lap_report *report, struct lap_decoder *decoder, const void *segment,
                                         uint64_t begin_ticks, uint32_t from, uint32_t to)
 {
-    static const struct lap_visitor visitor = {.mark = on_mark, .begin = on_begin, .end = on_end, .abandoned = on_abandoned};
+    static const struct lap_visitor visitor = {
+        .mark = on_mark, .begin = on_begin, .end = on_end, .abandoned = on_abandoned};
     report->settings.classes = decoder->classes;
     report->settings.class_count = decoder->class_count;
     synchronize(report, decoder);
@@ -541,20 +407,12 @@ int lap_report_is_waiting(const struct lap_report *report)
     return 0;
 }
 
-static void print_waiting_in(struct lap_report *report, uint16_t node, const char *note)
-{
-    if (node != 0 && lap_tree_node(&report->tree, node)->flags & LAP_TREE_INSIDE) {
-        lap_report_print_inside(report, node, note);
-        lap_tree_settle(&report->tree, node);
-    }
-}
-
 uint32_t lap_report_flush(struct lap_report *report, const struct lap_decoder *decoder, const char *reason)
 {
     synchronize(report, decoder);
     const uint32_t before = report->written;
     for (uint32_t depth = report->top; depth < report->depth; depth++)
-        print_waiting_in(report, report->stack[depth], reason ? reason : "parent still open");
+        lap_report_print_waiting(report, report->stack[depth], reason ? reason : "parent still open");
     report->is_tight = 0;
     return report->written - before;
 }
@@ -639,7 +497,7 @@ int lap_report_handle_end(struct lap_report *report, const uint64_t *words, uint
     node->flags |= (uint16_t)((marks != 0 ? LAP_TREE_REST : 0) | (words && !note ? 0 : LAP_TREE_OPEN));
     uint64_t threshold_ns;
     const int prints = decide(report, &report->handle_open, lap_report_class(report, node->class_id), &threshold_ns) &&
-                       ns_of(report, node->total) >= (double)threshold_ns;
+                       lap_report_ns(report, node->total) >= (double)threshold_ns;
     if (prints)
         lap_report_print(report, index, NULL);
     lap_tree_node_free(&report->tree, index);

@@ -12,9 +12,9 @@
  * (as by lap_report_flush), then the oldest nested profilers lose their inside, then new lines are counted; each leaves a
  * line that says so.
  *
- * Threads: one report object is one thread's, or used under a lock. No allocation, no lock, no I/O. It needs about 2 KiB of
- * stack, however deep the profilers nest. Cost: a repeated checkpoint about 5 ns, anything else some 50 ns, a printed line up to a
- * microsecond.
+ * Threads: one report object is one thread's, or used under a lock. No allocation, no lock, no I/O. Its need of stack does not grow
+ * with how deep profilers nest (a conversion's snprintf is the most of it). Cost: a repeated checkpoint 7 ns, a profiler that
+ * is not printed 30 to 80, a printed line 100 and, with arguments, as much again.
  */
 #ifndef LAP_REPORT_H
 #define LAP_REPORT_H
@@ -78,7 +78,8 @@ uint32_t lap_report_flush(struct lap_report *report, const struct lap_decoder *d
 
 /* At the process's or the thread's end: prints what is still open as if it had ended at `now_ticks` of the clock (0: at
  * the last event), each marked with `reason` (NULL: "still open at exit"). Their ends, if they come yet, print nothing. */
-void lap_report_open(struct lap_report *report, const struct lap_decoder *decoder, uint64_t now_ticks, const char *reason);
+void lap_report_open(struct lap_report *report, const struct lap_decoder *decoder, uint64_t now_ticks,
+                     const char *reason);
 
 /* ---- handles: one at a time, apart from the thread's scopes --------------------------------------------------------- */
 

@@ -15,12 +15,12 @@
 
 struct lap_report {
     struct lap_report_settings settings;
-    uint32_t depth;   /* of the decoder, as last seen */
-    uint32_t top;     /* depth of the outermost open profiler that prints, or NONE */
-    uint32_t certain; /* depth of an open one that took its threshold already, or NONE */
+    uint32_t depth;    /* of the decoder, as last seen */
+    uint32_t top;      /* depth of the outermost open profiler that prints, or NONE */
+    uint32_t certain;  /* depth of an open one that took its threshold already, or NONE */
     uint32_t is_tight; /* there was nothing to be had: not asked for again before much is free */
-    uint64_t last;    /* thread time of the last event */
-    uint64_t missed;  /* events, for the next report */
+    uint64_t last;     /* thread time of the last event */
+    uint64_t missed;   /* events, for the next report */
     /* The handle whose report is being built. */
     uint64_t handle_begin; /* first word of its event: its clock */
     uint64_t handle_tot;
@@ -53,5 +53,25 @@ const struct lap_description *lap_report_description(const struct lap_report *re
 void lap_report_print(struct lap_report *report, uint16_t node, const char *note);
 /* Prints what qualifies inside a node that does not, each by itself, in order, and leaves a mark in its place. */
 void lap_report_print_inside(struct lap_report *report, uint16_t node, const char *note);
+
+/* Is one of the open profilers up to depth `inner` sure to be printed with all inside? */
+int lap_report_is_certain(struct lap_report *report, uint32_t inner);
+/* Prints what waits in an open profiler's node (0: nothing). */
+void lap_report_print_waiting(struct lap_report *report, uint16_t node, const char *note);
+/* Counts lines for which there is no room in the innermost open profiler, from `depth` on, that is held. */
+void lap_report_count_more(struct lap_report *report, uint32_t depth, uint64_t lines);
+
+/* Makes room for `units` if it can. Indices of lines are not valid across it. */
+void lap_report_reclaim(struct lap_report *report);
+static inline void lap_report_reserve(struct lap_report *report, uint32_t units)
+{
+    if (__builtin_expect(report->tree.free_count < units, 0) && !report->is_tight)
+        lap_report_reclaim(report);
+}
+
+static inline double lap_report_ns(const struct lap_report *report, uint64_t ticks)
+{
+    return (double)ticks * report->settings.ns_per_tick;
+}
 
 #endif

@@ -34,11 +34,6 @@ static struct lap_line_place place_at(const struct lap_report *report, uint32_t 
     };
 }
 
-static double ns_of(const struct lap_report *report, uint64_t ticks)
-{
-    return (double)ticks * report->settings.ns_per_tick;
-}
-
 /* Room for one more line with the label that was made last, NULL when the report is full: then it is counted. The line of
  * the count and the outermost profiler's exit always have room behind it; a report with as many lines as it may have
  * gives up its last for the count. */
@@ -48,7 +43,8 @@ static char *line_start(struct lap_report *report, const struct lap_line_place *
         report->more++;
         return NULL;
     }
-    const size_t tail = 2 * (place->prefix_bytes + indent_first(report) + LAP_LINE_INDENT + LAP_LINE_ROOM) + LAP_LABEL_BYTES;
+    const size_t tail =
+        2 * (place->prefix_bytes + indent_first(report) + LAP_LINE_INDENT + LAP_LINE_ROOM) + LAP_LABEL_BYTES;
     const size_t room = place->prefix_bytes + place->indent + report->label_bytes + LAP_LINE_ROOM;
     if (report->lines + 1 < lines_max(report) && report->bytes + room + tail <= bytes_max(report)) {
         *ret_room = room;
@@ -82,7 +78,8 @@ const struct lap_class *lap_report_class(const struct lap_report *report, uint32
 
 const struct lap_description *lap_report_description(const struct lap_report *report, const struct lap_class *class)
 {
-    return class->description < report->settings.description_count ? &report->settings.descriptions[class->description] : NULL;
+    return class->description < report->settings.description_count ? &report->settings.descriptions[class->description]
+                                                                   : NULL;
 }
 
 /* Makes the label, if a line is still going to be printed. */
@@ -91,7 +88,8 @@ static void label_set(struct lap_report *report, uint32_t class_id, uint16_t cop
     if (report->is_cut)
         return;
     const struct lap_class *const class = lap_report_class(report, class_id);
-    const struct lap_description *const description = class->kind == LAP_CLASS_NONE ? NULL : lap_report_description(report, class);
+    const struct lap_description *const description =
+        class->kind == LAP_CLASS_NONE ? NULL : lap_report_description(report, class);
     const uint64_t *const words = lap_tree_copied(&report->tree, copy, report->scratch);
     const size_t bytes = is_pattern
                              ? lap_label_pattern(report->label, sizeof report->label, description, class, words)
@@ -104,8 +102,9 @@ static void label_set_node(struct lap_report *report, uint16_t index, int is_pat
     const struct lap_tree_node *const node = lap_tree_node(&report->tree, index);
     if (node->flags & LAP_TREE_DUMPED && node->payload != 0 && !is_pattern && !report->is_cut) {
         static const struct lap_class dump = {.kind = LAP_CLASS_OPEN};
-        report->label_bytes = (uint32_t)lap_label_format(report->label, sizeof report->label, NULL, &dump,
-                                                         lap_tree_copied(&report->tree, node->payload, report->scratch), 0);
+        report->label_bytes =
+            (uint32_t)lap_label_format(report->label, sizeof report->label, NULL, &dump,
+                                       lap_tree_copied(&report->tree, node->payload, report->scratch), 0);
         return;
     }
     const int is_own = !(node->flags & (LAP_TREE_DUMPED | LAP_TREE_NO_LABEL));
@@ -126,8 +125,8 @@ static struct lap_line_sizes line_sizes(const struct lap_tree_line *line)
 
 static struct lap_line_fold line_fold(const struct lap_report *report, const struct lap_tree_line *line)
 {
-    return (struct lap_line_fold){line->flags & LAP_TREE_FOLDED ? line->count : 1, ns_of(report, line->ticks),
-                                  ns_of(report, line->max), ns_of(report, line->tot)};
+    return (struct lap_line_fold){line->flags & LAP_TREE_FOLDED ? line->count : 1, lap_report_ns(report, line->ticks),
+                                  lap_report_ns(report, line->max), lap_report_ns(report, line->tot)};
 }
 
 static void put_missed(struct lap_report *report, uint32_t indent, uint64_t count, const char *what)
@@ -157,7 +156,8 @@ static void put_lap(struct lap_report *report, const struct lap_tree_line *line,
     const struct lap_line_sizes sizes = line_sizes(line);
     const int is_folded = (line->flags & LAP_TREE_FOLDED) != 0;
     size_t room;
-    label_set(report, line->key & LAP_FORMAT_CLASS_MASK, line->detail, is_folded || line->flags & LAP_TREE_LOST, line->max);
+    label_set(report, line->key & LAP_FORMAT_CLASS_MASK, line->detail, is_folded || line->flags & LAP_TREE_LOST,
+              line->max);
     char *const out = line_start(report, &place, &room);
     if (!out)
         return;
@@ -181,9 +181,9 @@ static void put_nested(struct lap_report *report, const struct lap_tree_line *li
     char *const out = line_start(report, &place, &room);
     if (out)
         line_done(report, lap_line_nested(out, room, &place, report->label, &fold, &sizes,
-                                          !is_printed              ? NULL
+                                          !is_printed      ? NULL
                                           : fold.count > 1 ? "slowest printed before"
-                                                                   : "printed before"));
+                                                           : "printed before"));
 }
 
 /* What comes behind a profiler's lines. */
@@ -207,7 +207,7 @@ static void put_rest(struct lap_report *report, uint16_t index, uint32_t indent)
         return;
     char *const out = line_start(report, &place, &room);
     if (out)
-        line_done(report, lap_line_rest(out, room, &place, ns_of(report, node->rest)));
+        line_done(report, lap_line_rest(out, room, &place, lap_report_ns(report, node->rest)));
 }
 
 static const char *exit_note(const struct lap_report *report, const struct lap_tree_node *node)
@@ -224,7 +224,8 @@ static void put_exit(struct lap_report *report, uint16_t index, uint32_t indent)
     label_set_node(report, index, 0);
     char *const out = line_start(report, &place, &room);
     if (out)
-        line_done(report, lap_line_exit(out, room, &place, report->label, ns_of(report, node->total), &sizes, exit_note(report, node)));
+        line_done(report, lap_line_exit(out, room, &place, report->label, lap_report_ns(report, node->total), &sizes,
+                                        exit_note(report, node)));
 }
 
 /* The outermost exit and the count of what is not there: they have their room. */
@@ -233,13 +234,14 @@ static void put_end(struct lap_report *report, uint16_t index)
     const struct lap_tree_node *const node = lap_tree_node(&report->tree, index);
     struct lap_line_place place = place_at(report, indent_first(report) + LAP_LINE_INDENT);
     if (report->is_cut)
-        line_done(report, lap_line_more(report->text + report->bytes, sizeof report->text - report->bytes, &place, report->more));
+        line_done(report,
+                  lap_line_more(report->text + report->bytes, sizeof report->text - report->bytes, &place, report->more));
     report->is_cut = 0;
     label_set_node(report, index, 0);
     place.indent -= LAP_LINE_INDENT;
     const struct lap_line_sizes sizes = node_sizes(node);
-    line_done(report, lap_line_exit(report->text + report->bytes, sizeof report->text - report->bytes, &place, report->label,
-                                    ns_of(report, node->total), &sizes, exit_note(report, node)));
+    line_done(report, lap_line_exit(report->text + report->bytes, sizeof report->text - report->bytes, &place,
+                                    report->label, lap_report_ns(report, node->total), &sizes, exit_note(report, node)));
 }
 
 /* ---- walks, by the links upward: nesting costs no stack --------------------------------------------------------------- */

@@ -154,10 +154,7 @@ void lap_tree_line_free(struct lap_tree *tree, uint16_t index)
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
-uint16_t lap_tree_node_make(struct lap_tree *tree)
-{
-    return unit_take(tree);
-}
+uint16_t lap_tree_node_make(struct lap_tree *tree) { return unit_take(tree); }
 
 uint32_t lap_tree_node_lines(const struct lap_tree_node *node)
 {

@@ -28,7 +28,7 @@ enum lap_tree_line_flags {
 
 /* A lap or a nested profiler, in the order of its owner's lines. A head that is not folded has up to two more lines. */
 struct lap_tree_line {
-    uint64_t key; /* of the label; its low 20 bits are the class */
+    uint64_t key;   /* of the label; its low 20 bits are the class */
     uint64_t ticks; /* the lap or total; folded: of all */
     uint64_t tot;   /* from the owner's begin; folded: to the last */
     uint64_t count; /* of a head: all of its label */
@@ -45,16 +45,16 @@ struct lap_tree_line {
 };
 
 enum lap_tree_node_flags {
-    LAP_TREE_PRINTS = 1,     /* its site prints */
-    LAP_TREE_QUALIFIES = 2,  /* ended, prints, took its threshold and was not printed */
-    LAP_TREE_INSIDE = 4,     /* has one inside that qualifies */
-    LAP_TREE_PRINTED = 8,    /* was printed by itself */
+    LAP_TREE_PRINTS = 1,    /* its site prints */
+    LAP_TREE_QUALIFIES = 2, /* ended, prints, took its threshold and was not printed */
+    LAP_TREE_INSIDE = 4,    /* has one inside that qualifies */
+    LAP_TREE_PRINTED = 8,   /* was printed by itself */
     LAP_TREE_ABANDONED = 16,
-    LAP_TREE_OPEN = 32,      /* has not ended, but is shown */
-    LAP_TREE_REST = 64,      /* had a checkpoint */
-    LAP_TREE_SIZED = 128,    /* has a problem size */
-    LAP_TREE_DUMPED = 256,   /* its event is a dump of open scopes */
-    LAP_TREE_NO_LABEL = 512  /* its arguments found no room */
+    LAP_TREE_OPEN = 32,     /* has not ended, but is shown */
+    LAP_TREE_REST = 64,     /* had a checkpoint */
+    LAP_TREE_SIZED = 128,   /* has a problem size */
+    LAP_TREE_DUMPED = 256,  /* its event is a dump of open scopes */
+    LAP_TREE_NO_LABEL = 512 /* its arguments found no room */
 };
 #define LAP_TREE_SPEAKS (LAP_TREE_QUALIFIES | LAP_TREE_INSIDE)
 

@@ -384,7 +384,7 @@ static void open_store(struct synthetic_ring *ring, uint32_t depth)
                                          .path = scope->path};
     memcpy(event, &word, 8);
     memcpy(event + 8, &open, sizeof open);
-    snprintf(event + 8 + sizeof open, 16, "message %u", depth);
+    snprintf(event + 8 + sizeof open, 16, "message %u", depth % 1000);
     append(ring, event, sizeof event);
 }
 

@@ -110,7 +110,8 @@ static void test_integers(void **state)
     assert_string_equal(format("plain", ""), "plain");
     assert_string_equal(format("%d", "i", I(-5)), "-5");
     assert_string_equal(format("%i of %u", "iu", I(-5), U(7)), "-5 of 7");
-    assert_string_equal(format("%5d|%-5d|%05d|%+d|% d", "iiiii", I(42), I(42), I(42), I(42), I(42)), "   42|42   |00042|+42| 42");
+    assert_string_equal(format("%5d|%-5d|%05d|%+d|% d", "iiiii", I(42), I(42), I(42), I(42), I(42)),
+                        "   42|42   |00042|+42| 42");
     assert_string_equal(format("%.5d|%8.5d|%-8.5d|", "iii", I(42), I(42), I(42)), "00042|   00042|00042   |");
     assert_string_equal(format("%x %X %#x %o %#o", "uuuuu", U(255), U(255), U(255), U(8), U(8)), "ff FF 0xff 10 010");
     assert_string_equal(format("%zu %zd %ju %jd %td", "uiuii", U(UINT64_MAX), I(-1), U(1), I(-2), I(-3)),
@@ -146,7 +147,8 @@ static void test_floats(void **state)
 {
     (void)state;
     assert_string_equal(format("%f %.1f %8.3f", "fff", 1.5, 2.25, 3.14159), "1.500000 2.2    3.142");
-    assert_string_equal(format("%e %g %G %a %Lf", "fffff", 12345.678, 1e-10, 1e20, 1.0, 2.0), "1.234568e+04 1e-10 1E+20 0x1p+0 2.000000");
+    assert_string_equal(format("%e %g %G %a %Lf", "fffff", 12345.678, 1e-10, 1e20, 1.0, 2.0),
+                        "1.234568e+04 1e-10 1E+20 0x1p+0 2.000000");
     assert_string_equal(format("%f %F", "ff", HUGE_VAL, -HUGE_VAL), "inf -INF");
     const size_t length = strlen(format("%.600f", "f", 1e308));
     assert_int_equal(length, 309 + 1 + 600);
@@ -200,9 +202,11 @@ static void test_control_characters(void **state)
     (void)state;
     assert_string_equal(format("a\nb\tc\x1b[31m\x7f", ""), "a\\nb\\tc\\x1b[31m\\x7f");
     assert_string_equal(format("%s", "s", "line\r\n\x01"), "line\\r\\n\\x01");
-    assert_string_equal(format("%s", "s", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"), "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+    assert_string_equal(format("%s", "s", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"),
+                        "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
     assert_string_equal(format("%s", "s", "\xff \xc3 \xc0\x80 \xed\xa0\x80"), "\\xff \\xc3 \\xc0\\x80 \\xed\\xa0\\x80");
-    assert_string_equal(format("%s", "s", "\xc2\x9b[1m \xe2\x80\xa8 \xe2\x80\xae"), "\\xc2\\x9b[1m \\xe2\\x80\\xa8 \\xe2\\x80\\xae");
+    assert_string_equal(format("%s", "s", "\xc2\x9b[1m \xe2\x80\xa8 \xe2\x80\xae"),
+                        "\\xc2\\x9b[1m \\xe2\\x80\\xa8 \\xe2\\x80\\xae");
     assert_string_equal(format("%c", "i", I(0)), "\\x00");
     assert_string_equal(format("%c", "i", I(-1)), "\\xff");
 }

@@ -274,7 +274,7 @@ static void test_survives_any_byte(void **state)
             struct lap_catalog catalog;
             int partial;
             whole[at] = others[i];
-            if (lap_catalog_parse(&catalog, whole, bytes, "m", &partial, NULL) == 0)
+            if (lap_catalog_parse(&catalog, whole, content_bits / 8, "m", &partial, NULL) == 0)
                 lap_catalog_done(&catalog);
         }
         whole[at] = byte;

@@ -30,8 +30,8 @@ static uint8_t is_silent[CLASSES_MAX];
 static uint32_t class_count;
 
 static uint64_t *segment;
-static uint32_t words;  /* written */
-static uint32_t fed;    /* bytes */
+static uint32_t words; /* written */
+static uint32_t fed;   /* bytes */
 static uint64_t now;
 
 static struct lap_report *report;
@@ -54,20 +54,11 @@ static uint32_t class_add(uint8_t kind, uint8_t flags, uint8_t args, uint64_t ty
     return id;
 }
 
-static uint32_t mark_class(const char *label)
-{
-    return class_add(LAP_CLASS_MARK, 0, 0, 0, label);
-}
+static uint32_t mark_class(const char *label) { return class_add(LAP_CLASS_MARK, 0, 0, 0, label); }
 
-static uint32_t profiler_class(const char *label)
-{
-    return class_add(LAP_CLASS_BEGIN, 0, 0, 0, label);
-}
+static uint32_t profiler_class(const char *label) { return class_add(LAP_CLASS_BEGIN, 0, 0, 0, label); }
 
-static uint32_t with_integer(uint8_t kind, const char *label)
-{
-    return class_add(kind, 0, 1, LAP_IMPL_TYPE_I64, label);
-}
+static uint32_t with_integer(uint8_t kind, const char *label) { return class_add(kind, 0, 1, LAP_IMPL_TYPE_I64, label); }
 
 static void word(uint64_t value)
 {
@@ -98,10 +89,7 @@ static void event_text(uint32_t class_id, uint64_t after_ns, const char *string)
     memcpy(segment + words - count + 2, string, bytes);
 }
 
-static void end(uint64_t after_ns)
-{
-    event(LAP_FORMAT_END, after_ns);
-}
+static void end(uint64_t after_ns) { event(LAP_FORMAT_END, after_ns); }
 
 static void abandoned(uint64_t after_ns, uint64_t count)
 {
@@ -256,7 +244,8 @@ static void test_nothing_inside(void **state)
 static void test_nested_fed_in_pieces(void **state)
 {
     (void)state;
-    const uint32_t outer = profiler_class("outer"), inner = with_integer(LAP_CLASS_BEGIN, "inner %d"), step = mark_class("step");
+    const uint32_t outer = profiler_class("outer"), inner = with_integer(LAP_CLASS_BEGIN, "inner %d"),
+                   step = mark_class("step");
     event(outer, 0);
     feed();
     event(step, 1000000);
@@ -316,7 +305,8 @@ static void test_fold_keeps_three(void **state)
 static void test_fold_nested(void **state)
 {
     (void)state;
-    const uint32_t outer = profiler_class("outer"), inner = with_integer(LAP_CLASS_BEGIN, "inner %d"), step = mark_class("step");
+    const uint32_t outer = profiler_class("outer"), inner = with_integer(LAP_CLASS_BEGIN, "inner %d"),
+                   step = mark_class("step");
     event(outer, 0);
     for (int i = 1; i <= 6; i++) {
         event_n(inner, 0, i);
@@ -391,12 +381,14 @@ static void test_run_time_labels(void **state)
     event_text(step, 1000000, "GET /a label that is longer than one unit has room for, and then somewhat longer");
     end(0);
     feed();
-    assert_string_equal(text, "---\n"
-                              "> Entering request %s\\n\n"
-                              "  GET / (x5): 5.0000 ms, tot: 5.0000 ms, mean 1.0000 ms, max 1.0000 ms\n"
-                              "  GET /a label that is longer than one unit has room for, and then somewhat longer: 1.0000 ms, tot: 6.0000 ms\n"
-                              "  (rest): 0.0000 ms\n"
-                              "< Exiting request %s\\n, total time: 6.0000 ms\n");
+    assert_string_equal(
+        text,
+        "---\n"
+        "> Entering request %s\\n\n"
+        "  GET / (x5): 5.0000 ms, tot: 5.0000 ms, mean 1.0000 ms, max 1.0000 ms\n"
+        "  GET /a label that is longer than one unit has room for, and then somewhat longer: 1.0000 ms, tot: 6.0000 ms\n"
+        "  (rest): 0.0000 ms\n"
+        "< Exiting request %s\\n, total time: 6.0000 ms\n");
 }
 
 static void test_prefix_and_indent(void **state)
@@ -455,7 +447,8 @@ static void test_thresholds(void **state)
 static void test_silent_sites(void **state)
 {
     (void)state;
-    const uint32_t outer = profiler_class("outer"), middle = profiler_class("middle"), inner = profiler_class("inner"), step = mark_class("step");
+    const uint32_t outer = profiler_class("outer"), middle = profiler_class("middle"), inner = profiler_class("inner"),
+                   step = mark_class("step");
     is_silent[outer] = 1;
     is_silent[inner] = 1;
     event(outer, 0);
@@ -491,7 +484,8 @@ static void test_silent_sites(void **state)
 /* More than three that would print by themselves, and it's not known yet whether their parent does. */
 static void many_children(uint64_t parent_ns)
 {
-    const uint32_t outer = profiler_class("outer"), middle = profiler_class("middle"), inner = with_integer(LAP_CLASS_BEGIN, "inner %d");
+    const uint32_t outer = profiler_class("outer"), middle = profiler_class("middle"),
+                   inner = with_integer(LAP_CLASS_BEGIN, "inner %d");
     thresholds[outer] = 1000000000;
     thresholds[middle] = 1000000000;
     thresholds[inner] = 2000000;
@@ -583,7 +577,8 @@ static void test_abandoned(void **state)
 static void test_flush(void **state)
 {
     (void)state;
-    const uint32_t outer = profiler_class("outer"), quiet = profiler_class("quiet"), inner = with_integer(LAP_CLASS_BEGIN, "inner %d");
+    const uint32_t outer = profiler_class("outer"), quiet = profiler_class("quiet"),
+                   inner = with_integer(LAP_CLASS_BEGIN, "inner %d");
     const uint32_t step = mark_class("step");
     is_silent[quiet] = 1;
     event(outer, 0);
@@ -638,10 +633,11 @@ static void test_flush_then_fold(void **state)
     text_clear();
     end(0);
     feed();
-    assert_string_equal(text, "---\n"
-                              "> Entering outer\n"
-                              "  > inner # (x8): total 14.0000 ms, mean 1.7500 ms, max 7.0000 ms (slowest printed before)\n"
-                              "< Exiting outer, total time: 14.0000 ms\n");
+    assert_string_equal(text,
+                        "---\n"
+                        "> Entering outer\n"
+                        "  > inner # (x8): total 14.0000 ms, mean 1.7500 ms, max 7.0000 ms (slowest printed before)\n"
+                        "< Exiting outer, total time: 14.0000 ms\n");
 }
 
 static void test_still_open(void **state)
@@ -736,8 +732,9 @@ static void test_decoder_that_was_reset(void **state)
     event(inner, 0);
     end(1000000);
     feed();
-    assert_string_equal(text, "---\n> Entering inner\n< Exiting inner, total time: 1.0000 ms\n"
-                              "---\n> Entering inner\n  (1 event no longer held)\n< Exiting inner, total time: 1.0000 ms\n");
+    assert_string_equal(text,
+                        "---\n> Entering inner\n< Exiting inner, total time: 1.0000 ms\n"
+                        "---\n> Entering inner\n  (1 event no longer held)\n< Exiting inner, total time: 1.0000 ms\n");
     text_clear();
     /* A decoder that knows of one around: what is fed prints by itself. */
     decoder->depth = 1;
@@ -783,7 +780,8 @@ static void test_line_limit(void **state)
     end(0);
     feed();
     assert_int_equal(lines_of(text), 1 + 1000);
-    assert_non_null(strstr(text, "\n  m996: 1.0000 ms, tot: 997.0000 ms\n  (2 more lines)\n< Exiting outer, total time: 998.0000 ms\n"));
+    assert_non_null(strstr(
+        text, "\n  m996: 1.0000 ms, tot: 997.0000 ms\n  (2 more lines)\n< Exiting outer, total time: 998.0000 ms\n"));
     text_clear();
     lap_report_settings(report)->max_lines = 10;
     event(outer, 0);
@@ -792,7 +790,8 @@ static void test_line_limit(void **state)
     end(0);
     feed();
     assert_int_equal(lines_of(text), 1 + 10);
-    assert_non_null(strstr(text, "\n  m6: 1.0000 ms, tot: 7.0000 ms\n  (14 more lines)\n< Exiting outer, total time: 20.0000 ms\n"));
+    assert_non_null(
+        strstr(text, "\n  m6: 1.0000 ms, tot: 7.0000 ms\n  (14 more lines)\n< Exiting outer, total time: 20.0000 ms\n"));
 }
 
 static void test_byte_limit(void **state)
@@ -837,7 +836,8 @@ static void test_deep_nesting(void **state)
 static void test_many_labels(void **state)
 {
     (void)state;
-    const uint32_t outer = profiler_class("outer"), inner = profiler_class("inner"), step = class_add(LAP_CLASS_MARK, LAP_CLASS_TEXT, 0, 0, "");
+    const uint32_t outer = profiler_class("outer"), inner = profiler_class("inner"),
+                   step = class_add(LAP_CLASS_MARK, LAP_CLASS_TEXT, 0, 0, "");
     char label[64];
     event(outer, 0);
     for (int round = 0; round < 8; round++) {
@@ -910,7 +910,8 @@ static void test_pool_exhaustion(void **state)
     end(0);
     feed();
     assert_int_equal(reports, 1);
-    assert_non_null(strstr(text, "\n  > Entering level 1\n    (300 more lines)\n    (rest): 0.0000 ms\n  < Exiting level 1, total time: 0.3000 ms\n"));
+    assert_non_null(strstr(text, "\n  > Entering level 1\n    (300 more lines)\n    (rest): 0.0000 ms\n  < Exiting level "
+                                 "1, total time: 0.3000 ms\n"));
     assert_null(strstr(text, "\n  > Entering level 39\n    (300 more lines)\n"));
 }
 
@@ -918,7 +919,8 @@ static void test_pool_exhaustion(void **state)
 static void test_waiting_ones_make_room(void **state)
 {
     (void)state;
-    const uint32_t outer = profiler_class("outer"), inner = with_integer(LAP_CLASS_BEGIN, "inner %d"), step = mark_class("step");
+    const uint32_t outer = profiler_class("outer"), inner = with_integer(LAP_CLASS_BEGIN, "inner %d"),
+                   step = mark_class("step");
     thresholds[outer] = 1000000000;
     event(outer, 0);
     for (int i = 0; i < 20000; i++) {
@@ -933,6 +935,30 @@ static void test_waiting_ones_make_room(void **state)
     assert_int_equal(reports, 20000);
     assert_non_null(strstr(text, "---\n> Entering inner 0 (parent still open)\n"));
     assert_non_null(strstr(text, "---\n> Entering inner 19999\n"));
+}
+
+/* More labels than a report has lines, each of a profiler that prints if its parent doesn't: those past the bound don't wait. */
+static void test_more_waiting_ones_than_lines(void **state)
+{
+    (void)state;
+    const uint32_t outer = profiler_class("outer"), inner = class_add(LAP_CLASS_BEGIN, LAP_CLASS_TEXT, 0, 0, "");
+    const uint32_t quiet = class_add(LAP_CLASS_BEGIN, LAP_CLASS_TEXT, 0, 0, "");
+    char label[32];
+    thresholds[outer] = 1000000000;
+    is_silent[quiet] = 1;
+    event(outer, 0);
+    for (int i = 0; i < 1500; i++) {
+        snprintf(label, sizeof label, "inner %d", i);
+        event_text(i % 2 ? inner : quiet, 0, label);
+        event_text(inner, 0, label);
+        end(1000);
+        end(0);
+    }
+    feed();
+    assert_true(reports >= 500);
+    end(0);
+    feed();
+    assert_int_equal(reports, 1500);
 }
 
 static void test_many_checkpoints(void **state)
@@ -973,7 +999,8 @@ static void test_random(void **state)
         is_silent[profilers[i]] = i % 5 == 4;
     }
     for (unsigned i = 0; i < 40; i++)
-        steps[i] = i % 4 == 0 ? class_add(LAP_CLASS_MARK, LAP_CLASS_TEXT | LAP_CLASS_N * 0, 0, 0, "") : mark_class("step");
+        steps[i] =
+            i % 4 == 0 ? class_add(LAP_CLASS_MARK, LAP_CLASS_TEXT | LAP_CLASS_N * 0, 0, 0, "") : mark_class("step");
     for (int round = 0; round < 300; round++) {
         rewind_segment();
         for (int i = 0; i < 3000; i++) {
@@ -1102,7 +1129,8 @@ static void test_handles(void **state)
     text_clear();
     lap_report_handle_begin(report, NULL, begin_class);
     lap_report_handle_end(report, NULL, 4000000, NULL);
-    assert_string_equal(text, "---\n> Entering request #\n< Exiting request #, total time: 4.0000 ms (still open at exit)\n");
+    assert_string_equal(text,
+                        "---\n> Entering request #\n< Exiting request #, total time: 4.0000 ms (still open at exit)\n");
     assert_int_equal(lap_report_handle_end(report, NULL, 0, NULL), 0);
 }
 
@@ -1182,6 +1210,7 @@ int main(void)
         TEST(test_many_labels),
         TEST(test_pool_exhaustion),
         TEST(test_waiting_ones_make_room),
+        TEST(test_more_waiting_ones_than_lines),
         TEST(test_many_checkpoints),
         TEST(test_random),
         TEST(test_handles),
