@@ -144,9 +144,9 @@ struct lap_options;
 LAP_I_API LAP_I_COLD void lap_impl_mark_cold(struct lap_impl_site *site, uint64_t position, const uint64_t *words);
 LAP_I_API LAP_I_COLD void lap_impl_begin_cold(struct lap_impl_scope *scope, struct lap_impl_site *site, uint64_t position,
                                               const uint64_t *words);
-LAP_I_API LAP_I_COLD void lap_impl_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *site,
-                                              const struct lap_options *options, const uint64_t *words);
-LAP_I_API LAP_I_COLD void lap_impl_end_cold(struct lap_impl_scope *scope, uint64_t position);
+LAP_I_API void lap_impl_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *site,
+                                   const struct lap_options *options, const uint64_t *words);
+LAP_I_API void lap_impl_end_cold(struct lap_impl_scope *scope, uint64_t position);
 LAP_I_API LAP_I_COLD void lap_impl_mute_cold(struct lap_impl_scope *scope);
 LAP_I_API void lap_impl_end_innermost(void);
 LAP_I_API uint64_t lap_impl_elapsed_ns(void);

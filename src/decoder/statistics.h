@@ -44,25 +44,33 @@ void lap_statistics_init(struct lap_statistics *statistics);
 struct lap_decode_result lap_statistics_run(struct lap_statistics *statistics, struct lap_decoder *decoder, const void *segment,
                                             uint64_t begin_ticks, uint64_t sequence, uint32_t from, uint32_t to);
 
+/* The same for a few events: stops in front of the first that needs the general way, and returns its offset. */
+uint32_t lap_statistics_run_short(struct lap_statistics *statistics, struct lap_decoder *decoder, const void *segment,
+                                  uint64_t begin_ticks, uint64_t sequence, uint32_t from, uint32_t to);
+
 /* A path's cell, or NULL. */
 struct lap_format_cell *lap_statistics_cell(const struct lap_statistics *statistics, uint32_t path);
 
-/* The bucket of a value: octave (the position of its highest bit) and counter (the four bits behind), 0 counting as 1; and
- * back: the least value of a bucket and its width. */
+/* The bucket of a value: octave 0 are the values 0 to 15, then each octave doubles the one before, in 16 counters. Back: the
+ * least value of a bucket and its width. */
+static inline __attribute__((always_inline)) unsigned lap_histogram_shift(uint64_t value)
+{
+    return (63u ^ (unsigned)__builtin_clzll(value | 16)) - 4;
+}
 static inline __attribute__((always_inline)) uint32_t lap_histogram_bucket(uint64_t value)
 {
-    const uint32_t zeros = (uint32_t)__builtin_clzll(value | 1);
-    return (zeros ^ 63) << 4 | ((value << zeros) >> 59 & 15);
+    const unsigned shift = lap_histogram_shift(value);
+    return (shift << 4) + (uint32_t)(value >> shift);
 }
 #define LAP_HISTOGRAM_OCTAVE(bucket) ((bucket) >> 4)
 #define LAP_HISTOGRAM_COUNTER(bucket) ((bucket) & 15u)
 static inline uint64_t lap_histogram_least(uint32_t octave, uint32_t counter)
 {
-    return octave < 4 ? (UINT64_C(16) + counter) >> (4 - octave) : (UINT64_C(16) + counter) << (octave - 4);
+    return octave == 0 ? counter : (UINT64_C(16) + counter) << (octave - 1);
 }
 static inline uint64_t lap_histogram_width(uint32_t octave)
 {
-    return octave < 4 ? 1 : UINT64_C(1) << (octave - 4);
+    return octave == 0 ? 1 : UINT64_C(1) << (octave - 1);
 }
 
 /* Adds one value to a cell. Returns 0, or -ENOMEM when the histogram had no memory (the rest is counted all the same). */

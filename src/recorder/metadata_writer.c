@@ -77,10 +77,11 @@ static int packet_open(struct lap_metadata *metadata)
                                    .major = 1,
                                    .minor = 8};
     memcpy(header.uuid, metadata->uuid, sizeof header.uuid);
-    if (ftruncate(metadata->fd, (off_t)(metadata->packet_offset + PACKET_BYTES)) < 0)
-        return -errno;
+    /* In this order: a packet that is longer than its file is read, one without a header is not. */
     if (pwrite(metadata->fd, &header, sizeof header, (off_t)metadata->packet_offset) != (ssize_t)sizeof header)
         return -EIO;
+    if (ftruncate(metadata->fd, (off_t)(metadata->packet_offset + PACKET_BYTES)) < 0)
+        return -errno;
     metadata->used = sizeof header;
     return 0;
 }
@@ -136,14 +137,15 @@ static void text_add_trace(struct text *text, const struct lap_metadata_trace *t
     text_add_string(text, trace->command);
     text_add(text, ";\n\tpid = %llu;\n};\n", (unsigned long long)trace->pid);
 
-    /* The offset makes the wall clock right at the start; the blanks leave room for a better rate. */
+    /* The offset makes the wall clock right at the start; the blanks leave room for a better rate. Without "absolute",
+     * readers refuse to merge the clocks of two processes. */
     const struct lap_clock *const clock = trace->clock;
     const uint64_t seconds_of_ticks = clock->start.ticks / clock->hz;
     const uint64_t rest_ns = (uint64_t)((double)(clock->start.ticks % clock->hz) * 1e9 / (double)clock->hz);
     const uint64_t origin_ns = clock->start.realtime_ns - seconds_of_ticks * UINT64_C(1000000000) - rest_ns;
     text_add(text,
              "clock {\n\tname = tsc;\n\tuuid = \"%s\";\n\tdescription = \"%s\";\n\tfreq = %-20llu;\n\toffset_s = %llu;\n"
-             "\toffset = %llu;\n};\n",
+             "\toffset = %llu;\n\tabsolute = true;\n};\n",
              uuid, clock->source == LAP_FORMAT_CLOCK_MONOTONIC ? "CLOCK_MONOTONIC" : "processor counter",
              (unsigned long long)clock->hz, (unsigned long long)(origin_ns / UINT64_C(1000000000)),
              (unsigned long long)((double)(origin_ns % UINT64_C(1000000000)) * (double)clock->hz / 1e9));
@@ -188,10 +190,9 @@ static void text_add_fixed_classes(struct text *text)
 
 int lap_metadata_open(struct lap_metadata *metadata, const struct lap_storage *storage, const struct lap_metadata_trace *trace)
 {
-    metadata->fd = lap_storage_create(storage, "metadata", PACKET_BYTES);
+    metadata->fd = lap_storage_create(storage, ".metadata", 0);
     if (metadata->fd < 0)
         return metadata->fd;
-    lap_storage_link(storage, "metadata", "metadata");
     metadata->packet_offset = 0;
     memcpy(metadata->uuid, trace->uuid, sizeof metadata->uuid);
     struct text text = {.used = 0};
@@ -200,7 +201,11 @@ int lap_metadata_open(struct lap_metadata *metadata, const struct lap_storage *s
     int error = packet_open(metadata);
     if (error == 0)
         error = metadata_append(metadata, &text);
-    if (error < 0)
+    if (error == 0)
+        error = lap_storage_rename(storage, ".metadata", "metadata"); /* whoever sees the name can read the file */
+    if (error == 0)
+        lap_storage_link(storage, "metadata", "metadata");
+    else
         lap_metadata_done(metadata);
     return error;
 }

@@ -25,7 +25,7 @@
 #define CONTROL_BYTES (LAP_FORMAT_CONTROL_HEADER_BYTES + LAP_FORMAT_SWITCHES * sizeof(struct lap_format_switch))
 #define PATHS_BYTES ((LAP_PATHS_BYTES + 4095) & ~(size_t)4095)
 
-struct lap_process lap_process = {.lock = PTHREAD_MUTEX_INITIALIZER, .metadata = {.fd = -1}};
+struct lap_process lap_process; /* all zero, so that its 45 KiB are no part of the file; process_start fills it */
 struct lap_impl_thread lap_impl_no_thread;
 __thread struct lap_impl_local lap_impl_local __attribute__((tls_model("initial-exec"))) = {&lap_impl_no_thread, 0};
 const uint8_t lap_impl_unregistered = LAP_IMPL_UNREGISTERED;
@@ -473,6 +473,7 @@ static int process_start(void)
     if (is_child) {
         forget_parent();
     } else {
+        lap_process.metadata.fd = -1;
         settings_read(&lap_process.settings);
         lap_clock_init(&lap_process.clock);
         lap_process.ns_per_tick = 1e9 / (double)lap_process.clock.hz;

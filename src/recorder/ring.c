@@ -223,19 +223,25 @@ void lap_ring_apply(struct lap_ring *ring, uint64_t position)
 
 /* ---- segments ------------------------------------------------------------------------------------------------------ */
 
-/* Full recording: the closed segment goes to the disk, cut to its content. */
+/* Writes a segment to the disk, cut to its content. Its own header keeps the size that the mapped file has: readers, and
+ * whoever looks after a kill, see it. */
+static int segment_write(const struct lap_format_segment *segment, const char *name)
+{
+    struct lap_format_segment header = *segment;
+    header.packet_bits = header.content_bits;
+    return lap_storage_write_headed(&lap_process.storage, name, &header, sizeof header, segment, (size_t)(header.content_bits / 8));
+}
+
+/* Full recording: the closed segment goes to the disk. */
 static void segment_keep(struct lap_ring *ring)
 {
     const struct lap_storage *const storage = &lap_process.storage;
     if (!storage->is_full || storage->kind == LAP_STORAGE_MEMORY)
         return;
-    struct lap_format_segment *const header = ring->segments[ring->current].header;
-    const uint64_t packet_bits = header->packet_bits;
+    const struct lap_format_segment *const header = ring->segments[ring->current].header;
     char name[LAP_STORAGE_NAME_BYTES];
     name_of_kept(name, ring, ring->sequence);
-    header->packet_bits = header->content_bits;
-    const int error = lap_storage_write(storage, name, header, (size_t)(header->content_bits / 8));
-    header->packet_bits = packet_bits;
+    const int error = segment_write(header, name);
     if (error < 0) {
         lap_process_fail("cannot write", name, error);
         return;
@@ -568,12 +574,8 @@ static void ring_write_out(struct lap_ring *ring)
     const struct lap_storage *const storage = &lap_process.storage;
     char name[LAP_STORAGE_NAME_BYTES];
     for (uint32_t i = 0; storage->kind == LAP_STORAGE_DISK && !storage->is_full && i < ring->segment_count; i++) {
-        struct lap_format_segment *const header = ring->segments[i].header;
-        const uint64_t packet_bits = header->packet_bits;
         name_of_segment(name, ring, ring->segments[i].file, "");
-        header->packet_bits = header->content_bits;
-        const int error = lap_storage_write(storage, name, header, (size_t)(header->content_bits / 8));
-        header->packet_bits = packet_bits;
+        const int error = segment_write(ring->segments[i].header, name);
         if (error < 0)
             lap_process_fail("cannot write", name, error);
     }

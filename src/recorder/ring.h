@@ -39,6 +39,7 @@ struct lap_slow_scope {
     struct lap_ring_place place; /* of the begin */
     uint32_t flags;        /* LAP_SLOW_* */
     uint32_t id;
+    uint64_t reserved; /* makes it 64 bytes */
 };
 enum lap_slow_flags {
     LAP_SLOW_PRINTS = 1,

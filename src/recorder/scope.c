@@ -460,13 +460,10 @@ void lap_impl_begin_cold(struct lap_impl_scope *scope, struct lap_impl_site *sit
     scope_begin(&begin, taken);
 }
 
-void lap_impl_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *site, const struct lap_options *options,
-                         const uint64_t *words)
+void lap_scope_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *site, const struct lap_options *options,
+                          const uint64_t *words, uint64_t taken, uint64_t frame)
 {
-    uint64_t taken = 0;
-    if (lap_take_back_begin(scope, site, options, words, &taken))
-        return;
-    struct begin begin = {scope, site, options, words, (uintptr_t)__builtin_frame_address(0), 0};
+    struct begin begin = {scope, site, options, words, frame, 0};
     scope_begin(&begin, taken);
 }
 
@@ -488,7 +485,7 @@ static uint64_t slow_end(struct lap_ring *ring, const struct lap_slow_scope *slo
 }
 
 /* Ends the scope at `address` if it is open; what is inside it was left without an end. */
-static void scope_end(uint64_t address, uint64_t taken)
+void lap_scope_end(uint64_t address, uint64_t taken)
 {
     uint64_t position;
     struct lap_ring *const ring = lap_ring_take(taken, &position);
@@ -525,19 +522,11 @@ static void scope_end(uint64_t address, uint64_t taken)
     lap_ring_give(ring, position);
 }
 
-void lap_impl_end_cold(struct lap_impl_scope *scope, uint64_t taken)
-{
-    if (scope->mode == LAP_IMPL_SCOPE_RESTORE)
-        lap_impl_local.divert = scope->saved;
-    else if (taken != 0 || !lap_take_back_end(scope, &taken))
-        scope_end((uintptr_t)scope, taken);
-}
-
 void lap_impl_end_innermost(void)
 {
     const struct lap_impl_thread *const thread = lap_impl_local.thread;
     if (thread->segment != 0 && thread->depth != 0 && !is_muted())
-        scope_end(thread->frames[thread->depth].address, 0);
+        lap_scope_end(thread->frames[thread->depth].address, 0);
 }
 
 uint64_t lap_impl_elapsed_ns(void)

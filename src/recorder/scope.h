@@ -18,6 +18,13 @@ static inline void lap_ring_give(struct lap_ring *ring, uint64_t position)
     lap_impl_give(ring->thread, position);
 }
 
+struct lap_options;
+
+/* The general ways of a begin with options and of an end: the scope at `address`, if it is open, ends with all inside. */
+void lap_scope_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *site, const struct lap_options *options,
+                          const uint64_t *words, uint64_t taken, uint64_t frame);
+void lap_scope_end(uint64_t address, uint64_t taken);
+
 /* A site's state, after making it known where it was not met yet. The position must be taken. */
 unsigned lap_site_state(struct lap_impl_site *site);
 

@@ -77,7 +77,8 @@ static uint8_t switch_state(const struct lap_class *class, const struct lap_desc
     unsigned state = on;
     if (settings->prints && (term || !(class->flags & LAP_CLASS_LIBRARY)))
         state |= LAP_IMPL_PRINT;
-    if (settings->keeps_slow)
+    /* What can have no threshold is not taken back by itself: it goes, or stays, with what is around it. */
+    if (settings->keeps_slow && (class->kind != LAP_CLASS_BEGIN || (term && term->threshold_ns != LAP_FORMAT_NO_THRESHOLD)))
         state |= LAP_IMPL_TAKE_BACK;
     if (term) {
         *ret_threshold_ns = term->threshold_ns;

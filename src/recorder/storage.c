@@ -156,9 +156,14 @@ void lap_storage_done(struct lap_storage *storage)
     storage->kind = LAP_STORAGE_MEMORY;
 }
 
+static int files_fd(const struct lap_storage *storage)
+{
+    return storage->kind == LAP_STORAGE_TMPFS ? storage->directory_fd : storage->disk_fd;
+}
+
 int lap_storage_create(const struct lap_storage *storage, const char *name, size_t bytes)
 {
-    const int directory_fd = storage->kind == LAP_STORAGE_TMPFS ? storage->directory_fd : storage->disk_fd;
+    const int directory_fd = files_fd(storage);
     const int fd = openat(directory_fd, name, FILE_FLAGS, 0600);
     if (fd < 0)
         return -errno;
@@ -232,13 +237,15 @@ void *lap_storage_extend(const struct lap_storage *storage, const char *name, vo
     return memory == MAP_FAILED ? NULL : memory;
 }
 
+int lap_storage_rename(const struct lap_storage *storage, const char *from, const char *to)
+{
+    const int directory_fd = files_fd(storage);
+    return renameat(directory_fd, from, directory_fd, to) < 0 ? -errno : 0;
+}
+
 int lap_storage_publish(const struct lap_storage *storage, const char *from, const char *to)
 {
-    if (storage->kind != LAP_STORAGE_TMPFS)
-        return 0;
-    if (renameat(storage->directory_fd, from, storage->directory_fd, to) < 0)
-        return -errno;
-    return 0;
+    return storage->kind == LAP_STORAGE_TMPFS ? lap_storage_rename(storage, from, to) : 0;
 }
 
 void lap_storage_link(const struct lap_storage *storage, const char *name, const char *link)
@@ -263,6 +270,12 @@ static int write_all(int fd, const char *bytes, size_t count)
 
 int lap_storage_write(const struct lap_storage *storage, const char *name, const void *bytes, size_t count)
 {
+    return lap_storage_write_headed(storage, name, NULL, 0, bytes, count);
+}
+
+int lap_storage_write_headed(const struct lap_storage *storage, const char *name, const void *head, size_t head_bytes,
+                             const void *bytes, size_t count)
+{
     char part[LAP_STORAGE_NAME_BYTES + 8];
     snprintf(part, sizeof part, ".lapmark/.%s", strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
     if (storage->kind == LAP_STORAGE_TMPFS)
@@ -271,7 +284,9 @@ int lap_storage_write(const struct lap_storage *storage, const char *name, const
     const int fd = openat(storage->disk_fd, part, FILE_FLAGS, 0600);
     if (fd < 0)
         return -errno;
-    int error = write_all(fd, bytes, count);
+    int error = write_all(fd, head, head_bytes);
+    if (error == 0)
+        error = write_all(fd, (const char *)bytes + head_bytes, count - head_bytes);
     if (close(fd) < 0 && error == 0)
         error = -errno;
     if (error == 0 && renameat(storage->disk_fd, part, storage->disk_fd, name) < 0)

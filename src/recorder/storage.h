@@ -48,8 +48,13 @@ int lap_storage_publish(const struct lap_storage *storage, const char *from, con
 void lap_storage_link(const struct lap_storage *storage, const char *name, const char *link);
 /* Writes a kept file into the disk directory under `name`, whole or not at all, in place of the link. */
 int lap_storage_write(const struct lap_storage *storage, const char *name, const void *bytes, size_t count);
+/* The same with a head of its own in the place of the first bytes, which others may be reading as they are. */
+int lap_storage_write_headed(const struct lap_storage *storage, const char *name, const void *head, size_t head_bytes,
+                             const void *bytes, size_t count);
 /* Opens a file for write(2): metadata. A descriptor or a negative errno. */
 int lap_storage_create(const struct lap_storage *storage, const char *name, size_t bytes);
+/* Gives such a file another name. */
+int lap_storage_rename(const struct lap_storage *storage, const char *from, const char *to);
 void lap_storage_cut(const struct lap_storage *storage, const char *name, size_t bytes);
 void lap_storage_remove(const struct lap_storage *storage, const char *name);
 

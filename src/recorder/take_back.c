@@ -4,6 +4,7 @@
 
 #include "lapmark.h"
 #include "process.h"
+#include "scope.h"
 
 uint64_t lap_threshold_ticks(uint64_t threshold_ns)
 {
@@ -35,10 +36,12 @@ static inline __attribute__((always_inline)) int may_go(const struct lap_ring *r
     return ring->floor.sequence != ring->sequence || slow->place.offset >= ring->floor.offset;
 }
 
-uint64_t lap_take_back(struct lap_ring *ring, const struct lap_slow_scope *slow, uint64_t position, int is_breach)
+static inline __attribute__((always_inline)) uint64_t take_back(struct lap_ring *ring, const struct lap_slow_scope *slow,
+                                                                uint64_t position, int is_breach)
 {
     if (is_breach) {
-        ring->floor = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, position)};
+        if (slow->threshold_ticks != 0) /* one without a threshold goes with what is around it */
+            ring->floor = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, position)};
         return position;
     }
     if (!may_go(ring, slow))
@@ -48,7 +51,11 @@ uint64_t lap_take_back(struct lap_ring *ring, const struct lap_slow_scope *slow,
     if (ring->applied == begin) { /* what is applied now is what goes */
         events = ring->decoder.events;
         paused = ring->decoder.paused;
-        lap_ring_apply(ring, position);
+        const uint32_t end = lap_ring_offset(ring, position);
+        ring->applied = lap_statistics_run_short(&ring->statistics, &ring->decoder, ring->segments[ring->current].header,
+                                                 ring->thread->begin_ticks, ring->sequence, begin, end);
+        if (__builtin_expect(ring->applied != end, 0))
+            lap_ring_apply(ring, position);
         events = ring->decoder.events - events;
         paused = ring->decoder.paused - paused;
     } else {
@@ -70,8 +77,17 @@ uint64_t lap_take_back(struct lap_ring *ring, const struct lap_slow_scope *slow,
     return position;
 }
 
-int lap_take_back_begin(struct lap_impl_scope *scope, const struct lap_impl_site *site, const struct lap_options *options,
-                        const uint64_t *words, uint64_t *ret_taken)
+uint64_t lap_take_back(struct lap_ring *ring, const struct lap_slow_scope *slow, uint64_t position, int is_breach)
+{
+    return take_back(ring, slow, position, is_breach);
+}
+
+/* ---- the short ways: a scope that may be taken back and does nothing else that is slow ------------------------------- */
+
+/* Returns 1, or 0 with nothing done but, where *ret_taken is set, the position taken: then the general way goes on. */
+static inline __attribute__((always_inline)) int begin_shortly(struct lap_impl_scope *scope, const struct lap_impl_site *site,
+                                                               const struct lap_options *options, const uint64_t *words,
+                                                               uint64_t *ret_taken)
 {
     struct lap_impl_thread *const thread = lap_impl_local.thread;
     const unsigned state = lap_impl_state(site);
@@ -80,13 +96,13 @@ int lap_take_back_begin(struct lap_impl_scope *scope, const struct lap_impl_site
         return 0;
     const struct lap_class *const class = &lap_process.sites.classes[site->id];
     if (options->immediate || options->parent != 0 || (options->disabled && !(state & LAP_IMPL_FORCED)) || class->words == 0 ||
-        site->flags & LAP_IMPL_SITE_TEXT || depth >= LAP_IMPL_FRAMES - 1 || thread->frames[depth].address < (uintptr_t)__builtin_frame_address(0) ||
+        site->flags & LAP_IMPL_SITE_TEXT || depth >= LAP_IMPL_FRAMES - 1 || thread->frames[depth].address < lap_impl_stack_pointer() ||
         thread->frames[depth].address == (uintptr_t)scope)
         return 0;
     /* The state is the first byte of the site's switch. */
     const struct lap_format_switch *const site_switch = (const struct lap_format_switch *)(uintptr_t)site->state;
     const double code_ms = options->threshold_ms > 0 ? options->threshold_ms : 0;
-    uint64_t threshold_ticks = (uint64_t)(code_ms * lap_process.ticks_per_ms);
+    uint64_t threshold_ticks = (uint64_t)(int64_t)(code_ms * lap_process.ticks_per_ms);
     if (site_switch->threshold_ns != LAP_FORMAT_NO_THRESHOLD)
         threshold_ticks = lap_threshold_ticks(site_switch->threshold_ns);
 
@@ -99,7 +115,7 @@ int lap_take_back_begin(struct lap_impl_scope *scope, const struct lap_impl_site
     struct lap_ring *const ring = (struct lap_ring *)(uintptr_t)thread->reserved_words[0];
     uint64_t *const event = (uint64_t *)(uintptr_t)position;
     event[0] = ticks << LAP_IMPL_CLASS_BITS | site->id;
-    event[1] = (uint64_t)(code_ms * 1e6);
+    event[1] = (uint64_t)(int64_t)(code_ms * 1e6);
     event[2] = (uint64_t)options->n;
     event[3] = 0;
     event[4] = 0;
@@ -121,7 +137,15 @@ int lap_take_back_begin(struct lap_impl_scope *scope, const struct lap_impl_site
     return 1;
 }
 
-int lap_take_back_end(struct lap_impl_scope *scope, uint64_t *ret_taken)
+void lap_impl_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *site, const struct lap_options *options,
+                         const uint64_t *words)
+{
+    uint64_t taken = 0;
+    if (!begin_shortly(scope, site, options, words, &taken))
+        lap_scope_begin_with(scope, site, options, words, taken, lap_impl_stack_pointer());
+}
+
+static inline __attribute__((always_inline)) int end_shortly(struct lap_impl_scope *scope, uint64_t *ret_taken)
 {
     struct lap_impl_thread *const thread = lap_impl_local.thread;
     const uint32_t depth = thread->depth;
@@ -142,7 +166,15 @@ int lap_take_back_end(struct lap_impl_scope *scope, uint64_t *ret_taken)
     position += 8;
     lap_impl_commit(thread, position);
     thread->depth = depth - 1;
-    position = lap_take_back(ring, slow, position, ticks - slow->begin_ticks >= slow->threshold_ticks);
+    position = take_back(ring, slow, position, ticks - slow->begin_ticks >= slow->threshold_ticks);
     lap_impl_give(thread, position);
     return 1;
+}
+
+void lap_impl_end_cold(struct lap_impl_scope *scope, uint64_t taken)
+{
+    if (__builtin_expect(scope->mode == LAP_IMPL_SCOPE_RESTORE, 0))
+        lap_impl_local.divert = scope->saved;
+    else if (taken != 0 || !end_shortly(scope, &taken))
+        lap_scope_end((uintptr_t)scope, taken);
 }

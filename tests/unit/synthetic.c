@@ -138,7 +138,7 @@ static void trace_describe(struct synthetic *process)
     const uint64_t origin_ns = SYNTHETIC_REALTIME - SYNTHETIC_START;
     text_add(process,
              "clock {\n\tname = tsc;\n\tuuid = \"%s\";\n\tdescription = \"processor counter\";\n\tfreq = %-20u;\n"
-             "\toffset_s = %llu;\n\toffset = %llu;\n};\n",
+             "\toffset_s = %llu;\n\toffset = %llu;\n\tabsolute = true;\n};\n",
              uuid, 1000000000u, (unsigned long long)(origin_ns / 1000000000u), (unsigned long long)(origin_ns % 1000000000u));
     text_add(process,
              "stream {\n\tid = 0;\n"
