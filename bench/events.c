@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * Makes events for others to read. usage: events checkpoints|profilers|mixed COUNT
- * mixed: 13 labels on 3 levels, 16 events a turn, with some work between them.
+ * Makes events for others to read. usage: events checkpoints|profilers|mixed COUNT [THREADS]
+ * mixed: 13 labels on 3 levels, 16 events a turn, with some work between them. COUNT is of each thread.
  */
 #include <lapmark.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void checkpoints(uint64_t count)
+static void checkpoints(uint64_t events)
 {
     LAP_PROFILE("checkpoints");
-    for (uint64_t i = 2; i < count; i++)
+    for (uint64_t i = 2; i < events; i++)
         LAP_MARK("a checkpoint");
 }
 
-static void profilers(uint64_t count)
+static void profilers(uint64_t events)
 {
-    for (uint64_t i = 0; i < count / 2; i++) {
+    for (uint64_t i = 0; i < events / 2; i++) {
         LAP_PROFILE("a profiler");
     }
 }
@@ -25,7 +26,7 @@ static void profilers(uint64_t count)
 /* Takes from nothing to some hundred cycles, never the same for long. */
 static void work(void)
 {
-    static uint32_t state = 1;
+    static _Thread_local uint32_t state = 1;
     state = state * 1664525u + 1013904223u;
     for (volatile uint32_t i = state >> 26; i > 0; i--)
         ;
@@ -49,9 +50,9 @@ static void second_level(void)
     third_level();
     LAP_MARK("second, three");
 }
-static void mixed(uint64_t count)
+static void mixed(uint64_t events)
 {
-    for (uint64_t i = 0; i < count / 16; i++) {
+    for (uint64_t i = 0; i < events / 16; i++) {
         LAP_PROFILE("first level");
         LAP_MARK("first, one");
         work();
@@ -61,18 +62,36 @@ static void mixed(uint64_t count)
     }
 }
 
+static const struct kind {
+    const char *name;
+    void (*make)(uint64_t events);
+} kinds[] = {{"checkpoints", checkpoints}, {"profilers", profilers}, {"mixed", mixed}};
+static const struct kind *kind;
+static uint64_t count;
+
+static void *run(void *user)
+{
+    kind->make(count);
+    return user;
+}
+
 int main(int argc, char **argv)
 {
-    const uint64_t count = argc == 3 ? strtoull(argv[2], NULL, 10) : 0;
-    if (count > 0 && strcmp(argv[1], "checkpoints") == 0) {
-        checkpoints(count);
-    } else if (count > 0 && strcmp(argv[1], "profilers") == 0) {
-        profilers(count);
-    } else if (count > 0 && strcmp(argv[1], "mixed") == 0) {
-        mixed(count);
-    } else {
-        fputs("usage: events checkpoints|profilers|mixed COUNT\n", stderr);
+    for (unsigned i = 0; argc >= 3 && i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(argv[1], kinds[i].name) == 0)
+            kind = &kinds[i];
+    count = argc >= 3 ? strtoull(argv[2], NULL, 10) : 0;
+    const unsigned long threads = argc == 4 ? strtoul(argv[3], NULL, 10) : 1;
+    if (!kind || count == 0 || threads == 0 || threads > 64) {
+        fputs("usage: events checkpoints|profilers|mixed COUNT [THREADS]\n", stderr);
         return 2;
     }
+    pthread_t others[64];
+    for (unsigned long i = 1; i < threads; i++)
+        if (pthread_create(&others[i], NULL, run, NULL) != 0)
+            return 2;
+    run(NULL);
+    for (unsigned long i = 1; i < threads; i++)
+        pthread_join(others[i], NULL);
     return 0;
 }

@@ -453,20 +453,19 @@ static inline __attribute__((always_inline)) uint32_t run_events(struct lap_stat
     return (uint32_t)(running.at - run->segment);
 }
 
-static uint32_t on_run(void *user, struct lap_decoder *decoder, struct lap_run *run)
-{
-    return run_events(user, decoder, run);
-}
-
 uint32_t lap_statistics_run_short(struct lap_statistics *statistics, struct lap_decoder *decoder, const void *segment,
                                   uint64_t begin_ticks, uint64_t sequence, uint32_t from, uint32_t to)
 {
-    const uint64_t events = decoder->events;
     const struct lap_run run = {segment, from, to, begin_ticks};
     statistics->sequence = sequence << LAP_FORMAT_APPLIED_SHIFT;
-    const uint32_t offset = run_events(statistics, decoder, &run);
-    statistics->heap->events += decoder->events - events;
-    return offset;
+    return run_events(statistics, decoder, &run);
+}
+
+static uint32_t on_run(void *user, struct lap_decoder *decoder, struct lap_run *run)
+{
+    struct lap_statistics *const statistics = user;
+    return lap_statistics_run_short(statistics, decoder, run->segment, run->begin_ticks,
+                                    statistics->sequence >> LAP_FORMAT_APPLIED_SHIFT, run->offset, run->to);
 }
 
 static void on_handle(void *user, struct lap_decoder *decoder, const struct lap_event *event)

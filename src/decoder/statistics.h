@@ -44,7 +44,8 @@ void lap_statistics_init(struct lap_statistics *statistics);
 struct lap_decode_result lap_statistics_run(struct lap_statistics *statistics, struct lap_decoder *decoder, const void *segment,
                                             uint64_t begin_ticks, uint64_t sequence, uint32_t from, uint32_t to);
 
-/* The same for a few events: stops in front of the first that needs the general way, and returns its offset. */
+/* The same for a few events: stops in front of the first that needs the general way, and returns its offset. The heap's
+ * count of events is the caller's to add to, from the decoder's. */
 uint32_t lap_statistics_run_short(struct lap_statistics *statistics, struct lap_decoder *decoder, const void *segment,
                                   uint64_t begin_ticks, uint64_t sequence, uint32_t from, uint32_t to);
 

@@ -54,6 +54,7 @@ static inline __attribute__((always_inline)) uint64_t take_back(struct lap_ring 
         const uint32_t end = lap_ring_offset(ring, position);
         ring->applied = lap_statistics_run_short(&ring->statistics, &ring->decoder, ring->segments[ring->current].header,
                                                  ring->thread->begin_ticks, ring->sequence, begin, end);
+        ring->statistics.heap->events += ring->decoder.events - events;
         if (__builtin_expect(ring->applied != end, 0))
             lap_ring_apply(ring, position);
         events = ring->decoder.events - events;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Labels as text: a class's printf format filled with the typed arguments that an event stores. Nothing that an event or
- * a label contains breaks a report or a terminal: control characters, U+2028, U+2029, bidirectional controls and bytes that
- * are no UTF-8 come out as escapes (\n, \x1b). Results end with 0, and where they are too long, on a UTF-8 border with "…".
- * No byte of the event behind its size is read, and no size, type or conversion in it is trusted.
+ * Labels as text: a class's printf format filled with the typed arguments that an event stores. Nothing that an event
+ * or a label contains breaks a report or a terminal: control characters, U+2028, U+2029, bidirectional controls and
+ * bytes that are no UTF-8 come out as escapes (\n, \x1b). Results end with 0, and where they are too long, on a UTF-8
+ * border with "…". No byte of the event behind its size is read, and no size, type or conversion in it is trusted.
  *
  * Threads: any, no state. No allocation, no lock. Warm: up to a microsecond.
  */
@@ -33,8 +33,8 @@ size_t lap_label_pattern(char *out, size_t out_bytes, const struct lap_descripti
 /* The two above for a text that is no format, such as a thread's name. */
 size_t lap_label_escape(char *out, size_t out_bytes, const char *text, size_t text_bytes);
 
-/* What two events with the same label (arguments aside) have in common: the class, and for a label that is stored with the
- * event a hash of it above the class's 20 bits. Hot: returns at once for the others. */
+/* What two events with the same label (arguments aside) have in common: the class, and for a label that is stored with
+ * the event a hash of it above the class's 20 bits. Hot: returns at once for the others. */
 uint64_t lap_label_text_key(const struct lap_description *description, const struct lap_class *class, uint32_t class_id,
                             const uint64_t *words);
 static inline uint64_t lap_label_key(const struct lap_description *description, const struct lap_class *class,

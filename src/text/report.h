@@ -8,13 +8,13 @@
  * report by itself. Labels and nested profilers seen more than three times in one instance are one line where the first
  * was, of a nested profiler with the slowest in full.
  *
- * Memory is lap_report_bytes(), touched as it is needed, whatever the number of events: what does not fit is printed early
- * (as by lap_report_flush), then the oldest nested profilers lose their inside, then new lines are counted; each leaves a
- * line that says so.
+ * Memory is lap_report_bytes(), touched as it is needed, whatever the number of events: what does not fit is printed
+ * early (as by lap_report_flush), then the oldest nested profilers lose their inside, then new lines are counted; each
+ * leaves a line that says so.
  *
- * Threads: one report object is one thread's, or used under a lock. No allocation, no lock, no I/O. Its need of stack does not grow
- * with how deep profilers nest (a conversion's snprintf is the most of it). Cost: a repeated checkpoint 7 ns, a profiler that
- * is not printed 30 to 80, a printed line 100 and, with arguments, as much again.
+ * Threads: one report object is one thread's, or used under a lock. No allocation, no lock, no I/O. Its need of stack
+ * does not grow with how deep profilers nest; a conversion's snprintf is the most of it. Cost: a repeated checkpoint
+ * 7 ns, a profiler that is not printed 30 to 80, a printed line 100 and, with arguments, as much again.
  */
 #ifndef LAP_REPORT_H
 #define LAP_REPORT_H
@@ -61,9 +61,9 @@ struct lap_report_settings *lap_report_settings(struct lap_report *report);
 /* Forgets all that was fed and not printed (a ring that another thread takes over); the settings stay. */
 void lap_report_reset(struct lap_report *report);
 
-/* Feeds events; see lap_decode. The decoder is the report's alone. When its open scopes are not those of the last call (it
- * was reset, or filled from elsewhere): of those that are gone, what ended inside is printed and the rest counted as
- * missed; those that are new are around what is fed, and not themselves printed. */
+/* Feeds events; see lap_decode. The decoder is the report's alone. When its open scopes are not those of the last call
+ * (it was reset, or filled from elsewhere): of those that are gone, what ended inside is printed and the rest counted
+ * as missed; those that are new are around what is fed, and not themselves printed. */
 struct lap_decode_result lap_report_run(struct lap_report *report, struct lap_decoder *decoder, const void *segment,
                                         uint64_t begin_ticks, uint32_t from, uint32_t to);
 
@@ -81,10 +81,10 @@ uint32_t lap_report_flush(struct lap_report *report, const struct lap_decoder *d
 void lap_report_open(struct lap_report *report, const struct lap_decoder *decoder, uint64_t now_ticks,
                      const char *reason);
 
-/* ---- handles: one at a time, apart from the thread's scopes --------------------------------------------------------- */
+/* ---- handles: one at a time, apart from the thread's scopes --------------------------------------------------- */
 
-/* Starts a handle's report from its LAP_CLASS_HANDLE_BEGIN event, or where that is gone from `class_id` and NULL. A report
- * that was started and not ended is dropped. */
+/* Starts a handle's report from its LAP_CLASS_HANDLE_BEGIN event, or where that is gone from `class_id` and NULL. A
+ * report that was started and not ended is dropped. */
 void lap_report_handle_begin(struct lap_report *report, const uint64_t *words, uint32_t class_id);
 /* Its LAP_CLASS_HANDLE_MARK events, in the order of their numbers; gaps are counted in a line. */
 void lap_report_handle_mark(struct lap_report *report, const uint64_t *words);

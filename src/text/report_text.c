@@ -244,7 +244,7 @@ static void put_end(struct lap_report *report, uint16_t index)
                                     report->label, lap_report_ns(report, node->total), &sizes, exit_note(report, node)));
 }
 
-/* ---- walks, by the links upward: nesting costs no stack --------------------------------------------------------------- */
+/* ---- walks, by the links upward: nesting costs no stack -------------------------------------------------------- */
 
 /* Prints a line; returns the node to go into, or 0. */
 static uint16_t put_line(struct lap_report *report, const struct lap_tree_line *line, uint32_t *indent)

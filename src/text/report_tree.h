@@ -132,7 +132,8 @@ uint64_t lap_tree_node_clear(struct lap_tree *tree, uint16_t node);
 /* Lines of a report for the node itself: 0 if it was printed. */
 uint32_t lap_tree_node_lines(const struct lap_tree_node *node);
 
-/* How many units a copy takes; the copy, or 0; and the copy in one piece, of which `scratch` has LAP_FORMAT_EVENT_BYTES_MAX. */
+/* How many units a copy takes; the copy, or 0; and the copy in one piece, for which `scratch` has
+ * LAP_FORMAT_EVENT_BYTES_MAX. */
 uint32_t lap_tree_copy_units(uint64_t bytes);
 uint16_t lap_tree_copy(struct lap_tree *tree, const uint64_t *words, uint64_t bytes);
 const uint64_t *lap_tree_copied(const struct lap_tree *tree, uint16_t copy, uint64_t *scratch);
@@ -143,13 +144,13 @@ uint16_t lap_tree_line_make(struct lap_tree *tree, uint16_t owner, uint64_t key,
 /* Takes a line out and frees it, and what it has inside. */
 void lap_tree_line_free(struct lap_tree *tree, uint16_t line);
 
-/* Makes a head stand for its label's lines, which go, but for those that must be kept (`is_keeping`: what speaks stays). A
- * nested head keeps the slowest. */
+/* Makes a head stand for its label's lines, which go, but for those that must be kept (`is_keeping`: what speaks stays).
+ * A nested head keeps the slowest. */
 void lap_tree_fold(struct lap_tree *tree, uint16_t head, int is_keeping);
 /* Adds one to a folded head; not its detail. */
 void lap_tree_fold_add(struct lap_tree_line *head, uint64_t ticks, uint64_t tot, int has_n, int64_t n);
-/* Hangs `node` on a folded head if it is the slowest, and frees the other; `is_keeping`: what speaks stays, in a line of its
- * own. Returns 0, or -ENOMEM where that line had no room: `node` is still the caller's. */
+/* Hangs `node` on a folded head if it is the slowest, and frees the other; `is_keeping`: what speaks stays, in a line of
+ * its own. Returns 0, or -ENOMEM where that line had no room: `node` is still the caller's. */
 int lap_tree_fold_detail(struct lap_tree *tree, uint16_t head, uint16_t node, int is_keeping);
 /* Merges the kept lines of a node into their heads. */
 void lap_tree_settle(struct lap_tree *tree, uint16_t node);

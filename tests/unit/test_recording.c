@@ -325,7 +325,7 @@ static void set_alive(struct lap_format_control *control, void *user)
             unsigned value;
             const char digit[2] = {text[i], 0};
             sscanf(digit, "%x", &value);
-            control->boot_id[digits / 2] = (uint8_t)(control->boot_id[digits / 2] << 4 | value);
+            control->boot_id[digits / 2] = (uint8_t)((unsigned)control->boot_id[digits / 2] << 4 | value);
             digits++;
         }
     assert_int_equal(stat("/proc/self/ns/pid", &status), 0);

@@ -38,6 +38,7 @@ static struct lap_report *report;
 static struct lap_decoder *decoder;
 static char *text; /* all reports, each behind a line "---" */
 static size_t text_bytes;
+static size_t text_room;
 static unsigned reports;
 static size_t largest;
 
@@ -127,8 +128,11 @@ static void write_text(void *user, const char *from, size_t bytes)
     reports++;
     largest = bytes > largest ? bytes : largest;
     assert_true(bytes > 0 && from[bytes - 1] == '\n');
-    text = realloc(text, text_bytes + bytes + 5);
-    assert_non_null(text);
+    while (text_room < text_bytes + bytes + 5) {
+        text_room *= 2;
+        text = realloc(text, text_room);
+        assert_non_null(text);
+    }
     memcpy(text + text_bytes, "---\n", 4);
     memcpy(text + text_bytes + 4, from, bytes);
     text_bytes += bytes + 4;
@@ -160,7 +164,8 @@ static int setup(void **state)
     void *const memory = malloc(lap_report_bytes());
     memset(memory, 0xA5, lap_report_bytes());
     report = lap_report_init(memory, &settings);
-    text = calloc(1, 1);
+    text_room = 1 << 20;
+    text = calloc(1, text_room);
     text_bytes = 0;
     reports = 0;
     largest = 0;
@@ -937,7 +942,8 @@ static void test_waiting_ones_make_room(void **state)
     assert_non_null(strstr(text, "---\n> Entering inner 19999\n"));
 }
 
-/* More labels than a report has lines, each of a profiler that prints if its parent doesn't: those past the bound don't wait. */
+/* More labels than a report has lines, each of a profiler that prints if its parent doesn't: those past the bound don't
+ * wait. */
 static void test_more_waiting_ones_than_lines(void **state)
 {
     (void)state;
