@@ -18,8 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RING_BYTES_DEFAULT (UINT64_C(4) << 20)
-#define MEMORY_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define WIPED_BYTES (256u << 10)
 #define KEPT_MAX 65536u
 #define CONTROL_BYTES (LAP_FORMAT_CONTROL_HEADER_BYTES + LAP_FORMAT_SWITCHES * sizeof(struct lap_format_switch))
@@ -156,52 +154,6 @@ void lap_process_kept(uint32_t ring, uint64_t sequence, uint64_t bytes)
             kept_remove_oldest();
     }
     pthread_mutex_unlock(&kept_lock);
-}
-
-/* ---- settings ------------------------------------------------------------------------------------------------------ */
-
-static void warn_value(const char *name, const char *value, const char *where)
-{
-    char line[512];
-    const int length = snprintf(line, sizeof line, "lapmark: cannot read %s='%.200s' at '%.60s'; it is ignored\n", name, value, where);
-    if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0) {
-        /* Nobody is there to be told. */
-    }
-}
-
-static void setting_size(const char *name, uint64_t *size_bytes)
-{
-    const char *const value = secure_getenv(name);
-    if (value && lap_switches_parse_size(value, size_bytes) < 0)
-        warn_value(name, value, value);
-}
-
-static int setting_is(const char *name, const char *word)
-{
-    const char *const value = secure_getenv(name);
-    return value && strcmp(value, word) == 0;
-}
-
-static void settings_read(struct lap_settings *settings)
-{
-    memset(settings, 0, sizeof *settings);
-    settings->ring_bytes = RING_BYTES_DEFAULT;
-    settings->memory_bytes = MEMORY_BYTES_DEFAULT;
-    const char *const terms = secure_getenv("LAPMARK");
-    const char *where = "";
-    if (terms && lap_switches_add(&settings->switches, terms, &where) < 0)
-        warn_value("LAPMARK", terms, where);
-    const char *const directory = secure_getenv("LAPMARK_RECORD");
-    if (directory && strlen(directory) < sizeof settings->directory)
-        strcpy(settings->directory, directory);
-    settings->prints = !setting_is("LAPMARK_PRINT", "off");
-    settings->is_full = setting_is("LAPMARK_MODE", "full");
-    settings->keeps_slow = setting_is("LAPMARK_KEEP", "slow");
-    settings->has_prefix = setting_is("LAPMARK_PREFIX", "on");
-    setting_size("LAPMARK_RING", &settings->ring_bytes);
-    setting_size("LAPMARK_MEMORY", &settings->memory_bytes);
-    setting_size("LAPMARK_DISK", &settings->disk_bytes);
-    lap_printer_configure(secure_getenv("LAPMARK_PRINT"));
 }
 
 /* ---- facts of the process ------------------------------------------------------------------------------------------ */
@@ -474,7 +426,7 @@ static int process_start(void)
         forget_parent();
     } else {
         lap_process.metadata.fd = -1;
-        settings_read(&lap_process.settings);
+        lap_settings_read(&lap_process.settings);
         lap_clock_init(&lap_process.clock);
         lap_process.ns_per_tick = 1e9 / (double)lap_process.clock.hz;
         lap_process.ticks_per_ms = (double)lap_process.clock.hz / 1e3;

@@ -9,9 +9,9 @@
 #include "clock.h"
 #include "metadata_writer.h"
 #include "paths.h"
+#include "settings.h"
 #include "sites.h"
 #include "storage.h"
-#include "switches.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -19,18 +19,6 @@
 #define LAP_PROCESS_RINGS 4096u
 
 struct lap_ring;
-
-struct lap_settings {
-    int prints;           /* profilers print by default */
-    int keeps_slow;       /* what is below its threshold is taken back */
-    int is_full;          /* every segment is kept */
-    int has_prefix;       /* program, pid and thread on each line */
-    uint64_t ring_bytes;  /* of a thread */
-    uint64_t memory_bytes;
-    uint64_t disk_bytes;  /* of full recording; 0: no bound */
-    char directory[LAP_STORAGE_PATH_BYTES]; /* where to record; "" for not */
-    struct lap_switches switches;
-};
 
 struct lap_process {
     pthread_mutex_t lock; /* of all below that is not said to be atomic; taken before storage_lock */

@@ -77,7 +77,8 @@ int lap_report_is_waiting(const struct lap_report *report);
 uint32_t lap_report_flush(struct lap_report *report, const struct lap_decoder *decoder, const char *reason);
 
 /* At the process's or the thread's end: prints what is still open as if it had ended at `now_ticks` of the clock (0: at
- * the last event), each marked with `reason` (NULL: "still open at exit"). Their ends, if they come yet, print nothing. */
+ * the last event), each marked with `reason` (NULL: "still open at exit"). Their ends, if they come yet, print
+ * nothing. */
 void lap_report_open(struct lap_report *report, const struct lap_decoder *decoder, uint64_t now_ticks,
                      const char *reason);
 
@@ -88,8 +89,8 @@ void lap_report_open(struct lap_report *report, const struct lap_decoder *decode
 void lap_report_handle_begin(struct lap_report *report, const uint64_t *words, uint32_t class_id);
 /* Its LAP_CLASS_HANDLE_MARK events, in the order of their numbers; gaps are counted in a line. */
 void lap_report_handle_mark(struct lap_report *report, const uint64_t *words);
-/* Its LAP_CLASS_HANDLE_END event, or NULL for one that is still open `total_ticks` after its begin. Prints it, if it is one
- * that prints. Returns 1 if it did. */
+/* Its LAP_CLASS_HANDLE_END event, or NULL for one that is still open `total_ticks` after its begin. Prints it, if it is
+ * one that prints. Returns 1 if it did. */
 int lap_report_handle_end(struct lap_report *report, const uint64_t *words, uint64_t total_ticks, const char *note);
 /* The three for a whole handle: its events in order; ones of another kind are left out. */
 int lap_report_handle(struct lap_report *report, const uint64_t *const *events, size_t count);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The printed report of a handle, whose events lie in the rings of all threads that had it.
+ */
+#ifndef LAP_HANDLE_REPORT_H
+#define LAP_HANDLE_REPORT_H
+
+#include "ring.h"
+
+#include <stdint.h>
+
+#define LAP_HANDLE_RINGS 4u /* that a handle remembers; past that, all are looked through */
+
+/* The rings that hold a handle's events, and where they start in each. */
+struct lap_handle_rings {
+    uint32_t count;
+    struct {
+        uint32_t ring;
+        struct lap_ring_place place;
+    } first[LAP_HANDLE_RINGS];
+};
+
+/* The handle has an event at `position` of this ring. */
+void lap_handle_rings_note(struct lap_handle_rings *rings, const struct lap_ring *ring, uint64_t position);
+
+/* Gathers the handle's events and prints its report through the calling thread's `ring`. What other threads' rings have
+ * overwritten meanwhile is counted in it. Cold: reads as many events as those rings had since it began. */
+void lap_handle_print(struct lap_ring *ring, uint64_t handle, const struct lap_handle_rings *touched);
+
+#endif

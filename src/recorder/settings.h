@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the environment says, read once at the first use (a setuid program's is ignored).
+ */
+#ifndef LAP_SETTINGS_H
+#define LAP_SETTINGS_H
+
+#include "storage.h"
+#include "switches.h"
+
+#include <stdint.h>
+
+struct lap_settings {
+    int prints;           /* profilers print by default */
+    int keeps_slow;       /* what is below its threshold is taken back */
+    int is_full;          /* every segment is kept */
+    int has_prefix;       /* program, pid and thread on each line */
+    uint64_t ring_bytes;  /* of a thread */
+    uint64_t memory_bytes;
+    uint64_t disk_bytes;  /* of full recording; 0: no bound */
+    char directory[LAP_STORAGE_PATH_BYTES]; /* where to record; "" for not */
+    struct lap_switches switches;
+};
+
+/* Reads the LAPMARK variables. What cannot be read is said on stderr and ignored. */
+void lap_settings_read(struct lap_settings *settings);
+
+#endif
