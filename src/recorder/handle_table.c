@@ -260,8 +260,10 @@ uint64_t lap_end(lap_handle handle)
     const struct slot copy = *slot;
     slot_unlock(slot);
     slot_free(slot);
-    lap_impl_store(position, ticks < ring->thread->begin_ticks ? ring->thread->begin_ticks : ticks, LAP_FORMAT_HANDLE_END,
-                   (const uint64_t *)(const void *)&end, sizeof end / 8);
+    uint64_t words[sizeof end / 8];
+    memcpy(words, &end, sizeof end);
+    lap_impl_store(position, ticks < ring->thread->begin_ticks ? ring->thread->begin_ticks : ticks, LAP_FORMAT_HANDLE_END, words,
+                   sizeof end / 8);
     position += 8 + sizeof end;
     lap_impl_commit(ring->thread, position);
     const uint64_t total_ns = to_ns(end.total_ticks);
