@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define THREADED_BYTES_MIN (UINT64_C(2) << 20) /* less is not worth a thread */
+
 /* Behind summary->internal. */
 struct kept {
     struct lap_summary_texts texts;
@@ -17,22 +19,22 @@ struct kept {
 };
 
 struct making {
-    struct lap_summary *summary;
     struct lap_recording *recording;
     struct lap_path_table *tables;          /* one a process */
     struct lap_ring_statistics *statistics; /* one a ring */
-    size_t ring_count;
-    enum lap_summary_source source;
+    struct lap_ring_part **parts;           /* of all rings */
+    size_t ring_count, part_count;
     bool shares_tables;                     /* they are another's, who frees them */
 };
 
 /* ---- the passes over the rings ------------------------------------------------------------------------------------- */
 
-static int making_run(struct lap_work *work, struct lap_ring *ring, size_t process, size_t place)
+static size_t rings_of(const struct lap_recording *recording)
 {
-    struct making *const making = work->user;
-    return lap_ring_statistics_make(&making->statistics[place], ring, &making->tables[process], making->source, &work->done_bytes,
-                                    lap_work_step, work);
+    size_t rings = 0;
+    for (size_t p = 0; p < recording->process_count; p++)
+        rings += recording->processes[p]->ring_count;
+    return rings;
 }
 
 static void making_done(struct making *making)
@@ -44,28 +46,78 @@ static void making_done(struct making *making)
     if (!making->shares_tables)
         free(making->tables);
     free(making->statistics);
+    free(making->parts);
+}
+
+static int making_plan(struct making *making, enum lap_summary_source source, enum lap_ring_wants wants, unsigned threads)
+{
+    const struct lap_recording *const recording = making->recording;
+    size_t place = 0;
+    for (size_t p = 0; p < recording->process_count; p++) {
+        int code = making->shares_tables ? 0 : lap_path_table_init(&making->tables[p], recording->processes[p]);
+        for (size_t r = 0; code == 0 && r < recording->processes[p]->ring_count; r++) {
+            struct lap_ring_statistics *const statistics = &making->statistics[place++];
+            /* More parts than threads, so that none waits for long at the end. */
+            code = lap_ring_statistics_plan(statistics, &recording->processes[p]->rings[r], &making->tables[p], source, wants,
+                                            threads > 1 ? 4u * threads : 1);
+            making->part_count += code == 0 ? statistics->part_count : 0;
+        }
+        if (code < 0)
+            return code;
+    }
+    making->parts = calloc(making->part_count + 1, sizeof(struct lap_ring_part *));
+    if (!making->parts)
+        return -ENOMEM;
+    size_t part = 0;
+    for (size_t r = 0; r < making->ring_count; r++)
+        for (size_t i = 0; i < making->statistics[r].part_count; i++)
+            making->parts[part++] = &making->statistics[r].parts[i];
+    return 0;
+}
+
+static int part_run(struct lap_work *work, size_t piece)
+{
+    const struct making *const making = work->user;
+    return lap_ring_part_run(making->parts[piece]);
+}
+
+static int making_run(struct making *making, const struct lap_summary_options *options)
+{
+    struct lap_work work = {.count = making->part_count,
+                            .threads = options ? options->threads : 0,
+                            .run = part_run,
+                            .user = making,
+                            .progress = options ? options->progress : NULL,
+                            .progress_user = options ? options->user : NULL};
+    for (size_t i = 0; i < making->part_count; i++) {
+        struct lap_ring_part *const part = making->parts[i];
+        part->done_bytes = &work.done_bytes;
+        part->step = lap_work_step;
+        part->user = &work;
+        for (size_t s = part->first; s < part->end; s++)
+            work.total_bytes += part->ring->segments[s].content_bytes;
+    }
+    if (work.total_bytes < THREADED_BYTES_MIN)
+        work.threads = 1;
+    int code = lap_work_run(&work);
+    for (size_t r = 0; code == 0 && r < making->ring_count; r++)
+        code = lap_ring_statistics_join(&making->statistics[r]);
+    return code;
 }
 
 /* Reads all rings. Whatever it returns, making_done() is due. */
 static int making_read(struct making *making, struct lap_recording *recording, const struct lap_summary_options *options,
-                       enum lap_summary_source source)
+                       enum lap_summary_source source, enum lap_ring_wants wants)
 {
     making->recording = recording;
-    making->source = source;
-    making->ring_count = lap_work_rings(recording);
+    making->ring_count = rings_of(recording);
     if (!making->shares_tables)
         making->tables = calloc(recording->process_count + 1, sizeof *making->tables);
     making->statistics = calloc(making->ring_count + 1, sizeof *making->statistics);
-    int code = making->tables && making->statistics ? 0 : -ENOMEM;
-    for (size_t p = 0; code == 0 && !making->shares_tables && p < recording->process_count; p++)
-        code = lap_path_table_init(&making->tables[p], recording->processes[p]);
-    struct lap_work work = {.recording = recording,
-                            .threads = options ? options->threads : 0,
-                            .progress = options ? options->progress : NULL,
-                            .progress_user = options ? options->user : NULL,
-                            .run = making_run,
-                            .user = making};
-    return code == 0 ? lap_work_run(&work) : code;
+    if (!making->tables || !making->statistics)
+        return -ENOMEM;
+    const int code = making_plan(making, source, wants, lap_work_threads(options ? options->threads : 0));
+    return code == 0 ? making_run(making, options) : code;
 }
 
 /* ---- head ---------------------------------------------------------------------------------------------------------- */
@@ -170,13 +222,12 @@ static int groups_fill(struct lap_summary *summary, struct kept *kept, const str
             if (code == 0 && by == LAP_SUMMARY_BY_THREAD)
                 code = lap_summary_tree_finish(&tree, &summary->groups[summary->group_count++]);
             if (by == LAP_SUMMARY_BY_THREAD)
-                lap_summary_tree_done(&tree), tree.texts = &kept->texts;
+                lap_summary_tree_done(&tree);
         }
         if (code == 0 && by == LAP_SUMMARY_BY_PROCESS) {
             summary->groups[p].process = process;
             code = lap_summary_tree_finish(&tree, &summary->groups[summary->group_count++]);
             lap_summary_tree_done(&tree);
-            tree.texts = &kept->texts;
         }
     }
     if (code == 0 && by == LAP_SUMMARY_BY_ALL)
@@ -184,6 +235,96 @@ static int groups_fill(struct lap_summary *summary, struct kept *kept, const str
     lap_summary_tree_done(&tree);
     return code;
 }
+
+/* ---- stored against events ----------------------------------------------------------------------------------------- */
+
+static bool cells_equal(const struct lap_format_statistics *a, const struct lap_format_cell *p, const struct lap_format_statistics *b,
+                        const struct lap_format_cell *q)
+{
+    if (p->count != q->count || p->sum_ticks != q->sum_ticks || p->min_ticks != q->min_ticks || p->max_ticks != q->max_ticks)
+        return false;
+    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++)
+        if ((p->chunks[octave] | q->chunks[octave]) != 0 &&
+            memcmp(lap_heap_counters(a, p, octave), lap_heap_counters(b, q, octave), LAP_FORMAT_UNIT_BYTES) != 0)
+            return false;
+    return true;
+}
+
+/* Finds the first path whose cells differ: its number and counts, or false if there is none. `cells` has room for two of
+ * each path. */
+static bool ring_differs(const struct lap_format_statistics *stored, const struct lap_format_statistics *events,
+                         struct lap_summary_difference *difference, const struct lap_format_cell **cells)
+{
+    static const struct lap_format_cell none = {.min_ticks = UINT64_MAX};
+    const struct lap_format_statistics *const heaps[2] = {stored, events};
+    memset(cells, 0, 2 * LAP_FORMAT_PATHS * sizeof *cells);
+    for (size_t side = 0; side < 2; side++) {
+        uint32_t unit = 0;
+        for (const struct lap_format_cell *cell; (cell = lap_heap_next(heaps[side], &unit));)
+            cells[2 * (cell->path - 1) + side] = cell;
+    }
+    for (uint32_t path = 0; path < LAP_FORMAT_PATHS; path++) {
+        if (!cells[2 * path] && !cells[2 * path + 1])
+            continue;
+        const struct lap_format_cell *const p = cells[2 * path] ? cells[2 * path] : &none;
+        const struct lap_format_cell *const q = cells[2 * path + 1] ? cells[2 * path + 1] : &none;
+        if (cells_equal(stored, p, events, q))
+            continue;
+        difference->path = path;
+        difference->stored_count = p->count;
+        difference->events_count = q->count;
+        return true;
+    }
+    return false;
+}
+
+static void difference_describe(struct lap_summary_difference *difference, const struct lap_ring_statistics *events)
+{
+    const struct lap_process *const process = events->ring->process;
+    const struct lap_paths *const paths = &events->table->paths;
+    difference->process = process;
+    difference->ring = events->ring->number;
+    difference->label =
+        lap_catalog_name(&process->catalog, difference->path < paths->header->count ? paths->entries[difference->path].class_id : 0);
+}
+
+/* Compares with statistics that were made from the events. 1, 0 or a negative errno. */
+static int making_compare(const struct making *events, const struct lap_summary_options *options, struct lap_summary_difference *difference)
+{
+    /* The same tables, so that a path has one number. */
+    struct making stored = {.tables = events->tables, .shares_tables = true};
+    struct lap_summary_options quiet = options ? *options : (struct lap_summary_options){0};
+    quiet.progress = NULL;
+    const struct lap_format_cell **const cells = calloc(2 * LAP_FORMAT_PATHS, sizeof *cells);
+    *difference = (struct lap_summary_difference){0};
+    const int code = cells ? making_read(&stored, events->recording, &quiet, LAP_SUMMARY_STORED, LAP_RING_WANTS_CELLS) : -ENOMEM;
+    for (size_t r = 0; code == 0 && r < events->ring_count; r++) {
+        if (!lap_ring_statistics_is_comparable(&events->statistics[r])) {
+            difference->rings_skipped++;
+            continue;
+        }
+        difference->rings_compared++;
+        if (!difference->process && ring_differs(stored.statistics[r].heap, events->statistics[r].heap, difference, cells))
+            difference_describe(difference, &events->statistics[r]);
+    }
+    if (stored.recording)
+        making_done(&stored);
+    free(cells);
+    return code < 0 ? code : !difference->process;
+}
+
+int lap_summary_compare(struct lap_recording *recording, const struct lap_summary_options *options,
+                        struct lap_summary_difference *ret_difference)
+{
+    struct making events = {0};
+    int code = making_read(&events, recording, options, LAP_SUMMARY_EVENTS, LAP_RING_WANTS_CELLS);
+    if (code == 0)
+        code = making_compare(&events, options, ret_difference);
+    making_done(&events);
+    return code;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
 int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *recording, const struct lap_summary_options *options)
 {
@@ -197,8 +338,12 @@ int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *rec
     kept->recording = recording;
     summary->internal = kept;
     summary->source = options ? options->source : LAP_SUMMARY_STORED;
-    struct making making = {.summary = summary};
-    int code = making_read(&making, recording, options, summary->source);
+    struct making making = {0};
+    int code = making_read(&making, recording, options, summary->source, LAP_RING_WANTS_COUNTS);
+    if (code == 0 && options && options->compares && options->source == LAP_SUMMARY_EVENTS) {
+        summary->comparison = making_compare(&making, options, &summary->difference);
+        code = summary->comparison < 0 ? summary->comparison : 0;
+    }
     if (code == 0) {
         head_fill(summary, kept, &making);
         code = groups_fill(summary, kept, &making, options ? options->by : LAP_SUMMARY_BY_ALL);
@@ -239,88 +384,4 @@ void lap_summary_get_process(const struct lap_summary *summary, const struct lap
     for (size_t p = 0; p < kept->recording->process_count; p++)
         if (kept->recording->processes[p] == process)
             *ret_counts = kept->processes[p];
-}
-
-/* ---- stored against events ----------------------------------------------------------------------------------------- */
-
-static bool cells_equal(const struct lap_ring_statistics *a, const struct lap_format_cell *p, const struct lap_ring_statistics *b,
-                        const struct lap_format_cell *q)
-{
-    static const uint64_t zeros[LAP_FORMAT_CHUNK_COUNTERS];
-    if (p->count != q->count || p->sum_ticks != q->sum_ticks || p->min_ticks != q->min_ticks || p->max_ticks != q->max_ticks)
-        return false;
-    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++) {
-        const void *const m = p->chunks[octave] == 0 ? (const void *)zeros
-                                                     : (const char *)a->heap + (size_t)p->chunks[octave] * LAP_FORMAT_UNIT_BYTES;
-        const void *const n = q->chunks[octave] == 0 ? (const void *)zeros
-                                                     : (const char *)b->heap + (size_t)q->chunks[octave] * LAP_FORMAT_UNIT_BYTES;
-        if (memcmp(m, n, sizeof zeros) != 0)
-            return false;
-    }
-    return true;
-}
-
-/* Finds the first path whose cells differ: its number and counts, or false if there is none. */
-static bool ring_differs(const struct lap_ring_statistics *stored, const struct lap_ring_statistics *events,
-                         struct lap_summary_difference *difference, const struct lap_format_cell **cells)
-{
-    static const struct lap_format_cell none = {.min_ticks = UINT64_MAX};
-    uint32_t unit = 0;
-    memset(cells, 0, 2 * LAP_FORMAT_PATHS * sizeof *cells);
-    for (const struct lap_format_cell *cell; (cell = lap_ring_statistics_next(stored, &unit));)
-        cells[2 * (cell->path - 1)] = cell;
-    unit = 0;
-    for (const struct lap_format_cell *cell; (cell = lap_ring_statistics_next(events, &unit));)
-        cells[2 * (cell->path - 1) + 1] = cell;
-    for (uint32_t path = 0; path < LAP_FORMAT_PATHS; path++) {
-        const struct lap_format_cell *const p = cells[2 * path] ? cells[2 * path] : &none;
-        const struct lap_format_cell *const q = cells[2 * path + 1] ? cells[2 * path + 1] : &none;
-        if (cells_equal(stored, p, events, q))
-            continue;
-        difference->path = path;
-        difference->stored_count = p->count;
-        difference->events_count = q->count;
-        return true;
-    }
-    return false;
-}
-
-int lap_summary_compare(struct lap_recording *recording, const struct lap_summary_options *options,
-                        struct lap_summary_difference *ret_difference)
-{
-    struct making stored = {0}, events = {0};
-    const struct lap_format_cell **const cells = calloc(2 * LAP_FORMAT_PATHS, sizeof *cells);
-    *ret_difference = (struct lap_summary_difference){0};
-    int code = cells ? making_read(&stored, recording, options, LAP_SUMMARY_STORED) : -ENOMEM;
-    if (code == 0) {
-        events.tables = stored.tables; /* so that a path has one number */
-        events.shares_tables = true;
-        code = making_read(&events, recording, options, LAP_SUMMARY_EVENTS);
-    }
-    bool differs = false;
-    size_t place = 0;
-    for (size_t p = 0; code == 0 && p < recording->process_count; p++) {
-        struct lap_process *const process = recording->processes[p];
-        for (size_t r = 0; r < process->ring_count; r++, place++) {
-            if (!lap_ring_statistics_is_comparable(&process->rings[r], &events.statistics[place])) {
-                ret_difference->rings_skipped++;
-                continue;
-            }
-            ret_difference->rings_compared++;
-            if (differs || !ring_differs(&stored.statistics[place], &events.statistics[place], ret_difference, cells))
-                continue;
-            differs = true;
-            ret_difference->process = process;
-            ret_difference->ring = process->rings[r].number;
-            const struct lap_paths *const paths = &events.tables[p].paths;
-            ret_difference->label = lap_catalog_name(
-                &process->catalog, ret_difference->path < paths->header->count ? paths->entries[ret_difference->path].class_id : 0);
-        }
-    }
-    if (stored.recording)
-        making_done(&stored);
-    if (events.recording)
-        making_done(&events);
-    free(cells);
-    return code < 0 ? code : !differs;
 }

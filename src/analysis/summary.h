@@ -23,6 +23,7 @@ struct lap_summary_options {
     enum lap_summary_source source;
     enum lap_summary_by by;
     unsigned threads; /* to work with; 0: as many as there are processors */
+    bool compares;    /* with LAP_SUMMARY_EVENTS: also compares, see lap_summary_compare(), at little cost */
     /* Called now and then from one thread; may be NULL. */
     void (*progress)(void *user, uint64_t done_bytes, uint64_t total_bytes);
     void *user;
@@ -60,6 +61,16 @@ struct lap_summary_group {
     double total_ns; /* of the roots */
 };
 
+/* Where stored statistics differ from the events. */
+struct lap_summary_difference {
+    uint64_t rings_compared, rings_skipped;
+    const struct lap_process *process; /* the rest is of the first difference */
+    uint32_t ring;
+    uint32_t path;
+    const char *label; /* of the path's last part, as in the metadata */
+    uint64_t stored_count, events_count;
+};
+
 struct lap_summary {
     enum lap_summary_source source;
     struct lap_summary_group *groups;
@@ -76,6 +87,8 @@ struct lap_summary {
     double cost_ns;          /* the recording's own: estimated */
     double span_ns;          /* from the first process's start to the last one's end */
     double resolution_ns;    /* the coarsest clock's */
+    int comparison;          /* where options.compares: 1 equal, 0 not */
+    struct lap_summary_difference difference;
     void *internal;
 };
 
@@ -98,14 +111,6 @@ void lap_summary_get_process(const struct lap_summary *summary, const struct lap
 /* Compares what is stored, brought up to date, with what the events alone give, path by path and counter by counter:
  * 1 equal, 0 not (*ret_difference tells the first), or a negative errno. Rings that overwrote or took back something cannot
  * be compared and are counted. */
-struct lap_summary_difference {
-    uint64_t rings_compared, rings_skipped;
-    const struct lap_process *process; /* the rest is of the first difference */
-    uint32_t ring;
-    uint32_t path;
-    const char *label; /* of the path's last part, as in the metadata */
-    uint64_t stored_count, events_count;
-};
 int lap_summary_compare(struct lap_recording *recording, const struct lap_summary_options *options,
                         struct lap_summary_difference *ret_difference);
 

@@ -176,7 +176,7 @@ int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process
     uint32_t *const nodes = calloc(count, sizeof *nodes); /* first whether it is used, then its node */
     int code = cells && nodes ? 0 : -ENOMEM;
     uint32_t unit = 0;
-    for (const struct lap_format_cell *cell; code == 0 && (cell = lap_ring_statistics_next(statistics, &unit));)
+    for (const struct lap_format_cell *cell; code == 0 && (cell = lap_heap_next(statistics->heap, &unit));)
         if (cell->count != 0 && cell->path > 1 && cell->path <= count) {
             cells[cell->path - 1] = cell;
             nodes[cell->path - 1] = USED;
@@ -291,5 +291,5 @@ void lap_summary_tree_done(struct lap_summary_tree *tree)
     }
     free(tree->nodes);
     free(tree->buckets);
-    *tree = (struct lap_summary_tree){0};
+    *tree = (struct lap_summary_tree){.texts = tree->texts};
 }

@@ -30,6 +30,7 @@ int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process
 
 /* Brings the nodes into depth-first order, works out what follows from the counts, and moves them into the group. */
 int lap_summary_tree_finish(struct lap_summary_tree *tree, struct lap_summary_group *group);
+/* Empties the tree, which can be filled again. */
 void lap_summary_tree_done(struct lap_summary_tree *tree);
 
 #endif

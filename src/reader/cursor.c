@@ -20,6 +20,7 @@ int lap_cursor_make(struct lap_cursor **ret_cursor, struct lap_ring *ring)
     cursor->decoder.classes = ring->process->catalog.classes;
     cursor->decoder.class_count = ring->process->catalog.class_count;
     cursor->is_broken = 1;
+    cursor->end_segment = ring->segment_count;
     *ret_cursor = cursor;
     return 0;
 }
@@ -88,7 +89,7 @@ static void decoder_enter(struct lap_cursor *cursor, const struct lap_format_seg
 int lap_cursor_load(struct lap_cursor *cursor)
 {
     cursor->has_event = 0;
-    while (cursor->next_segment < cursor->ring->segment_count) {
+    while (cursor->next_segment < cursor->end_segment) {
         const struct lap_segment *const segment = &cursor->ring->segments[cursor->next_segment++];
         const int loaded = segment_load(cursor, segment);
         if (loaded < 0)

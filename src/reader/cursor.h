@@ -20,7 +20,7 @@ struct lap_cursor {
     struct lap_thread *thread;  /* whose events these are */
     const struct lap_segment *segment; /* NULL before the first */
     const void *data;           /* the segment's content; events' words lie in it until the next one is loaded */
-    size_t next_segment;
+    size_t next_segment, end_segment; /* may be set before the first load, for a part of the ring */
     uint32_t offset, to;        /* the next event, the content's end */
     uint64_t gaps;              /* segments that were missing or unreadable so far */
     uint64_t damaged_bytes;     /* left out behind a damaged event */

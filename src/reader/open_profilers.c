@@ -26,6 +26,7 @@ struct finding {
     size_t count, room;
     struct slot *slots; /* SLOTS, made with the first handle's event */
     char *texts[LAP_DECODE_DEPTH]; /* messages of open scopes whose begin is no longer in memory */
+    bool has_handles; /* some were begun: all events are read. A ring's last segment tells which scopes are open. */
     int error;
 };
 
@@ -179,6 +180,8 @@ static int ring_add(struct finding *finding, struct lap_ring *ring)
     int code = lap_cursor_make(&cursor, ring);
     if (code < 0)
         return code;
+    if (!finding->has_handles && ring->segment_count > 0)
+        cursor->next_segment = ring->segment_count - 1;
     while ((code = lap_cursor_load(cursor)) == 1 && finding->error == 0) {
         lap_cursor_run(cursor, &visitor, finding);
         scope_texts_keep(finding, &cursor->decoder);
@@ -216,6 +219,8 @@ int lap_process_open_profilers(struct lap_process *process, struct lap_open_prof
     if (!finding)
         return -ENOMEM;
     finding->process = process;
+    for (uint32_t id = 0; id < process->catalog.class_count; id++)
+        finding->has_handles |= process->catalog.classes[id].kind == LAP_CLASS_HANDLE_BEGIN;
     int code = 0;
     for (size_t i = 0; i < process->ring_count && code == 0; i++)
         code = ring_add(finding, &process->rings[i]);

@@ -142,10 +142,8 @@ static void open_texts_keep(struct lap_ring *ring)
         if (!scope->event)
             continue;
         const struct lap_class *const class = &lap_process.sites.classes[scope->class_id];
-        ring->open_text[depth][0] = 0;
-        if (lap_label_needs_event(class))
-            lap_label_format(ring->open_text[depth], LAP_RING_OPEN_TEXT_BYTES, &lap_process.sites.descriptions[class->description],
-                             class, scope->event, 0);
+        lap_label_format(ring->open_text[depth], LAP_RING_OPEN_TEXT_BYTES, &lap_process.sites.descriptions[class->description], class,
+                         scope->event, 0);
         scope->event = NULL;
     }
 }
