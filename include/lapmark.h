@@ -15,15 +15,17 @@
  *
  * All of it: any thread, any time from the first constructor to the last destructor, in signal handlers (there a
  * checkpoint that interrupts one of its own thread is counted as lost), in a forked child (which starts its own recording).
- * Nothing here blocks, prints (reports aside) or fails: what cannot be stored is counted. A label is a string literal with
- * printf conversions; arguments are stored with their type and formatted when somebody reads them; they are not evaluated
- * while the site is off. At most 12 arguments; strings are copied, up to 255 bytes each.
+ * Nothing here waits for a reader, prints (reports aside) or fails: what cannot be stored is counted. A label is a string
+ * literal with printf conversions; arguments are stored with their type and formatted when somebody reads them. They are
+ * not evaluated while the site is switched off (they are when it is first met, and a checkpoint's are inside a profiler
+ * that is off). At most 12 arguments; strings are copied, up to 255 bytes each. After a longjmp, checkpoints go to the
+ * profiler that it left until the next begin or end.
  *
  * A process that leaves by _exit is shown as died: nothing tells it from one that was killed. lap_record_stop() before
  * it makes its recording one that ended.
  *
  * With LAPMARK_DISABLE defined before the include, everything compiles to nothing and no argument is evaluated.
- * With LAP_LIBRARY defined before the include, this file's profilers do not print unless the environment says so.
+ * With LAP_LIBRARY defined before the include, this file's profilers print only if a LAPMARK term names them.
  */
 #ifndef LAPMARK_H
 #define LAPMARK_H
@@ -81,12 +83,12 @@ LAP_I_API uint64_t lap_end(lap_handle handle);
 LAP_I_API uint64_t lap_elapsed_ns(lap_handle handle);
 
 /* Switches by the terms of the LAPMARK variable ("glob[:threshold]", "-glob", "off", comma-separated), on top of what
- * is in force. Returns 0, or -EINVAL with nothing changed. Takes effect on all threads at once. Cold. */
+ * is in force: what they do not name stays as it is. Returns 0, or -EINVAL with nothing changed. Takes effect on all threads at once. Cold. */
 LAP_I_API int lap_set(const char *terms);
 /* Starts to record into a sub-directory of `directory`, which is made where it is missing. Returns 0 or a negative errno
  * (-EALREADY: it records already). What the threads' rings hold already is not part of it. Cold. */
 LAP_I_API int lap_record_start(const char *directory);
-/* Ends the recording: its files are whole when this returns 0. -ENOENT: none was running. Cold. */
+/* Ends the recording: its files are whole when this returns 0. -ESRCH: none was running. Cold. */
 LAP_I_API int lap_record_stop(void);
 /* Brings this thread's statistics up to date and prints what of its reports is waiting for an open parent. Warm. */
 LAP_I_API void lap_flush(void);
@@ -276,13 +278,13 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
  * rdtsc and a store each) for begin and end. Declares variables: not the body of an `if` without braces, not in a C99
  * inline function that is not static, and neither `goto` nor `case` may jump over it into its block. */
 #define LAP_PROFILE(...)                                                                                                 \
-    LAP_I_CHECK(__VA_ARGS__);                                                                                            \
-    LAP_I_PROFILE_C(__COUNTER__, 0, 0, "" __VA_ARGS__)
+    LAP_I_PROFILE_C(__COUNTER__, 0, 0, "" __VA_ARGS__);                                                                  \
+    LAP_I_CHECK(__VA_ARGS__)
 #define LAP_I_PROFILE_C(c, ...) LAP_I_PROFILE(c, __VA_ARGS__)
 /* The same with options, which are evaluated first: LAP_PROFILE_WITH(LAP_OPTS(.threshold_ms = 5), "label"). */
 #define LAP_PROFILE_WITH(opts, ...)                                                                                      \
-    LAP_I_CHECK(__VA_ARGS__);                                                                                            \
-    LAP_I_PROFILE_WITH_C(__COUNTER__, 0, 0, opts, "" __VA_ARGS__)
+    LAP_I_PROFILE_WITH_C(__COUNTER__, 0, 0, opts, "" __VA_ARGS__);                                                       \
+    LAP_I_CHECK(__VA_ARGS__)
 #define LAP_I_PROFILE_WITH_C(c, ...) LAP_I_PROFILE_WITH(c, __VA_ARGS__)
 /* The same with a message made at run time (const char *, copied). A site keeps 64 different ones apart; the text of
  * further ones is stored with the event. Warm: 50-100 ns. */
@@ -363,14 +365,14 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
 #define LAP_I_CHECKED(check, value) __extension__({ check; value; })
 
 /* lap_handle lap_begin("label", ...): begins a profiler that any thread may mark and end; it is nobody's innermost. 0 if
- * the site is off or 16,384 are open (counted). Warm. */
+ * the site is off, if the thread's innermost profiler is and no parent is given, or if 16,384 are open (counted). Warm. */
 #define lap_begin(...)                                                                                                   \
     LAP_I_CHECKED(LAP_I_CHECK(__VA_ARGS__), LAP_I_BEGIN_C(__COUNTER__, 0, 0, LAP_OPTS(), "" __VA_ARGS__))
 #define lap_begin_with(opts, ...)                                                                                        \
     LAP_I_CHECKED(LAP_I_CHECK(__VA_ARGS__), LAP_I_BEGIN_C(__COUNTER__, 0, 0, opts, "" __VA_ARGS__))
 #define lap_begin_text(opts, message) LAP_I_BEGIN_C(__COUNTER__, LAP_IMPL_SITE_TEXT, (uint64_t)(uintptr_t)(message), opts, "")
-/* uint64_t lap_mark(handle, "label", ...): a checkpoint; returns its lap in nanoseconds, 0 if the handle is not open
- * (counted). Warm. */
+/* uint64_t lap_mark(handle, "label", ...): a checkpoint, numbered if the label is ""; returns its lap in nanoseconds, 0 if
+ * the handle is not open (counted). Warm. */
 #define lap_mark(handle, ...)                                                                                            \
     LAP_I_CHECKED(LAP_I_CHECK(__VA_ARGS__), LAP_I_HANDLE_MARK_C(__COUNTER__, handle, 0, LAP_I_NOTHING, 0, "" __VA_ARGS__))
 #define lap_mark_n(handle, n, ...)                                                                                       \

@@ -28,10 +28,17 @@ const char *lap_check_severity_text(enum lap_check_severity severity)
 const char *lap_check_what_text(enum lap_check_what what)
 {
     static const char *const texts[] = {
-        [LAP_CHECK_FILE] = "file",           [LAP_CHECK_STATE] = "state",         [LAP_CHECK_LOST] = "lost",
-        [LAP_CHECK_COUNTED] = "counted",     [LAP_CHECK_OVERWRITTEN] = "overwritten", [LAP_CHECK_OPEN] = "open",
-        [LAP_CHECK_UNAPPLIED] = "unapplied", [LAP_CHECK_ORPHANS] = "orphans",     [LAP_CHECK_ABANDONED] = "abandoned",
-        [LAP_CHECK_MISSING] = "missing",     [LAP_CHECK_DIFFERENT] = "different",
+        [LAP_CHECK_FILE] = "file",
+        [LAP_CHECK_STATE] = "state",
+        [LAP_CHECK_LOST] = "lost",
+        [LAP_CHECK_COUNTED] = "counted",
+        [LAP_CHECK_OVERWRITTEN] = "overwritten",
+        [LAP_CHECK_OPEN] = "open",
+        [LAP_CHECK_UNAPPLIED] = "unapplied",
+        [LAP_CHECK_ORPHANS] = "orphans",
+        [LAP_CHECK_ABANDONED] = "abandoned",
+        [LAP_CHECK_MISSING] = "missing",
+        [LAP_CHECK_DIFFERENT] = "different",
     };
     return (unsigned)what < sizeof texts / sizeof *texts ? texts[what] : "file";
 }
@@ -66,7 +73,8 @@ static void count_add(struct checking *checking, enum lap_check_severity severit
                       const struct lap_process *process, const char *text, uint64_t count)
 {
     if (count != 0)
-        finding_add(checking, &(struct lap_check_finding){.severity = severity, .what = what, .process = process, .text = text, .count = count});
+        finding_add(checking, &(struct lap_check_finding){
+                                  .severity = severity, .what = what, .process = process, .text = text, .count = count});
 }
 
 static enum lap_check_severity warning_severity(int code)
@@ -79,24 +87,23 @@ static enum lap_check_severity warning_severity(int code)
     case LAP_READER_STATISTICS:
     case LAP_READER_SEGMENT:
     case LAP_READER_TORN:
-    case LAP_READER_EVENT:
-        return LAP_CHECK_DAMAGE;
-    default:
-        return LAP_CHECK_WARNING;
+    case LAP_READER_EVENT: return LAP_CHECK_DAMAGE;
+    default: return LAP_CHECK_WARNING;
     }
 }
 
-static void warnings_add(struct checking *checking, const struct lap_recording *recording, const struct lap_process *process)
+static void warnings_add(struct checking *checking, const struct lap_recording *recording,
+                         const struct lap_process *process)
 {
     for (size_t i = 0; i < recording->warning_count; i++) {
         const struct lap_warning *const warning = &recording->warnings[i];
         if (warning->process == process)
             finding_add(checking, &(struct lap_check_finding){.severity = warning_severity(warning->code),
-                                                             .what = LAP_CHECK_FILE,
-                                                             .process = process,
-                                                             .text = warning->text,
-                                                             .file = warning->file,
-                                                             .offset = warning->offset});
+                                                              .what = LAP_CHECK_FILE,
+                                                              .process = process,
+                                                              .text = warning->text,
+                                                              .file = warning->file,
+                                                              .offset = warning->offset});
     }
 }
 
@@ -114,8 +121,9 @@ static void losses_add(struct checking *checking, const struct lap_process *proc
     };
     for (int loss = 0; loss < LAP_FORMAT_LOSSES; loss++) {
         const bool is_event = lap_loss_is_event((enum lap_format_loss)loss);
-        count_add(checking, is_event ? LAP_CHECK_WARNING : LAP_CHECK_NOTE, is_event ? LAP_CHECK_LOST : LAP_CHECK_COUNTED, process,
-                  texts[loss] ? texts[loss] : "losses of a kind that is not known", process->control.losses[loss]);
+        count_add(checking, is_event ? LAP_CHECK_WARNING : LAP_CHECK_NOTE, is_event ? LAP_CHECK_LOST : LAP_CHECK_COUNTED,
+                  process, texts[loss] ? texts[loss] : "losses of a kind that is not known",
+                  process->control.losses[loss]);
     }
 }
 
@@ -128,14 +136,16 @@ static void state_add(struct checking *checking, const struct lap_process *proce
         [LAP_PROCESS_REPLACED] = "was replaced by another program",
         [LAP_PROCESS_DIED] = "died: what it had stored is here",
     };
-    finding_add(checking, &(struct lap_check_finding){.severity = process->state == LAP_PROCESS_DIED ? LAP_CHECK_WARNING : LAP_CHECK_NOTE,
-                                                     .what = LAP_CHECK_STATE,
-                                                     .process = process,
-                                                     .text = texts[process->state]});
+    finding_add(checking, &(struct lap_check_finding){.severity = process->state == LAP_PROCESS_DIED ? LAP_CHECK_WARNING
+                                                                                                     : LAP_CHECK_NOTE,
+                                                      .what = LAP_CHECK_STATE,
+                                                      .process = process,
+                                                      .text = texts[process->state]});
 }
 
-static void process_add(struct checking *checking, const struct lap_recording *recording, const struct lap_process *process,
-                        const struct lap_summary_process *counts, const struct lap_summary_difference *difference)
+static void process_add(struct checking *checking, const struct lap_recording *recording,
+                        const struct lap_process *process, const struct lap_summary_process *counts,
+                        const struct lap_summary_difference *difference)
 {
     uint64_t missing = 0;
     for (size_t r = 0; r < process->ring_count; r++)
@@ -145,28 +155,32 @@ static void process_add(struct checking *checking, const struct lap_recording *r
     warnings_add(checking, recording, process);
     losses_add(checking, process);
     count_add(checking, LAP_CHECK_WARNING, LAP_CHECK_MISSING, process, "segments are missing between others", missing);
-    count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_OVERWRITTEN, process, "events that the rings no longer hold", counts->overwritten);
-    count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_COUNTED, process, "events taken back, below their thresholds", counts->taken_back);
-    count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_UNAPPLIED, process, "events that the stored statistics lacked", counts->replayed);
-    count_add(checking, LAP_CHECK_WARNING, LAP_CHECK_UNAPPLIED, process, "rings whose statistics were being written while they were read",
-              counts->provisional);
+    count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_OVERWRITTEN, process, "events that the rings no longer hold",
+              counts->overwritten);
+    count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_COUNTED, process, "events taken back, below their thresholds",
+              counts->taken_back);
+    count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_UNAPPLIED, process, "events that the stored statistics lacked",
+              counts->replayed);
+    count_add(checking, LAP_CHECK_WARNING, LAP_CHECK_UNAPPLIED, process,
+              "rings whose statistics were being written while they were read", counts->provisional);
     count_add(checking, is_whole ? LAP_CHECK_WARNING : LAP_CHECK_NOTE, LAP_CHECK_ORPHANS, process,
               "checkpoints and ends without a begin", counts->orphans);
-    count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_ABANDONED, process, "profilers that were left without an end", counts->abandoned);
+    count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_ABANDONED, process, "profilers that were left without an end",
+              counts->abandoned);
     if (difference->process == process)
         finding_add(checking, &(struct lap_check_finding){.severity = LAP_CHECK_DAMAGE,
-                                                         .what = LAP_CHECK_DIFFERENT,
-                                                         .process = process,
-                                                         .text = "stored statistics differ from the events",
-                                                         .count = difference->stored_count});
+                                                          .what = LAP_CHECK_DIFFERENT,
+                                                          .process = process,
+                                                          .text = "stored statistics differ from the events",
+                                                          .count = difference->stored_count});
     const struct kept *const kept = checking->check->internal;
     for (size_t p = 0; p < recording->process_count; p++)
         for (size_t i = 0; recording->processes[p] == process && i < kept->open_count[p]; i++)
             finding_add(checking, &(struct lap_check_finding){.severity = LAP_CHECK_NOTE,
-                                                             .what = LAP_CHECK_OPEN,
-                                                             .process = process,
-                                                             .text = kept->open[p][i].message,
-                                                             .open = &kept->open[p][i]});
+                                                              .what = LAP_CHECK_OPEN,
+                                                              .process = process,
+                                                              .text = kept->open[p][i].message,
+                                                              .open = &kept->open[p][i]});
 }
 
 /* Within a process by severity, worst first, else in the order of their making. */

@@ -33,11 +33,11 @@ enum lap_check_what {
 struct lap_check_finding {
     enum lap_check_severity severity;
     enum lap_check_what what;
-    const struct lap_process *process; /* NULL: of none */
-    const char *text;                  /* static, or lives as long as the check */
-    uint64_t count;                    /* 0 where nothing is counted */
-    const char *file;                  /* "" for none */
-    uint64_t offset;                   /* UINT64_MAX for none */
+    const struct lap_process *process;    /* NULL: of none */
+    const char *text;                     /* static, or lives as long as the check */
+    uint64_t count;                       /* 0 where nothing is counted */
+    const char *file;                     /* "" for none */
+    uint64_t offset;                      /* UINT64_MAX for none */
     const struct lap_open_profiler *open; /* LAP_CHECK_OPEN only, else NULL */
 };
 

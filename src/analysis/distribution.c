@@ -107,7 +107,8 @@ double lap_distribution_quantile_ns(const struct lap_distribution *distribution,
             least = least < distribution->min_ns ? distribution->min_ns : least;
             most = most > distribution->max_ns ? distribution->max_ns : most;
             most = most < least ? least : most;
-            value = before + samples >= rank ? least + (most - least) * (rank > before ? (rank - before) / samples : 0) : most;
+            value = before + samples >= rank ? least + (most - least) * (rank > before ? (rank - before) / samples : 0)
+                                             : most;
             if (before + samples >= rank)
                 return value < distribution->max_ns ? value : distribution->max_ns;
             before += samples;

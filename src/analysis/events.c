@@ -76,43 +76,39 @@ static void payload_add(struct field_list *list, const struct payload *payload)
 static const struct payload *payload_of(const struct lap_class *class)
 {
     static const struct payload none[] = {{NULL, 0}};
-    static const struct payload begin_with[] = {{"threshold_ns", 'u'}, {"n", 'i'}, {"parent", 'u'}, {"path", 'h'}, {"flags", 'h'}, {NULL, 0}};
-    static const struct payload handle_begin[] = {{"handle", 'u'}, {"threshold_ns", 'u'}, {"n", 'i'},   {"parent", 'u'},
+    static const struct payload begin_with[] = {{"threshold_ns", 'u'}, {"n", 'i'},     {"parent", 'u'},
+                                                {"path", 'h'},         {"flags", 'h'}, {NULL, 0}};
+    static const struct payload handle_begin[] = {{"handle", 'u'}, {"threshold_ns", 'u'}, {"n", 'i'}, {"parent", 'u'},
                                                   {"path", 'h'},   {"flags", 'h'},        {NULL, 0}};
-    static const struct payload handle_mark[] = {{"handle", 'u'}, {"lap_ticks", 'u'}, {"path", 'h'}, {"number", 'h'}, {NULL, 0}};
+    static const struct payload handle_mark[] = {
+        {"handle", 'u'}, {"lap_ticks", 'u'}, {"path", 'h'}, {"number", 'h'}, {NULL, 0}};
     static const struct payload handle_end[] = {{"handle", 'u'}, {"lap_ticks", 'u'}, {"total_ticks", 'u'},
                                                 {"path", 'h'},   {"marks", 'h'},     {NULL, 0}};
     static const struct payload abandoned[] = {{"count", 'u'}, {NULL, 0}};
     static const struct payload pause[] = {{"ticks", 'u'}, {NULL, 0}};
-    static const struct payload open[] = {{"begin_ticks", 'u'}, {"begin_paused", 'u'}, {"last_ticks", 'u'}, {"threshold_ns", 'u'},
-                                          {"n", 'i'},           {"class_id", 'h'},     {"depth", 'h'},      {"marks", 'h'},
-                                          {"flags", 'h'},       {"path", 'h'},         {"reserved", 'h'},   {NULL, 0}};
+    static const struct payload open[] = {
+        {"begin_ticks", 'u'}, {"begin_paused", 'u'}, {"last_ticks", 'u'}, {"threshold_ns", 'u'},
+        {"n", 'i'},           {"class_id", 'h'},     {"depth", 'h'},      {"marks", 'h'},
+        {"flags", 'h'},       {"path", 'h'},         {"reserved", 'h'},   {NULL, 0}};
     static const struct payload thread[] = {{"thread_id", 'u'}, {"thread_index", 'u'}, {NULL, 0}};
-    switch ((enum lap_class_kind)class->kind) {
-    case LAP_CLASS_BEGIN_WITH:
-        return begin_with;
-    case LAP_CLASS_HANDLE_BEGIN:
-        return handle_begin;
-    case LAP_CLASS_HANDLE_MARK:
-        return handle_mark;
-    case LAP_CLASS_HANDLE_END:
-        return handle_end;
-    case LAP_CLASS_ABANDONED:
-        return abandoned;
-    case LAP_CLASS_PAUSE:
-        return pause;
-    case LAP_CLASS_OPEN:
-        return open;
-    case LAP_CLASS_THREAD:
-        return thread;
-    default:
-        return none;
+    switch ((enum lap_class_kind) class->kind) {
+    case LAP_CLASS_BEGIN_WITH: return begin_with;
+    case LAP_CLASS_HANDLE_BEGIN: return handle_begin;
+    case LAP_CLASS_HANDLE_MARK: return handle_mark;
+    case LAP_CLASS_HANDLE_END: return handle_end;
+    case LAP_CLASS_ABANDONED: return abandoned;
+    case LAP_CLASS_PAUSE: return pause;
+    case LAP_CLASS_OPEN: return open;
+    case LAP_CLASS_THREAD: return thread;
+    default: return none;
     }
 }
 
-static void arguments_add(struct field_list *list, const struct lap_class *class, const struct lap_description *description)
+static void arguments_add(struct field_list *list, const struct lap_class *class,
+                          const struct lap_description *description)
 {
-    static const char *const names[LAP_IMPL_ARGS_MAX] = {"a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "a10", "a11"};
+    static const char *const names[LAP_IMPL_ARGS_MAX] = {"a0", "a1", "a2", "a3", "a4",  "a5",
+                                                         "a6", "a7", "a8", "a9", "a10", "a11"};
     static const enum lap_field_type types[16] = {[LAP_IMPL_TYPE_I64] = LAP_FIELD_I64,
                                                   [LAP_IMPL_TYPE_U64] = LAP_FIELD_U64,
                                                   [LAP_IMPL_TYPE_F64] = LAP_FIELD_F64,

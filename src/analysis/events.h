@@ -11,7 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum lap_field_type { LAP_FIELD_U64 = 0, LAP_FIELD_I64 = 1, LAP_FIELD_F64 = 2, LAP_FIELD_STRING = 3, LAP_FIELD_POINTER = 4 };
+enum lap_field_type {
+    LAP_FIELD_U64 = 0,
+    LAP_FIELD_I64 = 1,
+    LAP_FIELD_F64 = 2,
+    LAP_FIELD_STRING = 3,
+    LAP_FIELD_POINTER = 4
+};
 
 /* A field of the payload, named as in the metadata. */
 struct lap_field {
@@ -31,16 +37,16 @@ struct lap_event_item {
     const struct lap_process *process;
     const struct lap_ring *ring;
     const struct lap_thread *thread; /* as of this event; NULL if unknown */
-    const char *name;      /* as in the metadata: the label, "(checkpoint)", "end", "pause" ... */
+    const char *name;                /* as in the metadata: the label, "(checkpoint)", "end", "pause" ... */
     const struct lap_class *class;
     const struct lap_description *description;
     const uint64_t *words; /* the event itself */
     uint32_t class_id;
-    uint32_t depth;        /* open scopes of the thread behind this event */
+    uint32_t depth; /* open scopes of the thread behind this event */
     uint64_t ticks;
     uint64_t realtime_ns;
-    uint64_t sequence;     /* of its segment */
-    uint32_t offset;       /* in it, in bytes */
+    uint64_t sequence; /* of its segment */
+    uint32_t offset;   /* in it, in bytes */
     uint32_t field_count;
     struct lap_field fields[LAP_EVENT_FIELDS];
 };

@@ -35,7 +35,8 @@ const struct lap_format_cell *lap_heap_next(const struct lap_format_statistics *
     return NULL;
 }
 
-const uint64_t *lap_heap_counters(const struct lap_format_statistics *heap, const struct lap_format_cell *cell, uint32_t octave)
+const uint64_t *lap_heap_counters(const struct lap_format_statistics *heap, const struct lap_format_cell *cell,
+                                  uint32_t octave)
 {
     static const uint64_t zeros[LAP_FORMAT_CHUNK_COUNTERS];
     return cell->chunks[octave] == 0 ? zeros : unit_of(heap, cell->chunks[octave]);
@@ -75,8 +76,8 @@ static uint32_t cell_append(struct lap_format_statistics *heap, const struct lap
     return unit;
 }
 
-static void cell_add(struct lap_format_statistics *heap, struct lap_format_cell *cell, const struct lap_format_statistics *other,
-                     const struct lap_format_cell *from)
+static void cell_add(struct lap_format_statistics *heap, struct lap_format_cell *cell,
+                     const struct lap_format_statistics *other, const struct lap_format_cell *from)
 {
     cell->count += from->count;
     cell->sum_ticks += from->sum_ticks;
@@ -137,7 +138,8 @@ void lap_heap_add(struct lap_statistics *statistics, const struct lap_format_sta
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------- */
 
-int lap_heap_init(struct lap_statistics *statistics, const struct lap_format_statistics *stored, uint32_t units, struct lap_paths *paths)
+int lap_heap_init(struct lap_statistics *statistics, const struct lap_format_statistics *stored, uint32_t units,
+                  struct lap_paths *paths)
 {
     /* Untouched pages cost nothing: room for all that there can ever be. */
     void *const heap = mmap(NULL, HEAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -25,6 +25,7 @@ void lap_heap_done(struct lap_statistics *statistics);
 const struct lap_format_cell *lap_heap_next(const struct lap_format_statistics *heap, uint32_t *unit);
 
 /* A cell's 16 counters of an octave; zeros where it has none. */
-const uint64_t *lap_heap_counters(const struct lap_format_statistics *heap, const struct lap_format_cell *cell, uint32_t octave);
+const uint64_t *lap_heap_counters(const struct lap_format_statistics *heap, const struct lap_format_cell *cell,
+                                  uint32_t octave);
 
 #endif

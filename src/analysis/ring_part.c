@@ -25,7 +25,8 @@ struct pass {
 
 /* ---- state only: what events before the position leave open --------------------------------------------------------- */
 
-static inline void state_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope)
+static inline void state_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event,
+                               struct lap_open *scope)
 {
     struct pass *const pass = user;
     if (event->class->kind == LAP_CLASS_OPEN) {
@@ -41,7 +42,8 @@ static inline void state_begin(void *user, struct lap_decoder *decoder, const st
     }
     struct path_cached *const cached = &pass->path_cache[event->class_id & (PATH_CACHE - 1)];
     if (cached->parent != parent + 1 || cached->class_id != event->class_id)
-        *cached = (struct path_cached){parent + 1, event->class_id, lap_paths_get(pass->statistics.paths, parent, event->class_id)};
+        *cached = (struct path_cached){parent + 1, event->class_id,
+                                       lap_paths_get(pass->statistics.paths, parent, event->class_id)};
     scope->path = cached->path;
 }
 
@@ -49,7 +51,8 @@ static struct lap_decode_result state_run(struct pass *pass, uint32_t from, uint
 {
     static const struct lap_visitor visitor = {.begin = state_begin};
     const struct lap_cursor *const cursor = pass->cursor;
-    return lap_decode(&pass->cursor->decoder, cursor->data, cursor->segment->header.begin_ticks, from, to, &visitor, pass);
+    return lap_decode(&pass->cursor->decoder, cursor->data, cursor->segment->header.begin_ticks, from, to, &visitor,
+                      pass);
 }
 
 static int state_save(struct lap_ring_state *state, const struct lap_decoder *decoder)
@@ -69,7 +72,8 @@ static bool state_equal(const struct lap_ring_state *a, const struct lap_ring_st
         return false;
     for (uint32_t depth = 0; depth < a->depth; depth++) {
         const struct lap_open *const p = &a->open[depth], *const q = &b->open[depth];
-        if (p->begin != q->begin || p->last != q->last || p->class_id != q->class_id || p->path != q->path || p->marks != q->marks)
+        if (p->begin != q->begin || p->last != q->last || p->class_id != q->class_id || p->path != q->path ||
+            p->marks != q->marks)
             return false;
     }
     return true;
@@ -84,8 +88,9 @@ static uint32_t opens_run(struct pass *pass)
     uint32_t offset = cursor->offset;
     struct lap_event event;
     while (offset < cursor->to &&
-           lap_decode_measure(&cursor->decoder, cursor->data, cursor->segment->header.begin_ticks, offset, cursor->to, &event).error ==
-               LAP_DECODE_OK &&
+           lap_decode_measure(&cursor->decoder, cursor->data, cursor->segment->header.begin_ticks, offset, cursor->to,
+                              &event)
+                   .error == LAP_DECODE_OK &&
            event.class->kind == LAP_CLASS_OPEN)
         offset = event.end;
     return offset > cursor->offset ? state_run(pass, cursor->offset, offset).offset : offset;
@@ -110,10 +115,12 @@ static void segment_run(struct pass *pass)
     if (split > cursor->offset)
         decoded = state_run(pass, cursor->offset, split);
     /* An event that lies across the split is damage of the position, not of the event. */
-    if (decoded.offset < cursor->to && (decoded.error == LAP_DECODE_OK || (decoded.error == LAP_DECODE_SIZE && split < cursor->to))) {
+    if (decoded.offset < cursor->to &&
+        (decoded.error == LAP_DECODE_OK || (decoded.error == LAP_DECODE_SIZE && split < cursor->to))) {
         const uint64_t before = cursor->decoder.events;
-        decoded = lap_statistics_run(&pass->statistics, &cursor->decoder, cursor->data, cursor->segment->header.begin_ticks,
-                                     cursor->segment->header.sequence, decoded.offset, cursor->to);
+        decoded =
+            lap_statistics_run(&pass->statistics, &cursor->decoder, cursor->data, cursor->segment->header.begin_ticks,
+                               cursor->segment->header.sequence, decoded.offset, cursor->to);
         pass->part->replayed += cursor->decoder.events - before;
     }
     lap_cursor_decoded(cursor, decoded);

@@ -25,7 +25,8 @@ static void warn_if_behind(const struct lap_ring *ring)
     char file[4096];
     snprintf(file, sizeof file, "%s/.lapmark/statistics-%04u", ring->process->directory, ring->number);
     lap_recording_warn(ring->process->recording, ring->process, LAP_READER_CHANGED, file,
-                       offsetof(struct lap_format_statistics, applied), "events that the statistics lack were overwritten");
+                       offsetof(struct lap_format_statistics, applied),
+                       "events that the statistics lack were overwritten");
 }
 
 /* ---- parts ----------------------------------------------------------------------------------------------------------- */
@@ -93,7 +94,8 @@ static bool parts_fit(const struct lap_ring_statistics *result)
     return true;
 }
 
-static void counts_add(struct lap_ring_statistics *result, const struct lap_ring_part *part, const struct lap_ring_part *previous)
+static void counts_add(struct lap_ring_statistics *result, const struct lap_ring_part *part,
+                       const struct lap_ring_part *previous)
 {
     result->decoded += part->decoded;
     result->replayed += part->replayed;
@@ -148,6 +150,7 @@ void lap_ring_statistics_done(struct lap_ring_statistics *result)
 int lap_ring_statistics_is_comparable(const struct lap_ring_statistics *result)
 {
     const struct lap_ring *const ring = result->ring;
-    return ring->statistics && !ring->is_provisional && ring->statistics->taken_back == 0 && ring->statistics->laps_lost == 0 &&
-           ring->segment_count > 0 && ring->segments[0].header.sequence == 0 && result->gaps == 0 && result->damaged_bytes == 0;
+    return ring->statistics && !ring->is_provisional && ring->statistics->taken_back == 0 &&
+           ring->statistics->laps_lost == 0 && ring->segment_count > 0 && ring->segments[0].header.sequence == 0 &&
+           result->gaps == 0 && result->damaged_bytes == 0;
 }

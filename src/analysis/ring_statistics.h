@@ -21,14 +21,14 @@ struct lap_ring_statistics {
     enum lap_summary_source source; /* events where nothing is stored */
     struct lap_ring_part *parts;
     size_t part_count;
-    size_t first;   /* segment: those before it were not wanted */
+    size_t first; /* segment: those before it were not wanted */
 
     /* The result, after lap_ring_statistics_join(). */
     struct lap_format_statistics *heap;
     uint64_t decoded;  /* events that were read */
     uint64_t replayed; /* of those, how many the stored statistics did not have */
     uint64_t orphans, abandoned, backward;
-    uint64_t gaps;     /* segments that are missing or could not be read */
+    uint64_t gaps; /* segments that are missing or could not be read */
     uint64_t damaged_bytes;
 };
 

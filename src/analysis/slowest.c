@@ -57,7 +57,8 @@ static char *message_make(const struct gathering *gathering, uint32_t class_id, 
     const struct lap_catalog *const catalog = &gathering->process->catalog;
     const uint32_t event_class = words ? (uint32_t)(words[0] & LAP_FORMAT_CLASS_MASK) : class_id;
     if (words && event_class < catalog->class_count)
-        lap_label_format(text, sizeof text, description_of(gathering, class_id), &catalog->classes[event_class], words, 0);
+        lap_label_format(text, sizeof text, description_of(gathering, class_id), &catalog->classes[event_class], words,
+                         0);
     if (text[0] == 0 && class_id < catalog->class_count)
         lap_label_pattern(text, sizeof text, description_of(gathering, class_id), &catalog->classes[class_id], NULL);
     return strdup(text);
@@ -83,7 +84,8 @@ static bool laps_reserve(struct gathered *gathered)
 }
 
 /* The place of the lap that an event belongs to, made if it is the first of its kind; SIZE_MAX: left out. */
-static size_t lap_find(struct gathering *gathering, struct gathered *gathered, const struct lap_event *event, uint8_t kind, uint64_t number)
+static size_t lap_find(struct gathering *gathering, struct gathered *gathered, const struct lap_event *event,
+                       uint8_t kind, uint64_t number)
 {
     struct lap_slowest_instance *const instance = gathered->instance;
     const struct lap_description *const description = description_of(gathering, event->class_id);
@@ -129,8 +131,8 @@ static void lap_generalise(struct gathering *gathering, struct lap_slowest_lap *
     lap->label = label;
 }
 
-static void lap_add(struct gathering *gathering, struct gathered *gathered, size_t place, const struct lap_event *event, uint64_t ticks,
-                    uint64_t until_ticks)
+static void lap_add(struct gathering *gathering, struct gathered *gathered, size_t place, const struct lap_event *event,
+                    uint64_t ticks, uint64_t until_ticks)
 {
     struct lap_slowest_instance *const instance = gathered->instance;
     const double ns = to_ns(gathering, ticks);
@@ -151,7 +153,8 @@ static void lap_add(struct gathering *gathering, struct gathered *gathered, size
     }
 }
 
-static void rest_add(struct gathering *gathering, struct gathered *gathered, uint64_t ticks, uint64_t until_ticks, uint64_t end_ticks)
+static void rest_add(struct gathering *gathering, struct gathered *gathered, uint64_t ticks, uint64_t until_ticks,
+                     uint64_t end_ticks)
 {
     struct lap_slowest_instance *const instance = gathered->instance;
     char *const label = strdup("(rest)");
@@ -225,7 +228,8 @@ static void see_begin(void *user, struct lap_decoder *decoder, const struct lap_
     instance->is_incomplete = event->class->kind == LAP_CLASS_OPEN && scope->marks != 0;
 }
 
-static void see_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope, uint64_t lap)
+static void see_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope,
+                     uint64_t lap)
 {
     struct gathering *const gathering = user;
     struct gathered *const active = gathering->levels[decoder->depth - 1].active;
@@ -247,8 +251,8 @@ static void nested_end(struct gathering *gathering, const struct lap_decoder *de
         lap_add(gathering, level[-1].active, level->nested, event, now - scope->begin, now - scope[-1].begin);
 }
 
-static void see_end(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope, uint64_t total,
-                    uint64_t rest)
+static void see_end(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope,
+                    uint64_t total, uint64_t rest)
 {
     struct gathering *const gathering = user;
     struct level *const level = &gathering->levels[decoder->depth - 1];
@@ -416,8 +420,8 @@ static void instance_set(struct lap_slowest_instance *instance, const struct lap
     };
 }
 
-static int slowest_gather(struct lap_slowest *slowest, struct lap_recording *recording, const struct lap_slowest_options *options,
-                          const struct lap_slowest_candidate *candidates)
+static int slowest_gather(struct lap_slowest *slowest, struct lap_recording *recording,
+                          const struct lap_slowest_options *options, const struct lap_slowest_candidate *candidates)
 {
     const size_t count = slowest->instance_count;
     struct gathered *const all = calloc(count + 1, sizeof *all);
@@ -452,7 +456,8 @@ static int slowest_gather(struct lap_slowest *slowest, struct lap_recording *rec
     return code;
 }
 
-int lap_slowest_make(struct lap_slowest **ret_slowest, struct lap_recording *recording, const struct lap_slowest_options *options)
+int lap_slowest_make(struct lap_slowest **ret_slowest, struct lap_recording *recording,
+                     const struct lap_slowest_options *options)
 {
     if (options->count == 0 || options->count > COUNT_MAX)
         return -EINVAL;

@@ -120,8 +120,8 @@ static void see_begin(void *user, struct lap_decoder *decoder, const struct lap_
     selection->begins[depth].is_match = is_wanted(selection, scope->class_id, event->words, depth == 0);
 }
 
-static void see_end(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope, uint64_t total,
-                    uint64_t rest)
+static void see_end(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope,
+                    uint64_t total, uint64_t rest)
 {
     struct selection *const selection = user;
     const uint32_t depth = decoder->depth - 1;
@@ -149,7 +149,8 @@ static void see_handle(void *user, struct lap_decoder *decoder, const struct lap
     if (event->class->kind != LAP_CLASS_HANDLE_END)
         return;
     const struct lap_format_handle_end *const end = lap_event_payload(event->words, event->class);
-    const struct lap_format_path path = end->path < process->path_count ? process->path_entries[end->path] : (struct lap_format_path){0, 0};
+    const struct lap_format_path path =
+        end->path < process->path_count ? process->path_entries[end->path] : (struct lap_format_path){0, 0};
     if (!is_wanted(selection, path.class_id, NULL, path.parent == LAP_PATHS_ROOT))
         return;
     const struct lap_cursor *const cursor = lap_cursor_of(decoder);

@@ -24,7 +24,7 @@ struct making {
     struct lap_ring_statistics *statistics; /* one a ring */
     struct lap_ring_part **parts;           /* of all rings */
     size_t ring_count, part_count;
-    bool shares_tables;                     /* they are another's, who frees them */
+    bool shares_tables; /* they are another's, who frees them */
 };
 
 /* ---- the passes over the rings ------------------------------------------------------------------------------------- */
@@ -58,8 +58,8 @@ static int making_plan(struct making *making, enum lap_summary_source source, en
         for (size_t r = 0; code == 0 && r < recording->processes[p]->ring_count; r++) {
             struct lap_ring_statistics *const statistics = &making->statistics[place++];
             /* More parts than threads, so that none waits for long at the end. */
-            code = lap_ring_statistics_plan(statistics, &recording->processes[p]->rings[r], &making->tables[p], source, wants,
-                                            threads > 1 ? 4u * threads : 1);
+            code = lap_ring_statistics_plan(statistics, &recording->processes[p]->rings[r], &making->tables[p], source,
+                                            wants, threads > 1 ? 4u * threads : 1);
             making->part_count += code == 0 ? statistics->part_count : 0;
         }
         if (code < 0)
@@ -122,8 +122,8 @@ static int making_read(struct making *making, struct lap_recording *recording, c
 
 /* ---- head ---------------------------------------------------------------------------------------------------------- */
 
-static void ring_count(struct lap_summary_process *counts, const struct lap_ring *ring, const struct lap_ring_statistics *statistics,
-                       double *cost_ticks)
+static void ring_count(struct lap_summary_process *counts, const struct lap_ring *ring,
+                       const struct lap_ring_statistics *statistics, double *cost_ticks)
 {
     const struct lap_format_control *const control = &ring->process->control;
     const struct lap_format_statistics *const heap = statistics->heap;
@@ -191,7 +191,9 @@ static void head_fill(struct lap_summary *summary, struct kept *kept, const stru
 
 static size_t groups_needed(const struct making *making, enum lap_summary_by by)
 {
-    return by == LAP_SUMMARY_BY_ALL ? 1 : by == LAP_SUMMARY_BY_PROCESS ? making->recording->process_count : making->ring_count;
+    return by == LAP_SUMMARY_BY_ALL       ? 1
+           : by == LAP_SUMMARY_BY_PROCESS ? making->recording->process_count
+                                          : making->ring_count;
 }
 
 static void group_describe(struct lap_summary_group *group, enum lap_summary_by by, const struct lap_ring *ring)
@@ -204,7 +206,8 @@ static void group_describe(struct lap_summary_group *group, enum lap_summary_by 
     }
 }
 
-static int groups_fill(struct lap_summary *summary, struct kept *kept, const struct making *making, enum lap_summary_by by)
+static int groups_fill(struct lap_summary *summary, struct kept *kept, const struct making *making,
+                       enum lap_summary_by by)
 {
     const size_t needed = groups_needed(making, by);
     summary->groups = calloc(needed + 1, sizeof *summary->groups);
@@ -238,10 +241,11 @@ static int groups_fill(struct lap_summary *summary, struct kept *kept, const str
 
 /* ---- stored against events ----------------------------------------------------------------------------------------- */
 
-static bool cells_equal(const struct lap_format_statistics *a, const struct lap_format_cell *p, const struct lap_format_statistics *b,
-                        const struct lap_format_cell *q)
+static bool cells_equal(const struct lap_format_statistics *a, const struct lap_format_cell *p,
+                        const struct lap_format_statistics *b, const struct lap_format_cell *q)
 {
-    if (p->count != q->count || p->sum_ticks != q->sum_ticks || p->min_ticks != q->min_ticks || p->max_ticks != q->max_ticks)
+    if (p->count != q->count || p->sum_ticks != q->sum_ticks || p->min_ticks != q->min_ticks ||
+        p->max_ticks != q->max_ticks)
         return false;
     for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++)
         if ((p->chunks[octave] | q->chunks[octave]) != 0 &&
@@ -284,12 +288,13 @@ static void difference_describe(struct lap_summary_difference *difference, const
     const struct lap_paths *const paths = &events->table->paths;
     difference->process = process;
     difference->ring = events->ring->number;
-    difference->label =
-        lap_catalog_name(&process->catalog, difference->path < paths->header->count ? paths->entries[difference->path].class_id : 0);
+    difference->label = lap_catalog_name(
+        &process->catalog, difference->path < paths->header->count ? paths->entries[difference->path].class_id : 0);
 }
 
 /* Compares with statistics that were made from the events. 1, 0 or a negative errno. */
-static int making_compare(const struct making *events, const struct lap_summary_options *options, struct lap_summary_difference *difference)
+static int making_compare(const struct making *events, const struct lap_summary_options *options,
+                          struct lap_summary_difference *difference)
 {
     /* The same tables, so that a path has one number. */
     struct making stored = {.tables = events->tables, .shares_tables = true};
@@ -297,14 +302,16 @@ static int making_compare(const struct making *events, const struct lap_summary_
     quiet.progress = NULL;
     const struct lap_format_cell **const cells = calloc(2 * LAP_FORMAT_PATHS, sizeof *cells);
     *difference = (struct lap_summary_difference){0};
-    const int code = cells ? making_read(&stored, events->recording, &quiet, LAP_SUMMARY_STORED, LAP_RING_WANTS_CELLS) : -ENOMEM;
+    const int code =
+        cells ? making_read(&stored, events->recording, &quiet, LAP_SUMMARY_STORED, LAP_RING_WANTS_CELLS) : -ENOMEM;
     for (size_t r = 0; code == 0 && r < events->ring_count; r++) {
         if (!lap_ring_statistics_is_comparable(&events->statistics[r])) {
             difference->rings_skipped++;
             continue;
         }
         difference->rings_compared++;
-        if (!difference->process && ring_differs(stored.statistics[r].heap, events->statistics[r].heap, difference, cells))
+        if (!difference->process &&
+            ring_differs(stored.statistics[r].heap, events->statistics[r].heap, difference, cells))
             difference_describe(difference, &events->statistics[r]);
     }
     if (stored.recording)
@@ -326,7 +333,8 @@ int lap_summary_compare(struct lap_recording *recording, const struct lap_summar
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
-int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *recording, const struct lap_summary_options *options)
+int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *recording,
+                     const struct lap_summary_options *options)
 {
     struct lap_summary *const summary = calloc(1, sizeof *summary);
     struct kept *const kept = calloc(1, sizeof *kept);

@@ -33,18 +33,18 @@ struct lap_summary_options {
 
 /* A node of a tree. Times in nanoseconds. */
 struct lap_summary_node {
-    const char *label;    /* as in the source; "(rest)"; "(checkpoint at file.c:12)" where it has none; "(other paths)" */
+    const char *label; /* as in the source; "(rest)"; "(checkpoint at file.c:12)" where it has none; "(other paths)" */
     const char *file, *function; /* of the first site met, "" for rests */
     uint32_t line;
-    uint8_t kind;         /* enum lap_summary_kind */
-    uint8_t is_text;      /* the label is no format: made at run time */
-    uint8_t is_handle;    /* a profiler that is not bound to a block (or a checkpoint of one) */
+    uint8_t kind;      /* enum lap_summary_kind */
+    uint8_t is_text;   /* the label is no format: made at run time */
+    uint8_t is_handle; /* a profiler that is not bound to a block (or a checkpoint of one) */
     uint8_t is_numbered;
     uint32_t parent, first_child, next_sibling; /* indices in the group's nodes, LAP_SUMMARY_NONE */
-    uint32_t depth;       /* from 0 */
+    uint32_t depth;                             /* from 0 */
     uint64_t count;
-    double total_ns;      /* inclusive */
-    double self_ns;       /* of a profiler: less its nested profilers, at least 0; of others the total */
+    double total_ns; /* inclusive */
+    double self_ns;  /* of a profiler: less its nested profilers, at least 0; of others the total */
     double min_ns, max_ns, mean_ns;
     double p50_ns, p90_ns, p99_ns, p999_ns;
     struct lap_distribution *distribution; /* of the durations, see distribution.h */
@@ -81,20 +81,21 @@ struct lap_summary {
     uint64_t lost;           /* never stored: see the losses of the processes */
     uint64_t samples_lost;   /* laps and totals for which the statistics had no memory */
     uint64_t orphans, abandoned, backward;
-    uint64_t replayed;       /* events that the stored statistics did not have yet */
-    uint64_t taken_back;     /* events that are in the statistics, and were taken out of the rings on purpose */
-    uint64_t provisional;    /* rings whose stored statistics were being written and could not be caught at rest */
-    double cost_ns;          /* the recording's own: estimated */
-    double span_ns;          /* from the first process's start to the last one's end */
-    double resolution_ns;    /* the coarsest clock's */
-    int comparison;          /* where options.compares: 1 equal, 0 not */
+    uint64_t replayed;    /* events that the stored statistics did not have yet */
+    uint64_t taken_back;  /* events that are in the statistics, and were taken out of the rings on purpose */
+    uint64_t provisional; /* rings whose stored statistics were being written and could not be caught at rest */
+    double cost_ns;       /* the recording's own: estimated */
+    double span_ns;       /* from the first process's start to the last one's end */
+    double resolution_ns; /* the coarsest clock's */
+    int comparison;       /* where options.compares: 1 equal, 0 not */
     struct lap_summary_difference difference;
     void *internal;
 };
 
 /* Returns 0 or a negative errno. The recording must outlive the summary. Cost: from stored statistics about 2 ns for each
  * event that is still there, from events about 4. */
-int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *recording, const struct lap_summary_options *options);
+int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *recording,
+                     const struct lap_summary_options *options);
 void lap_summary_free(struct lap_summary *summary);
 
 /* What the recording itself cost a process, and its events, by the last summary's measure: see lap_summary.cost_ns. */

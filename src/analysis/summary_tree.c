@@ -46,8 +46,8 @@ struct identity {
     const struct lap_class *class; /* NULL: none */
 };
 
-static void identity_find(struct identity *identity, const struct lap_process *process, const struct lap_format_path *entry,
-                          uint32_t path, char buffer[LABEL_BYTES])
+static void identity_find(struct identity *identity, const struct lap_process *process,
+                          const struct lap_format_path *entry, uint32_t path, char buffer[LABEL_BYTES])
 {
     const struct lap_catalog *const catalog = &process->catalog;
     const uint32_t id = entry->class_id;

@@ -41,7 +41,8 @@ int lap_work_run(struct lap_work *work)
     pthread_t threads[THREADS_MAX];
     const unsigned wanted = lap_work_threads(work->threads);
     unsigned started = 0; /* beside this one */
-    while (started + 1 < wanted && started + 1 < work->count && pthread_create(&threads[started], NULL, work_thread, work) == 0)
+    while (started + 1 < wanted && started + 1 < work->count &&
+           pthread_create(&threads[started], NULL, work_thread, work) == 0)
         started++;
     const int reported = may_report;
     may_report = 1;

@@ -15,7 +15,8 @@ struct lap_work {
      * errno, which ends the work. */
     int (*run)(struct lap_work *work, size_t piece);
     void *user;
-    void (*progress)(void *user, uint64_t done_bytes, uint64_t total_bytes); /* called by the caller's thread; may be NULL */
+    void (*progress)(void *user, uint64_t done_bytes,
+                     uint64_t total_bytes); /* called by the caller's thread; may be NULL */
     void *progress_user;
     uint64_t done_bytes, total_bytes;
 

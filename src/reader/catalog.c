@@ -3,6 +3,7 @@
 
 #include "lapmark/abi.h"
 #include "lapmark/format.h"
+#include "tsdl.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -12,7 +13,6 @@
 #define PACKET_HEADER_BYTES 37u
 #define URI_SCHEME "lapmark:"
 #define FLAG_IS_TEXT 16u /* in the URI, beside enum lap_class_flags */
-#define NESTING_MAX 64u
 
 struct packet_header {
     uint32_t magic;
@@ -37,242 +37,13 @@ static struct packet_header packet_header_read(const unsigned char *bytes)
     return header;
 }
 
-enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_NUMBER, TOKEN_STRING, TOKEN_SIGN, TOKEN_BAD };
-
-/* A token of the text. Strings have been unescaped in their place and ended by 0. */
-struct token {
-    enum token_kind kind;
-    char *text;
-    size_t length;
-    uint64_t number;
-    size_t offset; /* in the text */
-};
-
 struct parser {
     struct lap_catalog *catalog;
-    char *at, *end;
-    struct token token;
-    const char *problem; /* static; NULL: none yet */
-    size_t problem_offset;
+    struct lap_tsdl tsdl;
     uint32_t class_room, description_room;
-    int code; /* of the problem */
-    bool is_ours; /* env says who wrote it */
+    bool is_ours;      /* env says who wrote it */
+    bool is_no_memory; /* is the problem */
 };
-
-/* ---- tokens ------------------------------------------------------------------------------------------------------ */
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_word(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_';
-}
-
-static int hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-static void problem_set(struct parser *parser, const char *problem, const char *where)
-{
-    if (parser->problem)
-        return;
-    parser->problem = problem;
-    parser->problem_offset = (size_t)(where - parser->catalog->text);
-    parser->code = LAP_READER_METADATA;
-    parser->token.kind = TOKEN_BAD;
-}
-
-static void space_skip(struct parser *parser)
-{
-    while (parser->at < parser->end) {
-        if (is_space(*parser->at)) {
-            parser->at++;
-        } else if (parser->end - parser->at >= 2 && parser->at[0] == '/' && parser->at[1] == '*') {
-            char *close = parser->at + 2;
-            while (parser->end - close >= 2 && !(close[0] == '*' && close[1] == '/'))
-                close++;
-            if (parser->end - close < 2) {
-                problem_set(parser, "comment without an end", parser->at);
-                return;
-            }
-            parser->at = close + 2;
-        } else {
-            return;
-        }
-    }
-}
-
-/* One escape sequence, *from behind its backslash. Returns its byte, or -1. */
-static int escape_read(const char **from, const char *end)
-{
-    if (*from >= end)
-        return -1;
-    const char c = *(*from)++;
-    switch (c) {
-    case 'n':
-        return '\n';
-    case 't':
-        return '\t';
-    case '"':
-    case '\\':
-        return c;
-    case '0':
-    case '1':
-    case '2':
-    case '3': {
-        int value = c - '0';
-        for (int digits = 1; digits < 3 && *from < end && **from >= '0' && **from <= '7'; digits++)
-            value = value * 8 + (*(*from)++ - '0');
-        return value;
-    }
-    case 'x': {
-        int value = 0, digits = 0;
-        for (; digits < 2 && *from < end && hex_value(**from) >= 0; digits++)
-            value = value * 16 + hex_value(*(*from)++);
-        return digits == 0 ? -1 : value;
-    }
-    default:
-        return -1;
-    }
-}
-
-static void string_read(struct parser *parser, struct token *token)
-{
-    char *to = token->text = parser->at + 1;
-    const char *from = to;
-    while (from < parser->end && *from != '"') {
-        int c = (unsigned char)*from;
-        if (c == '\\') {
-            from++;
-            c = escape_read(&from, parser->end);
-        } else {
-            from++;
-        }
-        if (c <= 0) {
-            problem_set(parser, "string with a byte or an escape that cannot be in it", from - 1);
-            return;
-        }
-        *to++ = (char)c;
-    }
-    if (from >= parser->end) {
-        problem_set(parser, "string without an end", token->text - 1);
-        return;
-    }
-    *to = 0; /* at the latest over the closing quote */
-    token->kind = TOKEN_STRING;
-    token->length = (size_t)(to - token->text);
-    parser->at += from + 1 - (const char *)parser->at;
-}
-
-static void number_read(struct parser *parser, struct token *token)
-{
-    uint64_t value = 0;
-    while (parser->at < parser->end && is_digit(*parser->at)) {
-        if (__builtin_mul_overflow(value, UINT64_C(10), &value) ||
-            __builtin_add_overflow(value, (uint64_t)(*parser->at - '0'), &value)) {
-            problem_set(parser, "number that is too large", parser->at);
-            return;
-        }
-        parser->at++;
-    }
-    token->kind = TOKEN_NUMBER;
-    token->number = value;
-}
-
-static void token_next(struct parser *parser)
-{
-    space_skip(parser);
-    if (parser->problem)
-        return;
-    struct token *const token = &parser->token;
-    *token = (struct token){.kind = TOKEN_END, .text = parser->at, .offset = (size_t)(parser->at - parser->catalog->text)};
-    if (parser->at >= parser->end)
-        return;
-    const char c = *parser->at;
-    if (c == '"') {
-        string_read(parser, token);
-    } else if (is_digit(c)) {
-        number_read(parser, token);
-    } else if (is_word(c)) {
-        token->kind = TOKEN_WORD;
-        while (parser->at < parser->end && (is_word(*parser->at) || *parser->at == '.'))
-            parser->at++;
-        token->length = (size_t)(parser->at - token->text);
-    } else if (c > ' ' && c < 127) {
-        token->kind = TOKEN_SIGN;
-        token->length = 1;
-        parser->at++;
-    } else {
-        problem_set(parser, "byte that cannot be in it", parser->at);
-    }
-}
-
-static bool token_is(const struct parser *parser, const char *text)
-{
-    const struct token *const token = &parser->token;
-    return (token->kind == TOKEN_WORD || token->kind == TOKEN_SIGN) && token->length == strlen(text) &&
-           memcmp(token->text, text, token->length) == 0;
-}
-
-static bool token_expect(struct parser *parser, const char *text, const char *problem)
-{
-    if (!token_is(parser, text)) {
-        problem_set(parser, problem, parser->catalog->text + parser->token.offset);
-        return false;
-    }
-    token_next(parser);
-    return !parser->problem;
-}
-
-/* From the token that opens a block to the one behind what closes it. */
-static void block_skip(struct parser *parser)
-{
-    unsigned nesting = 0;
-    const size_t offset = parser->token.offset;
-    do {
-        if (token_is(parser, "{"))
-            nesting++;
-        else if (token_is(parser, "}"))
-            nesting--;
-        else if (parser->token.kind == TOKEN_END)
-            problem_set(parser, "block without an end", parser->catalog->text + offset);
-        if (nesting > NESTING_MAX)
-            problem_set(parser, "blocks nested too deep", parser->catalog->text + offset);
-        if (parser->problem)
-            return;
-        token_next(parser);
-    } while (nesting > 0 && !parser->problem);
-}
-
-/* To the token behind the next `;` that is in no block. */
-static void statement_skip(struct parser *parser)
-{
-    while (!parser->problem && !token_is(parser, ";")) {
-        if (token_is(parser, "{"))
-            block_skip(parser);
-        else if (parser->token.kind == TOKEN_END || token_is(parser, "}"))
-            problem_set(parser, "statement without an end", parser->catalog->text + parser->token.offset);
-        else
-            token_next(parser);
-    }
-    if (!parser->problem)
-        token_next(parser);
-}
 
 /* ---- classes ----------------------------------------------------------------------------------------------------- */
 
@@ -302,6 +73,8 @@ static const struct {
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 static int kind_find(const char *uri)
 {
     for (size_t i = 0; i < KINDS; i++)
@@ -317,9 +90,9 @@ static bool percent_decode(char *text)
     for (const char *from = text; *from; from++) {
         int c = (unsigned char)*from;
         if (c == '%') {
-            if (hex_value(from[1]) < 0 || hex_value(from[2]) < 0)
+            if (lap_tsdl_hex_value(from[1]) < 0 || lap_tsdl_hex_value(from[2]) < 0)
                 return false;
-            c = hex_value(from[1]) * 16 + hex_value(from[2]);
+            c = lap_tsdl_hex_value(from[1]) * 16 + lap_tsdl_hex_value(from[2]);
             from += 2;
             if (c == 0)
                 return false;
@@ -406,7 +179,7 @@ static const char *uri_read(char *uri, struct lap_class *class, struct lap_descr
     description->line = (uint32_t)line;
     description->is_text = (flags & FLAG_IS_TEXT) != 0;
     if (!has_strings && !(class->flags & LAP_CLASS_TEXT))
-        class->words = (uint8_t)(lap_class_fixed_words((enum lap_class_kind)class->kind) +
+        class->words = (uint8_t)(lap_class_fixed_words((enum lap_class_kind) class->kind) +
                                  ((class->flags & LAP_CLASS_N) != 0) + class->args);
     return NULL;
 }
@@ -441,12 +214,12 @@ static void class_add(struct parser *parser, struct class_line *line)
     struct lap_catalog *const catalog = parser->catalog;
     const char *const where = catalog->text + line->offset;
     if (!line->has_id || !line->has_name || line->stream != 0 || line->id >= LAP_FORMAT_CLASSES || line->id == 0) {
-        problem_set(parser, "event without a name, or with an id that cannot be", where);
+        lap_tsdl_fail(&parser->tsdl, "event without a name, or with an id that cannot be", where);
         return;
     }
     const size_t scheme = sizeof URI_SCHEME - 1;
     if (!line->has_uri || strncmp(line->uri, URI_SCHEME, scheme) != 0) {
-        problem_set(parser, "event that Lapmark did not write", where);
+        lap_tsdl_fail(&parser->tsdl, "event that Lapmark did not write", where);
         return;
     }
     struct lap_class class = {0};
@@ -455,22 +228,22 @@ static void class_add(struct parser *parser, struct class_line *line)
     const char *const problem = uri_read(line->uri, &class, &description, &kind);
     const uint32_t id = (uint32_t)line->id;
     if (problem) {
-        problem_set(parser, problem, catalog->text + line->uri_offset);
+        lap_tsdl_fail(&parser->tsdl, problem, catalog->text + line->uri_offset);
         return;
     }
     if (kinds[kind].id != 0 || id < LAP_FORMAT_FIRST_SITE_CLASS) {
         /* Their sizes are fixed; those that a later version adds below the sites' would have a kind that is not known. */
         if (kinds[kind].id != id)
-            problem_set(parser, "event whose id is not that of its kind", where);
+            lap_tsdl_fail(&parser->tsdl, "event whose id is not that of its kind", where);
         return;
     }
     if (id < catalog->class_count && catalog->classes[id].kind != LAP_CLASS_NONE) {
-        problem_set(parser, "event with an id that another has", where);
+        lap_tsdl_fail(&parser->tsdl, "event with an id that another has", where);
         return;
     }
     if (!classes_reserve(parser, id)) {
-        problem_set(parser, "no memory", where);
-        parser->code = -ENOMEM;
+        lap_tsdl_fail(&parser->tsdl, "no memory", where);
+        parser->is_no_memory = true;
         return;
     }
     if (class.flags & LAP_CLASS_NUMBERED)
@@ -487,39 +260,39 @@ static void class_add(struct parser *parser, struct class_line *line)
 static void event_read(struct parser *parser, size_t offset)
 {
     struct class_line line = {.offset = offset};
-    while (!parser->problem && !token_is(parser, "}")) {
-        const struct token key = parser->token;
-        token_next(parser);
-        if (token_is(parser, ":") || key.kind != TOKEN_WORD) {
-            statement_skip(parser); /* fields := struct ... */
+    while (!parser->tsdl.problem && !lap_tsdl_is(&parser->tsdl, "}")) {
+        const struct lap_token key = parser->tsdl.token;
+        lap_tsdl_next(&parser->tsdl);
+        if (lap_tsdl_is(&parser->tsdl, ":") || key.kind != LAP_TOKEN_WORD) {
+            lap_tsdl_skip_statement(&parser->tsdl); /* fields := struct ... */
             continue;
         }
-        if (!token_expect(parser, "=", "event without a value"))
+        if (!lap_tsdl_expect(&parser->tsdl, "=", "event without a value"))
             return;
-        const struct token value = parser->token;
-        token_next(parser);
-        if (parser->problem)
+        const struct lap_token value = parser->tsdl.token;
+        lap_tsdl_next(&parser->tsdl);
+        if (parser->tsdl.problem)
             return;
-        if (key.length == 2 && memcmp(key.text, "id", 2) == 0 && value.kind == TOKEN_NUMBER) {
+        if (key.length == 2 && memcmp(key.text, "id", 2) == 0 && value.kind == LAP_TOKEN_NUMBER) {
             line.has_id = true;
             line.id = value.number;
-        } else if (key.length == 9 && memcmp(key.text, "stream_id", 9) == 0 && value.kind == TOKEN_NUMBER) {
+        } else if (key.length == 9 && memcmp(key.text, "stream_id", 9) == 0 && value.kind == LAP_TOKEN_NUMBER) {
             line.stream = value.number;
-        } else if (key.length == 4 && memcmp(key.text, "name", 4) == 0 && value.kind == TOKEN_STRING) {
+        } else if (key.length == 4 && memcmp(key.text, "name", 4) == 0 && value.kind == LAP_TOKEN_STRING) {
             line.has_name = true;
             line.name = value.text;
-        } else if (key.length == 13 && memcmp(key.text, "model.emf.uri", 13) == 0 && value.kind == TOKEN_STRING) {
+        } else if (key.length == 13 && memcmp(key.text, "model.emf.uri", 13) == 0 && value.kind == LAP_TOKEN_STRING) {
             line.has_uri = true;
             line.uri = value.text;
             line.uri_offset = value.offset;
         }
-        statement_skip(parser);
+        lap_tsdl_skip_statement(&parser->tsdl);
     }
-    if (!parser->problem)
+    if (!parser->tsdl.problem)
         class_add(parser, &line);
 }
 
-static void env_set(struct parser *parser, const struct token *key, const struct token *value)
+static void env_set(struct parser *parser, const struct lap_token *key, const struct lap_token *value)
 {
     struct lap_catalog *const catalog = parser->catalog;
     const struct {
@@ -529,9 +302,9 @@ static void env_set(struct parser *parser, const struct token *key, const struct
                  {"program", &catalog->program},
                  {"command", &catalog->command},
                  {"clock_source", &catalog->clock_source}};
-    if (value->kind == TOKEN_NUMBER && key->length == 3 && memcmp(key->text, "pid", 3) == 0)
+    if (value->kind == LAP_TOKEN_NUMBER && key->length == 3 && memcmp(key->text, "pid", 3) == 0)
         catalog->pid = value->number;
-    if (value->kind != TOKEN_STRING)
+    if (value->kind != LAP_TOKEN_STRING)
         return;
     if (key->length == 11 && memcmp(key->text, "tracer_name", 11) == 0)
         parser->is_ours = strcmp(value->text, "lapmark") == 0;
@@ -540,10 +313,10 @@ static void env_set(struct parser *parser, const struct token *key, const struct
             *texts[i].text = value->text;
 }
 
-static void clock_set(struct parser *parser, const struct token *key, const struct token *value)
+static void clock_set(struct parser *parser, const struct lap_token *key, const struct lap_token *value)
 {
     struct lap_catalog *const catalog = parser->catalog;
-    if (value->kind != TOKEN_NUMBER)
+    if (value->kind != LAP_TOKEN_NUMBER)
         return;
     if (key->length == 4 && memcmp(key->text, "freq", 4) == 0)
         catalog->clock_hz = value->number;
@@ -554,47 +327,48 @@ static void clock_set(struct parser *parser, const struct token *key, const stru
 }
 
 /* key = value; ... up to the closing brace. */
-static void assignments_read(struct parser *parser, void (*set)(struct parser *, const struct token *, const struct token *))
+static void assignments_read(struct parser *parser,
+                             void (*set)(struct parser *, const struct lap_token *, const struct lap_token *))
 {
-    while (!parser->problem && !token_is(parser, "}")) {
-        const struct token key = parser->token;
-        token_next(parser);
-        if (key.kind == TOKEN_WORD && token_is(parser, "=")) {
-            token_next(parser);
-            const struct token value = parser->token;
-            if (!parser->problem)
+    while (!parser->tsdl.problem && !lap_tsdl_is(&parser->tsdl, "}")) {
+        const struct lap_token key = parser->tsdl.token;
+        lap_tsdl_next(&parser->tsdl);
+        if (key.kind == LAP_TOKEN_WORD && lap_tsdl_is(&parser->tsdl, "=")) {
+            lap_tsdl_next(&parser->tsdl);
+            const struct lap_token value = parser->tsdl.token;
+            if (!parser->tsdl.problem)
                 set(parser, &key, &value);
         }
-        statement_skip(parser);
+        lap_tsdl_skip_statement(&parser->tsdl);
     }
 }
 
 static void top_read(struct parser *parser)
 {
-    const struct token word = parser->token;
-    if (word.kind != TOKEN_WORD) {
-        problem_set(parser, NULL, parser->catalog->text + word.offset);
-        parser->problem = lap_reader_error_text(LAP_READER_METADATA);
+    const struct lap_token word = parser->tsdl.token;
+    if (word.kind != LAP_TOKEN_WORD) {
+        lap_tsdl_fail(&parser->tsdl, lap_reader_error_text(LAP_READER_METADATA), parser->catalog->text + word.offset);
         return;
     }
-    const bool is_event = token_is(parser, "event"), is_env = token_is(parser, "env"), is_clock = token_is(parser, "clock");
+    const bool is_event = lap_tsdl_is(&parser->tsdl, "event"), is_env = lap_tsdl_is(&parser->tsdl, "env"),
+               is_clock = lap_tsdl_is(&parser->tsdl, "clock");
     if (!is_event && !is_env && !is_clock) {
-        statement_skip(parser); /* trace, stream, typealias: a segment's header is fixed by format.h */
+        lap_tsdl_skip_statement(&parser->tsdl); /* trace, stream, typealias: a segment's header is fixed by format.h */
         return;
     }
     if (is_event && !parser->is_ours) {
-        problem_set(parser, "written by another tracer", parser->catalog->text + word.offset);
+        lap_tsdl_fail(&parser->tsdl, "written by another tracer", parser->catalog->text + word.offset);
         return;
     }
-    token_next(parser);
-    if (!token_expect(parser, "{", "block without a brace"))
+    lap_tsdl_next(&parser->tsdl);
+    if (!lap_tsdl_expect(&parser->tsdl, "{", "block without a brace"))
         return;
     if (is_event)
         event_read(parser, word.offset);
     else
         assignments_read(parser, is_env ? env_set : clock_set);
-    if (token_expect(parser, "}", "block without an end"))
-        token_expect(parser, ";", "block without a semicolon");
+    if (lap_tsdl_expect(&parser->tsdl, "}", "block without an end"))
+        lap_tsdl_expect(&parser->tsdl, ";", "block without a semicolon");
 }
 
 /* ---- packets ----------------------------------------------------------------------------------------------------- */
@@ -614,7 +388,8 @@ static int packets_join(struct lap_catalog *catalog, const unsigned char *bytes,
         int code = LAP_READER_METADATA;
         if (header.magic != LAP_FORMAT_METADATA_MAGIC)
             problem = lap_reader_error_text(code);
-        else if (header.major != 1 || header.minor != 8 || (header.compression | header.encryption | header.checksum_scheme) != 0)
+        else if (header.major != 1 || header.minor != 8 ||
+                 (header.compression | header.encryption | header.checksum_scheme) != 0)
             problem = lap_reader_error_text(code = LAP_READER_VERSION);
         else if (content < PACKET_HEADER_BYTES || content > packet || content > size - at)
             problem = "metadata packet with a damaged size";
@@ -652,7 +427,7 @@ static uint64_t file_offset(const unsigned char *bytes, size_t size, size_t text
 }
 
 int lap_catalog_parse(struct lap_catalog *catalog, const void *bytes, size_t size, const char *file, int *ret_partial,
-                       struct lap_reader_error *error)
+                      struct lap_reader_error *error)
 {
     struct lap_catalog result = {.host = "", .program = "", .command = "", .clock_source = ""};
     size_t length = 0;
@@ -664,7 +439,10 @@ int lap_catalog_parse(struct lap_catalog *catalog, const void *bytes, size_t siz
         lap_catalog_done(&result);
         return code;
     }
-    struct parser parser = {.catalog = &result, .at = result.text, .end = result.text + length, .class_room = 64, .description_room = 64};
+    struct parser parser = {.catalog = &result,
+                            .tsdl = {.text = result.text, .at = result.text, .end = result.text + length},
+                            .class_room = 64,
+                            .description_room = 64};
     result.classes = calloc(parser.class_room, sizeof *result.classes);
     result.descriptions = calloc(parser.description_room, sizeof *result.descriptions);
     if (!result.classes || !result.descriptions) {
@@ -676,16 +454,18 @@ int lap_catalog_parse(struct lap_catalog *catalog, const void *bytes, size_t siz
     result.description_count = 1;
     lap_class_set_fixed(result.classes);
 
-    token_next(&parser);
-    while (!parser.problem && parser.token.kind != TOKEN_END)
+    lap_tsdl_next(&parser.tsdl);
+    while (!parser.tsdl.problem && parser.tsdl.token.kind != LAP_TOKEN_END)
         top_read(&parser);
-    if (!parser.problem && !parser.is_ours)
-        problem_set(&parser, "written by another tracer", result.text);
-    if (parser.problem) {
-        lap_reader_error_set(error, parser.code, file, file_offset(bytes, size, parser.problem_offset), parser.problem);
-        if (!parser.is_ours || parser.code == -ENOMEM) {
+    if (!parser.tsdl.problem && !parser.is_ours)
+        lap_tsdl_fail(&parser.tsdl, "written by another tracer", result.text);
+    if (parser.tsdl.problem) {
+        const int failure = parser.is_no_memory ? -ENOMEM : LAP_READER_METADATA;
+        lap_reader_error_set(error, failure, file, file_offset(bytes, size, parser.tsdl.problem_offset),
+                             parser.tsdl.problem);
+        if (!parser.is_ours || parser.is_no_memory) {
             lap_catalog_done(&result);
-            return parser.code;
+            return failure;
         }
         *ret_partial = 1;
     }

@@ -25,14 +25,14 @@ struct lap_catalog {
     uint64_t clock_offset_ticks;
     uint64_t pid;
     const char *host, *program, *command, *clock_source; /* "" where there is none */
-    char *text; /* the bytes that the strings lie in */
+    char *text;                                          /* the bytes that the strings lie in */
 };
 
 /* Reads the packets of a metadata file of `size` bytes that lie at `bytes` (not kept). The classes before a damaged line
  * are kept: the result is usable if *ret_partial, with the error that ended it. Returns 0 or a negative code with
  * nothing to free. Cold; memory at most 3 times the file's text plus 8 MiB. */
 int lap_catalog_parse(struct lap_catalog *catalog, const void *bytes, size_t size, const char *file, int *ret_partial,
-                       struct lap_reader_error *error);
+                      struct lap_reader_error *error);
 void lap_catalog_done(struct lap_catalog *catalog);
 
 /* A class's description, an empty one where it has none. Never NULL. */

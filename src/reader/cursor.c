@@ -66,7 +66,7 @@ static int segment_load(struct lap_cursor *cursor, const struct lap_segment *seg
     if (code == 0 && (header->sequence != segment->header.sequence || header->begin_ticks != segment->header.begin_ticks))
         code = LAP_READER_CHANGED;
     if (code < 0 && code != -ENOMEM)
-        lap_process_warn(cursor->process, code, segment->name, UINT64_MAX, NULL);
+        lap_process_warn_segment(cursor->process, code, segment->name);
     cursor->data = cursor->mapping;
     return code == -ENOMEM ? code : code == 0;
 }
@@ -145,7 +145,8 @@ static void thread_apply(struct lap_cursor *cursor, const struct lap_event *even
                                         (size_t)(event->end - event->offset) - 8 - sizeof *thread);
 }
 
-static void forward_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope, uint64_t lap)
+static void forward_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope,
+                         uint64_t lap)
 {
     const struct forward *const to = user;
     if (to->visitor->mark)
@@ -167,7 +168,8 @@ static void forward_end(void *user, struct lap_decoder *decoder, const struct la
         to->visitor->end(to->user, decoder, event, scope, total, rest);
 }
 
-static void forward_abandoned(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope)
+static void forward_abandoned(void *user, struct lap_decoder *decoder, const struct lap_event *event,
+                              struct lap_open *scope)
 {
     const struct forward *const to = user;
     if (to->visitor->abandoned)
@@ -197,7 +199,8 @@ static void forward_done(void *user, struct lap_decoder *decoder, uint32_t end)
         to->visitor->done(to->user, decoder, end);
 }
 
-static struct lap_decode_result decode_forward(struct lap_cursor *cursor, uint32_t to, const struct lap_visitor *visitor, void *user)
+static struct lap_decode_result decode_forward(struct lap_cursor *cursor, uint32_t to, const struct lap_visitor *visitor,
+                                               void *user)
 {
     static const struct lap_visitor forwarding = {.mark = forward_mark,
                                                   .begin = forward_begin,
@@ -208,7 +211,8 @@ static struct lap_decode_result decode_forward(struct lap_cursor *cursor, uint32
                                                   .done = forward_done};
     static const struct lap_visitor nobody = {0};
     struct forward forward = {visitor ? visitor : &nobody, user};
-    return lap_decode(&cursor->decoder, cursor->data, cursor->segment->header.begin_ticks, cursor->offset, to, &forwarding, &forward);
+    return lap_decode(&cursor->decoder, cursor->data, cursor->segment->header.begin_ticks, cursor->offset, to,
+                      &forwarding, &forward);
 }
 
 void lap_cursor_run(struct lap_cursor *cursor, const struct lap_visitor *visitor, void *user)
@@ -239,8 +243,9 @@ int lap_cursor_peek(struct lap_cursor *cursor, struct lap_event *ret_event)
                 return loaded;
             continue;
         }
-        const struct lap_decode_result result = lap_decode_measure(&cursor->decoder, cursor->data, cursor->segment->header.begin_ticks,
-                                                                   cursor->offset, cursor->to, &cursor->event);
+        const struct lap_decode_result result =
+            lap_decode_measure(&cursor->decoder, cursor->data, cursor->segment->header.begin_ticks, cursor->offset,
+                               cursor->to, &cursor->event);
         if (result.error != LAP_DECODE_OK)
             lap_cursor_decoded(cursor, result);
         else

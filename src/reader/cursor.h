@@ -17,17 +17,17 @@ struct lap_cursor {
     struct lap_decoder decoder; /* first: see lap_cursor_of() */
     struct lap_ring *ring;
     struct lap_process *process;
-    struct lap_thread *thread;  /* whose events these are */
+    struct lap_thread *thread;         /* whose events these are */
     const struct lap_segment *segment; /* NULL before the first */
-    const void *data;           /* the segment's content; events' words lie in it until the next one is loaded */
-    size_t next_segment, end_segment; /* may be set before the first load, for a part of the ring */
-    uint32_t offset, to;        /* the next event, the content's end */
-    uint64_t gaps;              /* segments that were missing or unreadable so far */
-    uint64_t damaged_bytes;     /* left out behind a damaged event */
-    int is_broken;              /* the next segment starts anew */
-    struct lap_event event;     /* the next one, where has_event */
+    const void *data;                  /* the segment's content; events' words lie in it until the next one is loaded */
+    size_t next_segment, end_segment;  /* may be set before the first load, for a part of the ring */
+    uint32_t offset, to;               /* the next event, the content's end */
+    uint64_t gaps;                     /* segments that were missing or unreadable so far */
+    uint64_t damaged_bytes;            /* left out behind a damaged event */
+    int is_broken;                     /* the next segment starts anew */
+    struct lap_event event;            /* the next one, where has_event */
     int has_event;
-    void *mapping;              /* of the segment's file; NULL: data is a copy that the recording has */
+    void *mapping; /* of the segment's file; NULL: data is a copy that the recording has */
     size_t mapping_bytes;
 };
 

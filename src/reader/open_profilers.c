@@ -24,7 +24,7 @@ struct finding {
     struct lap_process *process;
     struct lap_open_profiler *open;
     size_t count, room;
-    struct slot *slots; /* SLOTS, made with the first handle's event */
+    struct slot *slots;            /* SLOTS, made with the first handle's event */
     char *texts[LAP_DECODE_DEPTH]; /* messages of open scopes whose begin is no longer in memory */
     bool has_handles; /* some were begun: all events are read. A ring's last segment tells which scopes are open. */
     int error;
@@ -38,9 +38,11 @@ static char *message_make(const struct lap_process *process, uint32_t class_id, 
     const struct lap_catalog *const catalog = &process->catalog;
     const uint32_t event_class = words ? (uint32_t)(words[0] & LAP_FORMAT_CLASS_MASK) : class_id;
     if (words && event_class < catalog->class_count)
-        lap_label_format(text, sizeof text, lap_catalog_description(catalog, class_id), &catalog->classes[event_class], words, 0);
+        lap_label_format(text, sizeof text, lap_catalog_description(catalog, class_id), &catalog->classes[event_class],
+                         words, 0);
     if (text[0] == 0 && class_id < catalog->class_count) /* a state dump leaves out what is the same for all */
-        lap_label_pattern(text, sizeof text, lap_catalog_description(catalog, class_id), &catalog->classes[class_id], NULL);
+        lap_label_pattern(text, sizeof text, lap_catalog_description(catalog, class_id), &catalog->classes[class_id],
+                          NULL);
     return strdup(text);
 }
 
@@ -54,7 +56,8 @@ static void scope_texts_keep(struct finding *finding, const struct lap_decoder *
 {
     for (uint32_t depth = 0; depth < decoder->depth; depth++)
         if (decoder->open[depth].event && !finding->texts[depth]) {
-            finding->texts[depth] = message_make(finding->process, decoder->open[depth].class_id, decoder->open[depth].event);
+            finding->texts[depth] =
+                message_make(finding->process, decoder->open[depth].class_id, decoder->open[depth].event);
             if (!finding->texts[depth])
                 finding->error = -ENOMEM;
         }
@@ -94,7 +97,8 @@ static void handle_begin(struct finding *finding, struct slot *slot, const struc
     slot->thread = thread;
 }
 
-static void handle_mark(const struct lap_process *process, struct slot *slot, const struct lap_event *event, uint64_t handle)
+static void handle_mark(const struct lap_process *process, struct slot *slot, const struct lap_event *event,
+                        uint64_t handle)
 {
     const struct lap_format_handle_mark *const mark = lap_event_payload(event->words, event->class);
     if (slot->handle != handle) {
@@ -161,13 +165,13 @@ static int scopes_add(struct finding *finding, const struct lap_cursor *cursor)
     for (uint32_t depth = 0; depth < decoder->depth && finding->error == 0; depth++) {
         const struct lap_open *const scope = &decoder->open[depth];
         finding->error = open_add(finding, &(struct lap_open_profiler){.process = finding->process,
-                                                                      .thread = cursor->thread,
-                                                                      .begin_ticks = scope->begin_ticks,
-                                                                      .last_ticks = scope->last + decoder->paused,
-                                                                      .class_id = scope->class_id,
-                                                                      .depth = depth,
-                                                                      .marks = scope->marks,
-                                                                      .message = finding->texts[depth]});
+                                                                       .thread = cursor->thread,
+                                                                       .begin_ticks = scope->begin_ticks,
+                                                                       .last_ticks = scope->last + decoder->paused,
+                                                                       .class_id = scope->class_id,
+                                                                       .depth = depth,
+                                                                       .marks = scope->marks,
+                                                                       .message = finding->texts[depth]});
         finding->texts[depth] = NULL;
     }
     return finding->error;
@@ -200,15 +204,15 @@ static int handles_add(struct finding *finding)
         const struct slot *const slot = &finding->slots[i];
         if (slot->handle == 0 || (slot->ended == slot->handle && slot->ended_ticks >= slot->begin_ticks))
             continue;
-        finding->error = open_add(finding, &(struct lap_open_profiler){
-                                               .process = finding->process,
-                                               .thread = slot->thread,
-                                               .begin_ticks = slot->begin_ticks,
-                                               .last_ticks = slot->last_ticks,
-                                               .handle = slot->handle,
-                                               .class_id = slot->class_id,
-                                               .marks = slot->marks,
-                                               .message = message_make(finding->process, slot->class_id, slot->words)});
+        finding->error = open_add(
+            finding, &(struct lap_open_profiler){.process = finding->process,
+                                                 .thread = slot->thread,
+                                                 .begin_ticks = slot->begin_ticks,
+                                                 .last_ticks = slot->last_ticks,
+                                                 .handle = slot->handle,
+                                                 .class_id = slot->class_id,
+                                                 .marks = slot->marks,
+                                                 .message = message_make(finding->process, slot->class_id, slot->words)});
     }
     return finding->error;
 }

@@ -17,10 +17,7 @@
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
-static uint32_t thread_hash(uint64_t index)
-{
-    return (uint32_t)((index * UINT64_C(0x9E3779B97F4A7C15)) >> 32);
-}
+static uint32_t thread_hash(uint64_t index) { return (uint32_t)((index * UINT64_C(0x9E3779B97F4A7C15)) >> 32); }
 
 static void thread_place(struct lap_process *process, uint32_t *buckets, uint32_t bucket_count, uint32_t place)
 {
@@ -67,8 +64,8 @@ static struct lap_thread *thread_find(const struct lap_process *process, uint64_
     }
 }
 
-struct lap_thread *lap_process_thread(struct lap_process *process, const struct lap_ring *ring, uint64_t index, uint64_t id,
-                                      const char *name, size_t name_bytes)
+struct lap_thread *lap_process_thread(struct lap_process *process, const struct lap_ring *ring, uint64_t index,
+                                      uint64_t id, const char *name, size_t name_bytes)
 {
     struct lap_process_shared *const shared = process->internal;
     struct lap_recording_shared *const recording = process->recording->internal;
@@ -83,7 +80,8 @@ struct lap_thread *lap_process_thread(struct lap_process *process, const struct 
         thread_place(process, shared->thread_buckets, shared->bucket_count, (uint32_t)process->thread_count++);
     }
     const size_t length = strnlen(name, name_bytes < sizeof thread->name - 1 ? name_bytes : sizeof thread->name - 1);
-    if (thread && length > 0 && memcmp(thread->name, name, length + (name[length - 1] != 0 && length < name_bytes)) != 0) {
+    if (thread && length > 0 &&
+        memcmp(thread->name, name, length + (name[length - 1] != 0 && length < name_bytes)) != 0) {
         memset(thread->name, 0, sizeof thread->name);
         memcpy(thread->name, name, length);
     }
@@ -113,8 +111,9 @@ static int control_read(struct lap_process *process, struct lap_reader_error *er
         char path[4096];
         snprintf(path, sizeof path, "%s/%s", process->directory, CONTROL_FILE);
         return lap_reader_error_set(error, LAP_READER_VERSION, path,
-                                    control->version != LAP_FORMAT_VERSION ? offsetof(struct lap_format_control, version)
-                                                                           : offsetof(struct lap_format_control, features),
+                                    control->version != LAP_FORMAT_VERSION
+                                        ? offsetof(struct lap_format_control, version)
+                                        : offsetof(struct lap_format_control, features),
                                     NULL);
     }
     control->program[sizeof control->program - 1] = 0;
@@ -152,12 +151,14 @@ static int paths_read(struct lap_process *process)
     }
     uint32_t sound = 1;
     if (count > 0) {
-        const int64_t got = lap_file_read_at(fd, process->path_entries, count * sizeof *process->path_entries, sizeof header);
+        const int64_t got =
+            lap_file_read_at(fd, process->path_entries, count * sizeof *process->path_entries, sizeof header);
         const uint32_t whole = got > 0 ? (uint32_t)((uint64_t)got / sizeof *process->path_entries) : 0;
         while (sound < whole && process->path_entries[sound].parent < sound)
             sound++;
         if (sound < count)
-            lap_process_warn(process, LAP_READER_PATHS, PATHS_FILE, sizeof header + sound * sizeof *process->path_entries, NULL);
+            lap_process_warn(process, LAP_READER_PATHS, PATHS_FILE, sizeof header + sound * sizeof *process->path_entries,
+                             NULL);
     }
     process->path_entries[LAP_PATHS_ROOT] = (struct lap_format_path){LAP_FORMAT_PATH_NONE, 0};
     process->path_entries[LAP_PATHS_OTHER] = (struct lap_format_path){LAP_PATHS_ROOT, LAP_FORMAT_REST};
@@ -214,8 +215,8 @@ static void foreign_segments_drop(struct lap_process *process)
                 ring->segments[kept++] = ring->segments[i];
                 continue;
             }
-            lap_process_warn(process, LAP_READER_SEGMENT, ring->segments[i].name, offsetof(struct lap_format_segment, uuid),
-                             "segment of another process");
+            lap_process_warn(process, LAP_READER_SEGMENT, ring->segments[i].name,
+                             offsetof(struct lap_format_segment, uuid), "segment of another process");
             segment_free(&ring->segments[i]);
         }
         ring->segment_count = kept;
@@ -229,8 +230,8 @@ static void ring_describe(struct lap_process *process, struct lap_ring *ring)
     const struct lap_thread *last = NULL;
     for (size_t i = 0; i < ring->segment_count; i++) {
         const struct lap_format_segment *const header = &ring->segments[i].header;
-        ring->thread = lap_process_thread(process, ring, header->thread_index, header->thread_id, (const char *)header->thread_name,
-                                          sizeof header->thread_name);
+        ring->thread = lap_process_thread(process, ring, header->thread_index, header->thread_id,
+                                          (const char *)header->thread_name, sizeof header->thread_name);
         threads += ring->thread != last;
         last = ring->thread;
         if (i > 0)
@@ -239,7 +240,8 @@ static void ring_describe(struct lap_process *process, struct lap_ring *ring)
         process->content_bytes += ring->segments[i].content_bytes;
     }
     ring->thread_count = threads > 0 ? threads : 1;
-    if (ring->statistics && ring->statistics->threads > ring->thread_count && ring->statistics->threads <= LAP_THREADS_MAX)
+    if (ring->statistics && ring->statistics->threads > ring->thread_count &&
+        ring->statistics->threads <= LAP_THREADS_MAX)
         ring->thread_count = (uint32_t)ring->statistics->threads;
 }
 
@@ -263,7 +265,8 @@ static void clock_find(struct lap_process *process)
         control.clock_hz = process->catalog.clock_hz;
         control.start.realtime_ns = process->catalog.clock_offset_s * UINT64_C(1000000000);
         if (control.clock_hz != 0)
-            control.start.realtime_ns += (uint64_t)((double)process->catalog.clock_offset_ticks * 1e9 / (double)control.clock_hz);
+            control.start.realtime_ns +=
+                (uint64_t)((double)process->catalog.clock_offset_ticks * 1e9 / (double)control.clock_hz);
     }
     if (lap_timebase_init(&process->clock, &control, newest.ticks != 0 ? &newest : NULL) < 0)
         lap_process_warn(process, LAP_READER_CONTROL, CONTROL_FILE, offsetof(struct lap_format_control, clock_hz),
@@ -319,8 +322,8 @@ static int process_read(struct lap_process *process, struct lap_reader_error *er
     return code < 0 ? lap_reader_error_set(error, code, process->directory, UINT64_MAX, NULL) : 0;
 }
 
-int lap_process_open(struct lap_process **ret_process, struct lap_recording *recording, int directory_fd, const char *directory,
-                     struct lap_reader_error *error)
+int lap_process_open(struct lap_process **ret_process, struct lap_recording *recording, int directory_fd,
+                     const char *directory, struct lap_reader_error *error)
 {
     struct lap_process *const process = calloc(1, sizeof *process);
     struct lap_process_shared *const shared = calloc(1, sizeof *shared);

@@ -14,26 +14,21 @@
 const char *lap_process_state_text(enum lap_process_state state)
 {
     switch (state) {
-    case LAP_PROCESS_RUNNING:
-        return "running";
-    case LAP_PROCESS_ENDED:
-        return "ended";
-    case LAP_PROCESS_REPLACED:
-        return "replaced";
-    case LAP_PROCESS_DIED:
-        return "died";
-    default:
-        return "unknown";
+    case LAP_PROCESS_RUNNING: return "running";
+    case LAP_PROCESS_ENDED: return "ended";
+    case LAP_PROCESS_REPLACED: return "replaced";
+    case LAP_PROCESS_DIED: return "died";
+    default: return "unknown";
     }
 }
 
 const char *lap_loss_text(enum lap_format_loss loss)
 {
     static const char *const texts[LAP_FORMAT_LOSSES] = {
-        [LAP_FORMAT_LOSS_SIGNAL] = "signal",     [LAP_FORMAT_LOSS_MEMORY] = "memory",
-        [LAP_FORMAT_LOSS_DEPTH] = "depth",       [LAP_FORMAT_LOSS_HANDLE] = "handle",
-        [LAP_FORMAT_LOSS_CLASS] = "class",       [LAP_FORMAT_LOSS_STATISTICS] = "statistics",
-        [LAP_FORMAT_LOSS_DISK] = "disk",         [LAP_FORMAT_LOSS_CLOCK] = "clock",
+        [LAP_FORMAT_LOSS_SIGNAL] = "signal", [LAP_FORMAT_LOSS_MEMORY] = "memory",
+        [LAP_FORMAT_LOSS_DEPTH] = "depth",   [LAP_FORMAT_LOSS_HANDLE] = "handle",
+        [LAP_FORMAT_LOSS_CLASS] = "class",   [LAP_FORMAT_LOSS_STATISTICS] = "statistics",
+        [LAP_FORMAT_LOSS_DISK] = "disk",     [LAP_FORMAT_LOSS_CLOCK] = "clock",
     };
     return (unsigned)loss < LAP_FORMAT_LOSSES ? texts[loss] : NULL;
 }
@@ -45,10 +40,8 @@ bool lap_loss_is_event(enum lap_format_loss loss)
     case LAP_FORMAT_LOSS_MEMORY:
     case LAP_FORMAT_LOSS_DEPTH:
     case LAP_FORMAT_LOSS_CLASS:
-    case LAP_FORMAT_LOSS_DISK:
-        return true;
-    default:
-        return false;
+    case LAP_FORMAT_LOSS_DISK: return true;
+    default: return false;
     }
 }
 

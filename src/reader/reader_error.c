@@ -8,12 +8,10 @@ const char *lap_reader_error_text(int code)
 {
     switch (code) {
 #define LAP_READER_CODE(name, value, text)                                                                               \
-    case value:                                                                                                          \
-        return text;
+    case value: return text;
         LAP_READER_CODES(LAP_READER_CODE)
 #undef LAP_READER_CODE
-    default:
-        return strerror(code < 0 ? -code : code);
+    default: return strerror(code < 0 ? -code : code);
     }
 }
 

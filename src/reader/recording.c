@@ -54,6 +54,16 @@ void lap_process_warn(const struct lap_process *process, int code, const char *f
     lap_recording_warn(process->recording, process, code, path, offset, text);
 }
 
+void lap_process_warn_segment(const struct lap_process *process, int code, const char *file)
+{
+    const struct lap_process_shared *const shared = process->internal;
+    if (code == -ENOENT && shared->may_change && process->control.full)
+        lap_recording_warn(process->recording, process, LAP_READER_CHANGED, process->directory, UINT64_MAX,
+                           "segments were removed while they were read");
+    else
+        lap_process_warn(process, code, file, UINT64_MAX, NULL);
+}
+
 /* ---- finding process directories --------------------------------------------------------------------------------- */
 
 struct opening {
@@ -95,7 +105,8 @@ static int process_add(struct opening *opening, int fd, const char *directory)
         close(fd);
         return 0;
     }
-    struct lap_process **const processes = realloc(recording->processes, (recording->process_count + 1) * sizeof *processes);
+    struct lap_process **const processes =
+        realloc(recording->processes, (recording->process_count + 1) * sizeof *processes);
     if (!processes) {
         close(fd);
         return -ENOMEM;
@@ -113,7 +124,8 @@ static int process_add(struct opening *opening, int fd, const char *directory)
         return 0;
     }
     if (same_uuid(recording, process)) {
-        lap_recording_warn(recording, NULL, LAP_READER_CHANGED, directory, UINT64_MAX, "second copy of a process, left out");
+        lap_recording_warn(recording, NULL, LAP_READER_CHANGED, directory, UINT64_MAX,
+                           "second copy of a process, left out");
         lap_recording_forget(recording, process);
         lap_process_free(process);
         return 0;
@@ -122,10 +134,7 @@ static int process_add(struct opening *opening, int fd, const char *directory)
     return 0;
 }
 
-static int names_compare(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int names_compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 /* The names in a directory that do not start with a dot, sorted. Returns 0 or a negative errno. */
 static int names_read(int directory_fd, char ***ret_names, size_t *ret_count)

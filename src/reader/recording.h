@@ -12,11 +12,11 @@
 #ifndef LAP_RECORDING_H
 #define LAP_RECORDING_H
 
-#include "timebase.h"
-#include "reader_error.h"
-#include "lapmark/format.h"
 #include "catalog.h"
+#include "lapmark/format.h"
 #include "paths.h"
+#include "reader_error.h"
+#include "timebase.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,9 +35,9 @@ struct lap_ring;
 
 struct lap_thread {
     struct lap_process *process;
-    uint64_t id;    /* the kernel's */
-    uint64_t index; /* in the process, from 0 */
-    uint32_t ring;  /* index in process->rings */
+    uint64_t id;                             /* the kernel's */
+    uint64_t index;                          /* in the process, from 0 */
+    uint32_t ring;                           /* index in process->rings */
     char name[LAP_FORMAT_THREAD_NAME_BYTES]; /* "" where it has none; ended by 0; UTF-8 not checked */
 };
 
@@ -52,22 +52,22 @@ struct lap_segment {
 struct lap_ring {
     struct lap_process *process;
     uint32_t number;
-    uint32_t thread_count;       /* how many threads used it, as far as is known; at least 1 */
-    struct lap_thread *thread;   /* the last one; NULL if unknown */
+    uint32_t thread_count;        /* how many threads used it, as far as is known; at least 1 */
+    struct lap_thread *thread;    /* the last one; NULL if unknown */
     struct lap_segment *segments; /* by sequence, each sequence once */
     size_t segment_count;
-    uint64_t missing_segments;   /* gaps between those that are there */
-    uint64_t lost_events;        /* as the newest segment says */
+    uint64_t missing_segments; /* gaps between those that are there */
+    uint64_t lost_events;      /* as the newest segment says */
     /* The stored statistics, NULL where there are none: a copy, checked, whole units only. */
     struct lap_format_statistics *statistics;
     uint32_t statistics_units;
-    bool is_provisional;         /* they were being written, and could not be caught at rest: a few events may be half in */
+    bool is_provisional; /* they were being written, and could not be caught at rest: a few events may be half in */
 };
 
 struct lap_process {
     struct lap_recording *recording;
-    char *directory;             /* as given or found */
-    char *name;                  /* its last part: PROGRAM-PID-NONCE */
+    char *directory; /* as given or found */
+    char *name;      /* its last part: PROGRAM-PID-NONCE */
     int directory_fd;
     enum lap_process_state state;
     struct lap_catalog catalog;
@@ -82,10 +82,10 @@ struct lap_process {
     size_t ring_count;
     struct lap_thread **threads; /* those that segments' headers and the events read so far have named */
     size_t thread_count;
-    uint64_t lost;               /* events: sum of the losses that are lost events */
-    uint64_t content_bytes;      /* of all segments */
-    uint64_t first_ticks;        /* of the oldest segment's begin; 0 if there is none */
-    uint64_t end_ticks;          /* of the end's reading, else of the newest event or segment; 0 if there is none */
+    uint64_t lost;          /* events: sum of the losses that are lost events */
+    uint64_t content_bytes; /* of all segments */
+    uint64_t first_ticks;   /* of the oldest segment's begin; 0 if there is none */
+    uint64_t end_ticks;     /* of the end's reading, else of the newest event or segment; 0 if there is none */
     void *internal;
 };
 
@@ -130,12 +130,12 @@ struct lap_open_profiler {
     const struct lap_process *process;
     const struct lap_thread *thread; /* that began it; NULL if unknown */
     uint64_t begin_ticks;
-    uint64_t last_ticks;  /* of its last checkpoint, or of its begin (clock; approximate for a scope with pauses) */
-    uint64_t handle;      /* 0: a scope */
-    uint32_t class_id;    /* catalog.classes[] */
-    uint32_t depth;       /* of a scope, from 0 */
+    uint64_t last_ticks; /* of its last checkpoint, or of its begin (clock; approximate for a scope with pauses) */
+    uint64_t handle;     /* 0: a scope */
+    uint32_t class_id;   /* catalog.classes[] */
+    uint32_t depth;      /* of a scope, from 0 */
     uint64_t marks;
-    char *message;        /* formatted with its arguments */
+    char *message; /* formatted with its arguments */
 };
 
 /* Who was open at the end of what is stored (of a running process: now), outermost first within a thread. Handles whose

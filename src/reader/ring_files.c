@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRIES 4            /* of a ring that is being overwritten */
+#define TRIES 4             /* of a ring that is being overwritten */
 #define STATISTICS_TRIES 64 /* of statistics that are being written: a batch takes microseconds */
-#define KEPT_DIGITS 8      /* a name with so many holds a segment that is not used again */
+#define KEPT_DIGITS 8       /* a name with so many holds a segment that is not used again */
 #define RING_NUMBER_MAX 65535u
 
 /* A file of a ring. */
@@ -68,7 +68,8 @@ static bool name_parse(const char *name, bool is_segment, struct ring_file *ret_
     return length > 0 && (size_t)length < sizeof ret_file->name;
 }
 
-static int files_list(const struct lap_process *process, const char *directory_name, bool is_segment, struct ring_files *files)
+static int files_list(const struct lap_process *process, const char *directory_name, bool is_segment,
+                      struct ring_files *files)
 {
     const struct lap_process_shared *const shared = process->internal;
     const int fd = openat(process->directory_fd, directory_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -84,7 +85,8 @@ static int files_list(const struct lap_process *process, const char *directory_n
         struct ring_file file;
         if (!name_parse(entry->d_name, is_segment, &file)) {
             if (is_segment && strncmp(entry->d_name, "stream-", 7) == 0)
-                lap_process_warn(process, LAP_READER_SEGMENT, entry->d_name, UINT64_MAX, "file with a name that is no segment's");
+                lap_process_warn(process, LAP_READER_SEGMENT, entry->d_name, UINT64_MAX,
+                                 "file with a name that is no segment's");
             continue;
         }
         if (files->count == files->room) {
@@ -98,8 +100,9 @@ static int files_list(const struct lap_process *process, const char *directory_n
         }
         /* Kept segments are files of their own; until they are written, a link of the name leads to the ring's. */
         struct stat status;
-        file.is_final = !shared->may_change || (file.is_final && fstatat(process->directory_fd, file.name, &status,
-                                                                        AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode));
+        file.is_final = !shared->may_change ||
+                        (file.is_final && fstatat(process->directory_fd, file.name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                         S_ISREG(status.st_mode));
         files->files[files->count++] = file;
     }
     closedir(directory);
@@ -129,7 +132,8 @@ static int header_check(const struct lap_process *process, const struct ring_fil
         return LAP_READER_SEGMENT;
     }
     if (process->has_control && memcmp(header->uuid, process->control.uuid, sizeof header->uuid) != 0) {
-        lap_process_warn(process, LAP_READER_SEGMENT, name, offsetof(struct lap_format_segment, uuid), "segment of another process");
+        lap_process_warn(process, LAP_READER_SEGMENT, name, offsetof(struct lap_format_segment, uuid),
+                         "segment of another process");
         return LAP_READER_SEGMENT;
     }
     if (header->stream_class != 0 || header->stream != file->ring) {
@@ -199,7 +203,7 @@ static int segment_read(const struct lap_process *process, const struct ring_fil
     uint64_t file_bytes = 0;
     const int fd = lap_file_open(process->directory_fd, file->name, &file_bytes);
     if (fd < 0) {
-        lap_process_warn(process, fd, file->name, UINT64_MAX, NULL);
+        lap_process_warn_segment(process, fd, file->name);
         return fd;
     }
     int code = LAP_READER_CHANGED;
@@ -209,7 +213,8 @@ static int segment_read(const struct lap_process *process, const struct ring_fil
         if (file_bytes == 0) {
             lap_process_warn(process, code = LAP_READER_EMPTY, file->name, 0, NULL);
         } else if (lap_file_read_at(fd, &segment->header, sizeof segment->header, 0) < (int64_t)sizeof segment->header) {
-            lap_process_warn(process, code = LAP_READER_TORN, file->name, file_bytes, "segment is shorter than its header");
+            lap_process_warn(process, code = LAP_READER_TORN, file->name, file_bytes,
+                             "segment is shorter than its header");
         } else {
             code = header_check(process, file, segment, file_bytes);
             if (code == 0 && !file->is_final)
@@ -249,22 +254,24 @@ static uint64_t cells_check(struct lap_format_statistics *heap, uint32_t units)
     return damage;
 }
 
-/* Copies the file as of one moment: `applied` is stored behind each event's samples, so that two equal ones around the
- * copy mean that nothing was written in between. */
-static int64_t statistics_copy(int fd, struct lap_format_statistics *heap, uint64_t bytes, bool is_final, bool *ret_is_provisional)
+/* Copies what is used of the file, as of one moment: `applied` is stored behind each event's samples, so that two equal
+ * ones around the copy mean that nothing was written in between. Returns the bytes read, or a negative errno. */
+static int64_t statistics_copy(int fd, struct lap_format_statistics *heap, uint64_t bytes, bool is_final,
+                               bool *ret_is_provisional)
 {
     for (int i = 0;; i++) {
-        uint64_t before = 0, after = 0;
-        const uint64_t place = offsetof(struct lap_format_statistics, applied);
-        if (lap_file_read_at(fd, &before, sizeof before, (uint64_t)place) < 0)
-            before = 0;
-        const int64_t got = lap_file_read_at(fd, heap, bytes, 0);
+        struct lap_format_statistics before, after;
+        int64_t got = lap_file_read_at(fd, &before, sizeof before, 0);
+        if (got < (int64_t)sizeof before)
+            return got;
+        const uint64_t used = (uint64_t)before.units * LAP_FORMAT_UNIT_BYTES;
+        got = lap_file_read_at(fd, heap, is_final || used > bytes ? bytes : used, 0);
         if (is_final || got < (int64_t)sizeof *heap)
             return got;
-        if (lap_file_read_at(fd, &after, sizeof after, (uint64_t)place) < 0)
-            after = 0;
-        *ret_is_provisional = before != after;
-        if (before == after || i == STATISTICS_TRIES)
+        if (lap_file_read_at(fd, &after, sizeof after, 0) < (int64_t)sizeof after)
+            return -EIO;
+        *ret_is_provisional = before.applied != after.applied || before.units != after.units;
+        if (!*ret_is_provisional || i == STATISTICS_TRIES)
             return got;
     }
 }
@@ -279,7 +286,8 @@ static int statistics_read(const struct lap_process *process, const struct ring_
     }
     if (bytes > (uint64_t)LAP_FORMAT_UNITS * LAP_FORMAT_UNIT_BYTES)
         bytes = (uint64_t)LAP_FORMAT_UNITS * LAP_FORMAT_UNIT_BYTES;
-    struct lap_format_statistics *const heap = calloc(1, bytes > LAP_FORMAT_STATISTICS_HEADER_BYTES ? bytes : LAP_FORMAT_STATISTICS_HEADER_BYTES);
+    struct lap_format_statistics *const heap =
+        calloc(1, bytes > LAP_FORMAT_STATISTICS_HEADER_BYTES ? bytes : LAP_FORMAT_STATISTICS_HEADER_BYTES);
     if (!heap) {
         close(fd);
         return -ENOMEM;

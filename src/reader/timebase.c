@@ -18,10 +18,7 @@ static double rate_between(const struct lap_format_clock_reading *from, const st
     return (double)(to->ticks - from->ticks) / (double)(to->monotonic_ns - from->monotonic_ns) * NS_PER_S;
 }
 
-static int is_rate(double hz)
-{
-    return hz >= HZ_MIN && hz <= HZ_MAX;
-}
+static int is_rate(double hz) { return hz >= HZ_MIN && hz <= HZ_MAX; }
 
 int lap_timebase_init(struct lap_timebase *timebase, const struct lap_format_control *control,
                       const struct lap_format_clock_reading *newest)
@@ -65,13 +62,9 @@ int lap_timebase_init(struct lap_timebase *timebase, const struct lap_format_con
 const char *lap_timebase_source_text(uint32_t source)
 {
     switch (source) {
-    case LAP_FORMAT_CLOCK_TSC:
-        return "tsc";
-    case LAP_FORMAT_CLOCK_CNTVCT:
-        return "cntvct";
-    case LAP_FORMAT_CLOCK_MONOTONIC:
-        return "monotonic";
-    default:
-        return "unknown";
+    case LAP_FORMAT_CLOCK_TSC: return "tsc";
+    case LAP_FORMAT_CLOCK_CNTVCT: return "cntvct";
+    case LAP_FORMAT_CLOCK_MONOTONIC: return "monotonic";
+    default: return "unknown";
     }
 }

@@ -30,7 +30,7 @@ struct lap_timebase {
 /* `newest` is the latest reading that a segment holds, NULL if none does. A control page without a sound rate gives one of
  * 10^9 Hz, and -EINVAL. */
 int lap_timebase_init(struct lap_timebase *timebase, const struct lap_format_control *control,
-                   const struct lap_format_clock_reading *newest);
+                      const struct lap_format_clock_reading *newest);
 
 /* A duration. Hot. */
 __extension__ typedef unsigned __int128 lap_uint128;
@@ -41,8 +41,9 @@ static inline uint64_t lap_timebase_ns(const struct lap_timebase *timebase, uint
 /* A moment, in nanoseconds since 1970 by the realtime clock as it was at the process's start. */
 static inline uint64_t lap_timebase_realtime_ns(const struct lap_timebase *timebase, uint64_t ticks)
 {
-    return ticks >= timebase->start_ticks ? timebase->start_realtime_ns + lap_timebase_ns(timebase, ticks - timebase->start_ticks)
-                                       : timebase->start_realtime_ns - lap_timebase_ns(timebase, timebase->start_ticks - ticks);
+    return ticks >= timebase->start_ticks
+               ? timebase->start_realtime_ns + lap_timebase_ns(timebase, ticks - timebase->start_ticks)
+               : timebase->start_realtime_ns - lap_timebase_ns(timebase, timebase->start_ticks - ticks);
 }
 
 /* "tsc", "cntvct", "monotonic", "unknown" */

@@ -12,6 +12,22 @@
 #include <errno.h>
 #include <string.h>
 
+/* The thread's position is taken while a lock of the process is held: a signal handler that comes meanwhile finds it busy
+ * and does not wait for the lock. */
+static struct lap_ring *calm_begin(uint64_t *ret_position)
+{
+    struct lap_ring *const ring = lap_ring_take(0, ret_position);
+    if (ring)
+        lap_ring_apply(ring, *ret_position);
+    return ring;
+}
+
+static void calm_end(struct lap_ring *ring, uint64_t position)
+{
+    if (ring)
+        lap_ring_give(ring, position);
+}
+
 int lap_set(const char *terms)
 {
     if (!terms)
@@ -19,11 +35,14 @@ int lap_set(const char *terms)
     if (lap_process_ensure() < 0)
         return -ENOMEM;
     const char *where;
+    uint64_t position;
+    struct lap_ring *const ring = calm_begin(&position);
     pthread_mutex_lock(&lap_process.lock);
-    const int error = lap_switches_add(&lap_process.settings.switches, terms, &where);
+    const int error = lap_switches_add(&lap_process.settings.switches, terms, 0, &where);
     if (error == 0)
         lap_sites_switch_all();
     pthread_mutex_unlock(&lap_process.lock);
+    calm_end(ring, position);
     return error;
 }
 
@@ -31,12 +50,20 @@ int lap_record_start(const char *directory)
 {
     if (!directory || !*directory)
         return -EINVAL;
-    return lap_process_start_recording(directory);
+    uint64_t position;
+    struct lap_ring *const ring = calm_begin(&position);
+    const int error = lap_process_start_recording(directory);
+    calm_end(ring, position);
+    return error;
 }
 
 int lap_record_stop(void)
 {
-    return lap_process_stop_recording();
+    uint64_t position;
+    struct lap_ring *const ring = calm_begin(&position);
+    const int error = lap_process_stop_recording();
+    calm_end(ring, position);
+    return error;
 }
 
 void lap_flush(void)
@@ -69,12 +96,32 @@ void lap_thread_name(const char *name)
 
 const char *lap_error_text(int error)
 {
-    switch (error) {
-    case -EALREADY:
-        return "a recording is running already";
-    case -ENOTSUP:
-        return "no memory file system can be had";
-    default:
-        return strerrordesc_np(error < 0 ? -error : error) ? strerrordesc_np(error < 0 ? -error : error) : "unknown error";
-    }
+    static const struct {
+        int error;
+        const char *text;
+    } texts[] = {{EALREADY, "a recording is running already"},
+                 {ESRCH, "no recording is running"},
+                 {ENOTSUP, "no memory file system can be had"},
+                 {EINVAL, "invalid argument"},
+                 {ENOENT, "no such file or directory"},
+                 {EACCES, "permission denied"},
+                 {EPERM, "operation not permitted"},
+                 {EROFS, "read-only file system"},
+                 {ENOSPC, "no space left on device"},
+                 {EDQUOT, "disk quota exceeded"},
+                 {EFBIG, "file too large"},
+                 {ENOMEM, "out of memory"},
+                 {EMFILE, "too many open files"},
+                 {ENFILE, "too many open files in system"},
+                 {ENOTDIR, "not a directory"},
+                 {EEXIST, "file exists"},
+                 {ELOOP, "too many levels of symbolic links"},
+                 {ENAMETOOLONG, "file name too long"},
+                 {EIO, "input/output error"}};
+    const int positive = error < 0 ? -error : error;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].error == positive)
+            return texts[i].text;
+    const char *const text = strerrordesc_np(positive);
+    return text ? text : "unknown error";
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define NS_PER_S UINT64_C(1000000000)
+#define RESOLUTION_READINGS 33
 
 __extension__ typedef unsigned __int128 wide;
 
@@ -40,6 +41,7 @@ struct lap_format_clock_reading lap_clock_read(void)
     return best;
 }
 
+#if !defined(__aarch64__)
 /* The kernel publishes multiplier and shift of its own TSC clock in the page of any perf event. */
 static uint64_t hz_of_kernel(void)
 {
@@ -64,17 +66,6 @@ static uint64_t hz_of_kernel(void)
     return hz;
 }
 
-static uint64_t hz_of_counter(void)
-{
-#if defined(__aarch64__)
-    uint64_t hz;
-    __asm__("mrs %0, cntfrq_el0" : "=r"(hz));
-    return hz;
-#else
-    return hz_of_kernel();
-#endif
-}
-
 static uint64_t hz_measured(const struct lap_format_clock_reading *start)
 {
     struct lap_format_clock_reading now;
@@ -82,6 +73,20 @@ static uint64_t hz_measured(const struct lap_format_clock_reading *start)
         now = lap_clock_read();
     while (now.monotonic_ns - start->monotonic_ns < 2000000);
     return (uint64_t)((wide)(now.ticks - start->ticks) * NS_PER_S / (now.monotonic_ns - start->monotonic_ns));
+}
+#endif
+
+static uint64_t hz_of_counter(const struct lap_format_clock_reading *start)
+{
+#if defined(__aarch64__)
+    uint64_t hz;
+    (void)start;
+    __asm__("mrs %0, cntfrq_el0" : "=r"(hz));
+    return hz;
+#else
+    const uint64_t hz = hz_of_kernel();
+    return hz != 0 ? hz : hz_measured(start);
+#endif
 }
 
 /* Is the counter one that keeps its rate and is the same on all cores? The kernel says so by keeping time with it, or, under
@@ -109,12 +114,25 @@ uint64_t lap_clock_ticks(const struct lap_clock *clock)
     return clock->source == LAP_FORMAT_CLOCK_MONOTONIC ? clock_ns(CLOCK_MONOTONIC) : lap_impl_ticks();
 }
 
+/* What two readings in a row are apart, the middle of many: a lap of that length may be nothing. */
+static uint32_t resolution(const struct lap_clock *clock)
+{
+    uint64_t apart[RESOLUTION_READINGS];
+    for (int i = 0; i < RESOLUTION_READINGS; i++) {
+        const uint64_t before = lap_clock_ticks(clock);
+        const uint64_t value = lap_clock_ticks(clock) - before;
+        int k = i;
+        for (; k > 0 && apart[k - 1] > value; k--)
+            apart[k] = apart[k - 1];
+        apart[k] = value;
+    }
+    return (uint32_t)apart[RESOLUTION_READINGS / 2];
+}
+
 void lap_clock_init(struct lap_clock *clock)
 {
     clock->start = lap_clock_read();
-    clock->hz = hz_of_counter();
-    if (clock->hz == 0)
-        clock->hz = hz_measured(&clock->start);
+    clock->hz = hz_of_counter(&clock->start);
 #if defined(__aarch64__)
     clock->source = LAP_FORMAT_CLOCK_CNTVCT;
 #else
@@ -125,14 +143,7 @@ void lap_clock_init(struct lap_clock *clock)
         clock->start.ticks = clock->start.monotonic_ns;
     }
 #endif
-    uint64_t least = UINT64_MAX;
-    for (int i = 0; i < 32; i++) {
-        const uint64_t before = lap_clock_ticks(clock);
-        const uint64_t after = lap_clock_ticks(clock);
-        if (after - before < least)
-            least = after - before;
-    }
-    clock->resolution_ticks = (uint32_t)least;
+    clock->resolution_ticks = resolution(clock);
 }
 
 double lap_clock_ns_per_tick(const struct lap_clock *clock)

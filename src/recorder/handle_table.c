@@ -3,6 +3,7 @@
 #include "handle_table.h"
 
 #include "handle_report.h"
+#include "immediate.h"
 #include "lapmark.h"
 #include "printer.h"
 #include "process.h"
@@ -19,7 +20,7 @@ struct slot {
     uint32_t id;
     uint32_t path;
     uint32_t marks;
-    uint32_t flags; /* LAP_SLOW_PRINTS */
+    uint32_t flags; /* LAP_SLOW_PRINTS or LAP_SLOW_IMMEDIATE */
     uint32_t next_free; /* + 1 */
     uint64_t begin_ticks;
     uint64_t last_ticks;
@@ -143,10 +144,17 @@ static void stale(struct lap_ring *ring, uint64_t position)
     lap_ring_give(ring, position);
 }
 
+static uint32_t flags_of(const struct lap_options *options, unsigned state)
+{
+    if (!(state & LAP_IMPL_PRINT))
+        return 0;
+    return options->immediate ? LAP_FORMAT_FLAG_IMMEDIATE : LAP_FORMAT_FLAG_PRINT;
+}
+
 lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_options *options, const uint64_t *words)
 {
     uint64_t position;
-    struct lap_ring *const ring = lap_ring_take(0, &position);
+    struct lap_ring *const ring = options->parent == 0 && lap_is_muted() ? NULL : lap_ring_take(0, &position);
     if (!ring)
         return 0;
     const unsigned state = lap_site_state(site);
@@ -169,7 +177,7 @@ lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_op
     struct lap_format_handle_begin begin = {.threshold_ns = options->threshold_ms > 0 ? (uint64_t)(options->threshold_ms * 1e6) : 0,
                                             .n = options->n,
                                             .parent = options->parent,
-                                            .flags = state & LAP_IMPL_PRINT ? LAP_FORMAT_FLAG_PRINT : 0u};
+                                            .flags = flags_of(options, state)};
     struct lap_event_parts parts = {.site = site, .words = words, .fixed = &begin, .fixed_words = sizeof begin / 8};
     lap_event_measure(&parts);
     position = handle_room(ring, position, parts.bytes);
@@ -184,7 +192,8 @@ lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_op
     slot->path = lap_paths_get(&lap_process.paths, parent, parts.id);
     slot->marks = 0;
     slot->rings.count = 0;
-    slot->flags = state & LAP_IMPL_PRINT ? LAP_SLOW_PRINTS : 0;
+    const int is_immediate = (begin.flags & LAP_FORMAT_FLAG_IMMEDIATE) != 0;
+    slot->flags = begin.flags & LAP_FORMAT_FLAG_PRINT ? LAP_SLOW_PRINTS : is_immediate ? LAP_SLOW_IMMEDIATE : 0;
     slot->threshold_ns = lap_printer_threshold_ns(parts.id, begin.threshold_ns);
     lap_handle_rings_note(&slot->rings, ring, position);
     begin.handle = handle;
@@ -193,6 +202,8 @@ lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_op
     const uint64_t end = lap_event_store(&parts, position, slot->begin_ticks);
     slot_unlock(slot);
     lap_impl_commit(ring->thread, end);
+    if (is_immediate)
+        lap_immediate_enter(ring, parts.id, position, 0);
     lap_ring_give(ring, end);
     return handle;
 }
@@ -225,10 +236,14 @@ uint64_t lap_impl_handle_mark(lap_handle handle, struct lap_impl_site *site, con
     mark.number = slot->marks++;
     mark.path = lap_paths_get(&lap_process.paths, slot->path, parts.id);
     slot->last_ticks = ticks;
+    const uint64_t total_ticks = ticks - slot->begin_ticks;
+    const int is_immediate = (slot->flags & LAP_SLOW_IMMEDIATE) != 0;
     lap_handle_rings_note(&slot->rings, ring, position);
     const uint64_t end = lap_event_store(&parts, position, ticks < ring->thread->begin_ticks ? ring->thread->begin_ticks : ticks);
     slot_unlock(slot);
     lap_impl_commit(ring->thread, end);
+    if (is_immediate)
+        lap_immediate_handle_mark(ring, &parts, position, mark.number, mark.lap_ticks, total_ticks);
     lap_ring_give(ring, end);
     return to_ns(mark.lap_ticks);
 }
@@ -269,6 +284,8 @@ uint64_t lap_end(lap_handle handle)
     const uint64_t total_ns = to_ns(end.total_ticks);
     if (copy.flags & LAP_SLOW_PRINTS && total_ns >= copy.threshold_ns)
         lap_handle_print(ring, handle, &copy.rings);
+    else if (copy.flags & LAP_SLOW_IMMEDIATE)
+        lap_immediate_handle_end(ring, copy.id, end.lap_ticks, end.total_ticks, end.marks);
     lap_ring_give(ring, position);
     return total_ns;
 }

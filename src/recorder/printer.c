@@ -24,30 +24,34 @@ static struct {
     uint64_t second;     /* of the clock, for the limit */
     uint32_t in_second;
     uint64_t suppressed;
-} sink = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
+} sink = {.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP, .fd = STDERR_FILENO}; /* a sink may set another */
 
-void lap_printer_configure(const char *value)
+int lap_printer_configure(const char *value)
 {
     sink.fd = STDERR_FILENO;
-    if (!value || strcmp(value, "stderr") == 0 || strcmp(value, "off") == 0 || strcmp(value, "on") == 0)
-        return;
+    if (!value || !*value || strcmp(value, "stderr") == 0 || strcmp(value, "off") == 0 || strcmp(value, "on") == 0)
+        return 0;
     if (strcmp(value, "stdout") == 0) {
         sink.fd = STDOUT_FILENO;
-        return;
+        return 0;
     }
     char *end;
     const long fd = strtol(value, &end, 10);
-    if (*end == 0 && end != value && fd >= 0 && fd < 1 << 20)
-        sink.fd = (int)fd;
+    if (*end != 0 || end == value || fd < 0 || fd >= 1 << 20)
+        return -EINVAL;
+    sink.fd = (int)fd;
+    return 0;
 }
 
 void lap_printer_after_fork(void)
 {
-    pthread_mutex_init(&sink.lock, NULL);
+    static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    sink.lock = fresh;
 }
 
 void lap_sink_fd(int fd)
 {
+    lap_process_ensure(); /* the environment's choice comes first */
     pthread_mutex_lock(&sink.lock);
     sink.fd = fd < 0 ? STDERR_FILENO : fd;
     sink.function = NULL;
@@ -56,9 +60,12 @@ void lap_sink_fd(int fd)
 
 void lap_sink_function(lap_sink *function, void *user)
 {
+    lap_process_ensure();
     pthread_mutex_lock(&sink.lock);
     sink.function = function;
     sink.user = user;
+    if (!function)
+        sink.fd = STDERR_FILENO;
     pthread_mutex_unlock(&sink.lock);
 }
 

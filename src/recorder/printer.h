@@ -11,8 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where reports go by the LAPMARK_PRINT variable: "off", "stderr", "stdout", a descriptor; NULL: stderr. */
-void lap_printer_configure(const char *value);
+/* Where reports go by the LAPMARK_PRINT variable: "off", "on", "stderr", "stdout", a descriptor; NULL: stderr. Returns 0,
+ * or -EINVAL for another value: stderr. */
+int lap_printer_configure(const char *value);
 
 /* A scope that prints has begun at `place`, or ended: at `position` the events of it are complete. The thread's position
  * is busy. */

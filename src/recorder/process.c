@@ -351,11 +351,11 @@ int lap_process_start_recording(const char *directory)
 int lap_process_stop_recording(void)
 {
     if (lap_process_ensure() < 0)
-        return -ENOENT;
+        return -ESRCH;
     pthread_mutex_lock(&lap_process.lock);
     if (lap_process.storage.kind == LAP_STORAGE_MEMORY) {
         pthread_mutex_unlock(&lap_process.lock);
-        return -ENOENT;
+        return -ESRCH;
     }
     pthread_rwlock_wrlock(&lap_process.storage_lock);
     recording_mark_end();

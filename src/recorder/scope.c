@@ -7,9 +7,8 @@
 #include "scope.h"
 
 #include "handle_table.h"
-#include "label.h"
+#include "immediate.h"
 #include "lapmark.h"
-#include "line.h"
 #include "printer.h"
 #include "process.h"
 #include "take_back.h"
@@ -19,7 +18,7 @@
 
 #define STACK_BYTES_MAX (UINT64_C(8) << 20)
 #define IMMEDIATE_BIT UINT64_C(1) /* of the divert word: an immediate scope is open; without it, the muting scope's address */
-#define LINE_BYTES 1024u
+#define REFUSALS_EACH 1024u
 
 /* ---- taking the ring ----------------------------------------------------------------------------------------------- */
 
@@ -32,7 +31,10 @@ struct lap_ring *lap_ring_take(uint64_t taken, uint64_t *ret_position)
 {
     struct lap_impl_thread *thread = lap_impl_local.thread;
     if (thread->segment == 0) { /* a new thread, or a forked child's */
-        struct lap_ring *const ring = lap_ring_adopt();
+        /* Without memory for a ring, asking again each time would cost the thread a lock an event. */
+        static __thread uint32_t refusals __attribute__((tls_model("initial-exec")));
+        struct lap_ring *const ring = refusals % REFUSALS_EACH == 0 ? lap_ring_adopt() : NULL;
+        refusals = ring ? 0 : refusals + 1;
         if (!ring) {
             lap_process_count_loss(LAP_FORMAT_LOSS_MEMORY, 1);
             return NULL;
@@ -186,7 +188,7 @@ static uint32_t depth_alive(const struct lap_impl_thread *thread, uint64_t begin
 
 /* ---- muting -------------------------------------------------------------------------------------------------------- */
 
-static int is_muted(void)
+int lap_is_muted(void)
 {
     return lap_impl_local.divert != 0 && !(lap_impl_local.divert & IMMEDIATE_BIT);
 }
@@ -194,90 +196,27 @@ static int is_muted(void)
 /* A muting scope that was left by longjmp mutes no more. */
 static void mute_heal(uint64_t beginning, uint64_t frame)
 {
-    if (is_muted() && is_gone(lap_impl_local.divert, beginning, frame))
+    if (lap_is_muted() && is_gone(lap_impl_local.divert, beginning, frame))
         lap_impl_local.divert = 0;
 }
 
 void lap_impl_mute_cold(struct lap_impl_scope *scope)
 {
     mute_heal((uintptr_t)scope, (uintptr_t)__builtin_frame_address(0));
-    if (is_muted())
+    if (lap_is_muted())
         return;
     scope->saved = lap_impl_local.divert;
     scope->mode = scope->saved ? LAP_IMPL_SCOPE_RESTORE : LAP_IMPL_SCOPE_MUTE;
     lap_impl_local.divert = (uintptr_t)scope;
 }
 
-/* ---- immediate ----------------------------------------------------------------------------------------------------- */
-
-static size_t immediate_label(char *out, const struct lap_event_parts *parts, uint64_t event, uint64_t number)
-{
-    const struct lap_class *const class = &lap_process.sites.classes[parts->id];
-    return lap_label_format(out, LAP_LABEL_BYTES, &lap_process.sites.descriptions[class->description], class,
-                            (const uint64_t *)(uintptr_t)event, number);
-}
-
-static struct lap_line_place immediate_place(struct lap_ring *ring, uint32_t depth)
-{
-    const size_t prefix_bytes = lap_printer_prefix(ring->prefix, sizeof ring->prefix);
-    return (struct lap_line_place){ring->prefix, prefix_bytes, LAP_LINE_INDENT * depth};
-}
-
-/* The depth of an immediate profiler's lines: inside the outermost immediate one. */
-static uint32_t immediate_depth(const struct lap_ring *ring, uint32_t depth)
-{
-    return depth > ring->base_immediate ? depth - ring->base_immediate : 0;
-}
-
-static void immediate_mark(struct lap_ring *ring, const struct lap_event_parts *parts, uint64_t event)
-{
-    /* The decoder stands behind the event: it knows the lap by what it knew before. */
-    const struct lap_open *const scope = &ring->decoder.open[ring->decoder.depth - 1];
-    char label[LAP_LABEL_BYTES], line[LINE_BYTES];
-    immediate_label(label, parts, event, scope->marks - 1);
-    struct lap_line_sizes sizes = {0, 0, 0};
-    if (parts->site->flags & LAP_IMPL_SITE_N)
-        sizes = (struct lap_line_sizes){(int64_t)parts->words[0], (int64_t)parts->words[0], 1};
-    const struct lap_line_place place = immediate_place(ring, immediate_depth(ring, ring->decoder.depth));
-    const double lap_ns = (double)(scope->last - ring->immediate_last) * lap_process.ns_per_tick;
-    const double tot_ns = (double)(scope->last - scope->begin) * lap_process.ns_per_tick;
-    lap_printer_write(line, lap_line_lap(line, sizeof line, &place, label, lap_ns, tot_ns, &sizes));
-}
-
-static void immediate_enter(struct lap_ring *ring, const struct lap_event_parts *parts, uint64_t event)
-{
-    char label[LAP_LABEL_BYTES], line[LINE_BYTES];
-    immediate_label(label, parts, event, 0);
-    const struct lap_line_place place = immediate_place(ring, immediate_depth(ring, ring->decoder.depth - 1));
-    lap_printer_write(line, lap_line_enter(line, sizeof line, &place, label, NULL));
-}
-
-static void immediate_exit(struct lap_ring *ring, const struct lap_open *scope, uint32_t depth, uint64_t now)
-{
-    char label[LAP_LABEL_BYTES], line[LINE_BYTES];
-    const struct lap_class *const class = &lap_process.sites.classes[scope->class_id];
-    if (scope->event || !ring->open_text[depth][0])
-        lap_label_format(label, sizeof label, &lap_process.sites.descriptions[class->description], class, scope->event, 0);
-    else
-        strcpy(label, ring->open_text[depth]);
-    const struct lap_line_place place = immediate_place(ring, immediate_depth(ring, depth));
-    const struct lap_line_place inside = immediate_place(ring, immediate_depth(ring, depth + 1));
-    size_t used = 0;
-    if (scope->marks != 0)
-        used = lap_line_rest(line, sizeof line, &inside, (double)(now - scope->last) * lap_process.ns_per_tick);
-    const struct lap_line_sizes sizes = {scope->n, scope->n, scope->n != 0};
-    used += lap_line_exit(line + used, sizeof line - used, &place, label, (double)(now - scope->begin) * lap_process.ns_per_tick,
-                          &sizes, NULL);
-    lap_printer_write(line, used);
-}
-
 /* ---- checkpoints --------------------------------------------------------------------------------------------------- */
 
 void lap_impl_mark_cold(struct lap_impl_site *site, uint64_t taken, const uint64_t *words)
 {
-    if (is_muted()) {
+    if (lap_is_muted()) {
         mute_heal(0, (uintptr_t)__builtin_frame_address(0));
-        if (is_muted())
+        if (lap_is_muted())
             return;
     }
     uint64_t position;
@@ -304,7 +243,7 @@ void lap_impl_mark_cold(struct lap_impl_site *site, uint64_t taken, const uint64
     if (ring->immediate != 0) {
         lap_ring_apply(ring, end);
         if (ring->decoder.depth != 0)
-            immediate_mark(ring, &parts, position);
+            lap_immediate_mark(ring, &parts, position);
     }
     lap_ring_give(ring, end);
 }
@@ -418,7 +357,7 @@ static void scope_store(struct lap_ring *ring, uint64_t position, const struct b
     }
     if (ring->immediate != 0) {
         lap_ring_apply(ring, end);
-        immediate_enter(ring, &parts, position);
+        lap_immediate_enter(ring, parts.id, position, ring->decoder.depth - 1);
     }
     lap_ring_give(ring, end);
 }
@@ -432,7 +371,7 @@ static void scope_begin(struct begin *begin, uint64_t taken)
         return;
     begin->state = lap_site_state(begin->site);
     mute_heal((uintptr_t)scope, begin->frame);
-    const int was_muted = is_muted();
+    const int was_muted = lap_is_muted();
     if (begin->state == LAP_IMPL_OFF || (begin->options && begin->options->disabled && !(begin->state & LAP_IMPL_FORCED))) {
         lap_ring_give(ring, position);
         lap_impl_mute(scope);
@@ -510,7 +449,7 @@ void lap_scope_end(uint64_t address, uint64_t taken)
         lap_ring_apply(ring, position);
         const struct lap_open *const scope = &ring->decoder.open[depth - 1];
         if (ring->decoder.depth == depth)
-            immediate_exit(ring, scope, depth - 1, ticks - ring->decoder.paused);
+            lap_immediate_exit(ring, scope, depth - 1, ticks - ring->decoder.paused);
     }
     lap_impl_store(position, ticks, LAP_IMPL_END_CLASS, NULL, 0);
     lap_impl_commit(thread, position + 8);
@@ -525,14 +464,14 @@ void lap_scope_end(uint64_t address, uint64_t taken)
 void lap_impl_end_innermost(void)
 {
     const struct lap_impl_thread *const thread = lap_impl_local.thread;
-    if (thread->segment != 0 && thread->depth != 0 && !is_muted())
+    if (thread->segment != 0 && thread->depth != 0 && !lap_is_muted())
         lap_scope_end(thread->frames[thread->depth].address, 0);
 }
 
 uint64_t lap_impl_elapsed_ns(void)
 {
     const struct lap_impl_thread *const thread = lap_impl_local.thread;
-    if (thread->segment == 0 || thread->depth == 0 || is_muted())
+    if (thread->segment == 0 || thread->depth == 0 || lap_is_muted())
         return 0;
     const uint64_t ticks = lap_clock_ticks(&lap_process.clock) - thread->frames[thread->depth].begin_ticks;
     return (uint64_t)((double)ticks * lap_process.ns_per_tick);

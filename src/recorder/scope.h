@@ -25,6 +25,9 @@ void lap_scope_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *si
                           const uint64_t *words, uint64_t taken, uint64_t frame);
 void lap_scope_end(uint64_t address, uint64_t taken);
 
+/* Is the thread inside a profiler that is off? */
+int lap_is_muted(void);
+
 /* A site's state, after making it known where it was not met yet. The position must be taken. */
 unsigned lap_site_state(struct lap_impl_site *site);
 

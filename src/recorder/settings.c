@@ -28,10 +28,16 @@ static void setting_size(const char *name, uint64_t *size_bytes)
         warn_value(name, value, value);
 }
 
-static int setting_is(const char *name, const char *word)
+/* Is the variable `word`? Anything but that and `other` is said to be unknown. */
+static int setting_is(const char *name, const char *word, const char *other)
 {
     const char *const value = secure_getenv(name);
-    return value && strcmp(value, word) == 0;
+    if (!value || !*value || strcmp(value, other) == 0)
+        return 0;
+    if (strcmp(value, word) == 0)
+        return 1;
+    warn_value(name, value, value);
+    return 0;
 }
 
 void lap_settings_read(struct lap_settings *settings)
@@ -41,17 +47,19 @@ void lap_settings_read(struct lap_settings *settings)
     settings->memory_bytes = MEMORY_BYTES_DEFAULT;
     const char *const terms = secure_getenv("LAPMARK");
     const char *where = "";
-    if (terms && lap_switches_add(&settings->switches, terms, &where) < 0)
+    if (terms && lap_switches_add(&settings->switches, terms, 1, &where) < 0)
         warn_value("LAPMARK", terms, where);
     const char *const directory = secure_getenv("LAPMARK_RECORD");
     if (directory && strlen(directory) < sizeof settings->directory)
         strcpy(settings->directory, directory);
-    settings->prints = !setting_is("LAPMARK_PRINT", "off");
-    settings->is_full = setting_is("LAPMARK_MODE", "full");
-    settings->keeps_slow = setting_is("LAPMARK_KEEP", "slow");
-    settings->has_prefix = setting_is("LAPMARK_PREFIX", "on");
+    settings->is_full = setting_is("LAPMARK_MODE", "full", "flight");
+    settings->keeps_slow = setting_is("LAPMARK_KEEP", "slow", "all");
+    settings->has_prefix = setting_is("LAPMARK_PREFIX", "on", "off");
     setting_size("LAPMARK_RING", &settings->ring_bytes);
     setting_size("LAPMARK_MEMORY", &settings->memory_bytes);
     setting_size("LAPMARK_DISK", &settings->disk_bytes);
-    lap_printer_configure(secure_getenv("LAPMARK_PRINT"));
+    const char *const print = secure_getenv("LAPMARK_PRINT");
+    settings->prints = !print || strcmp(print, "off") != 0;
+    if (lap_printer_configure(print) < 0)
+        warn_value("LAPMARK_PRINT", print, print);
 }

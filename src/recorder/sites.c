@@ -82,8 +82,7 @@ static uint8_t switch_state(const struct lap_class *class, const struct lap_desc
         state |= LAP_IMPL_TAKE_BACK;
     if (term) {
         *ret_threshold_ns = term->threshold_ns;
-        if (settings->switches.is_off_by_default || class->kind != LAP_CLASS_BEGIN)
-            state |= LAP_IMPL_FORCED;
+        state |= LAP_IMPL_FORCED; /* heard inside one that is off, too */
     }
     return (uint8_t)state;
 }

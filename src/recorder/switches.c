@@ -88,7 +88,7 @@ static int term_parse(const char *text, const char **ret_end, struct lap_term *t
     return **ret_end == 0 || **ret_end == ',' ? 0 : -EINVAL;
 }
 
-int lap_switches_add(struct lap_switches *switches, const char *text, const char **ret_where)
+int lap_switches_add(struct lap_switches *switches, const char *text, int sets_default, const char **ret_where)
 {
     struct lap_switches added = *switches;
     for (;;) {
@@ -103,7 +103,7 @@ int lap_switches_add(struct lap_switches *switches, const char *text, const char
             *ret_where = text;
             return -EINVAL;
         }
-        if (added.count == 0)
+        if (added.count == 0 && sets_default)
             added.is_off_by_default = !term.is_negative;
         added.terms[added.count++] = term;
         text = *ret_where;

@@ -24,8 +24,9 @@ struct lap_switches {
 };
 
 /* Adds the terms of a text "glob[:threshold],-glob,off". A threshold is a number of milliseconds, or one with ns, us, ms or
- * s. Returns 0, or -EINVAL with *ret_where set to the first byte that it cannot read and nothing added. */
-int lap_switches_add(struct lap_switches *switches, const char *text, const char **ret_where);
+ * s. With `sets_default` a list that begins with a positive term switches off what no term matches. Returns 0, or -EINVAL
+ * with *ret_where set to the first byte that it cannot read and nothing added. */
+int lap_switches_add(struct lap_switches *switches, const char *text, int sets_default, const char **ret_where);
 
 /* The term that decides for a label or function, NULL if none does. */
 const struct lap_term *lap_switches_find(const struct lap_switches *switches, const char *label, const char *function);

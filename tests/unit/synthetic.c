@@ -70,10 +70,7 @@ static int remove_one(const char *path, const struct stat *status, int type, str
     return remove(path);
 }
 
-void synthetic_remove(const char *directory)
-{
-    nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+void synthetic_remove(const char *directory) { nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
 long synthetic_babeltrace(const char *directory)
 {
@@ -120,8 +117,8 @@ static void trace_describe(struct synthetic *process)
 {
     char uuid[40];
     const uint8_t *const u = process->control.uuid;
-    snprintf(uuid, sizeof uuid, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3], u[4],
-             u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    snprintf(uuid, sizeof uuid, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
+             u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
     text_add(process,
              "/* CTF 1.8 */\n"
              "typealias integer { size = 8; align = 8; signed = false; } := uint8_t;\n"
@@ -131,7 +128,8 @@ static void trace_describe(struct synthetic *process)
              "typealias integer { size = 64; align = 64; signed = false; base = hex; } := pointer_t;\n"
              "typealias floating_point { exp_dig = 11; mant_dig = 53; align = 64; } := double_t;\n"
              "trace {\n\tmajor = 1;\n\tminor = 8;\n\tuuid = \"%s\";\n\tbyte_order = le;\n"
-             "\tpacket.header := struct { uint32_t magic; uint8_t uuid[16]; uint32_t stream_id; uint64_t stream_instance_id; };\n};\n"
+             "\tpacket.header := struct { uint32_t magic; uint8_t uuid[16]; uint32_t stream_id; uint64_t "
+             "stream_instance_id; };\n};\n"
              "env {\n\ttracer_name = \"lapmark\";\n\ttracer_major = 0;\n\ttracer_minor = 1;\n\thostname = \"testhost\";\n"
              "\tprogram = \"prog\\\"ram\";\n\tcommand = \"./program -x\";\n\tpid = %llu;\n};\n",
              uuid, (unsigned long long)process->control.pid);
@@ -139,15 +137,18 @@ static void trace_describe(struct synthetic *process)
     text_add(process,
              "clock {\n\tname = tsc;\n\tuuid = \"%s\";\n\tdescription = \"processor counter\";\n\tfreq = %-20u;\n"
              "\toffset_s = %llu;\n\toffset = %llu;\n\tabsolute = true;\n};\n",
-             uuid, 1000000000u, (unsigned long long)(origin_ns / 1000000000u), (unsigned long long)(origin_ns % 1000000000u));
+             uuid, 1000000000u, (unsigned long long)(origin_ns / 1000000000u),
+             (unsigned long long)(origin_ns % 1000000000u));
     text_add(process,
              "stream {\n\tid = 0;\n"
-             "\tevent.header := struct { integer { size = 20; align = 1; signed = false; } id; integer { size = 44; align = 1; "
+             "\tevent.header := struct { integer { size = 20; align = 1; signed = false; } id; integer { size = 44; "
+             "align = 1; "
              "signed = false; map = clock.tsc.value; } timestamp; } align(64);\n"
              "\tpacket.context := struct {\n\t\tuint64_t content_size;\n\t\tuint64_t packet_size;\n"
              "\t\tinteger { size = 64; align = 64; signed = false; map = clock.tsc.value; } timestamp_begin;\n"
              "\t\tuint64_t packet_seq_num;\n\t\tuint64_t events_discarded;\n\t\tuint64_t paused_ticks;\n"
-             "\t\tuint64_t thread_id;\n\t\tuint64_t thread_index;\n\t\tuint64_t clock_ticks;\n\t\tuint64_t clock_monotonic_ns;\n"
+             "\t\tuint64_t thread_id;\n\t\tuint64_t thread_index;\n\t\tuint64_t clock_ticks;\n\t\tuint64_t "
+             "clock_monotonic_ns;\n"
              "\t\tuint64_t clock_realtime_ns;\n"
              "\t\tinteger { size = 8; align = 8; signed = false; encoding = UTF8; } thread_name[32];\n\t};\n};\n");
 }
@@ -162,16 +163,20 @@ static void fixed_classes_describe(struct synthetic *process)
         {LAP_FORMAT_ABANDONED, "abandoned", "uint64_t count; "},
         {LAP_FORMAT_PAUSE, "pause", "uint64_t ticks; "},
         {LAP_FORMAT_OPEN, "open",
-         "uint64_t size; uint64_t begin_ticks; uint64_t begin_paused; uint64_t last_ticks; uint64_t threshold_ns; int64_t n; "
-         "uint32_t class_id; uint32_t depth; uint32_t marks; uint32_t flags; uint32_t path; uint32_t reserved; string message; "
+         "uint64_t size; uint64_t begin_ticks; uint64_t begin_paused; uint64_t last_ticks; uint64_t threshold_ns; "
+         "int64_t n; "
+         "uint32_t class_id; uint32_t depth; uint32_t marks; uint32_t flags; uint32_t path; uint32_t reserved; string "
+         "message; "
          "uint64_t tail; "},
         {LAP_FORMAT_HANDLE_END, "handle_end",
          "uint64_t handle; uint64_t lap_ticks; uint64_t total_ticks; uint32_t path; uint32_t marks; "},
-        {LAP_FORMAT_THREAD, "thread", "uint64_t size; uint64_t thread_id; uint64_t thread_index; string name; uint64_t tail; "},
+        {LAP_FORMAT_THREAD, "thread",
+         "uint64_t size; uint64_t thread_id; uint64_t thread_index; string name; uint64_t tail; "},
     };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         text_add(process,
-                 "event { name = \"lapmark:%s\"; id = %u; stream_id = 0; model.emf.uri = \"lapmark:%s\"; fields := struct { %s}; };\n",
+                 "event { name = \"lapmark:%s\"; id = %u; stream_id = 0; model.emf.uri = \"lapmark:%s\"; fields := "
+                 "struct { %s}; };\n",
                  fixed[i].name, fixed[i].id, fixed[i].name, fixed[i].fields);
 }
 
@@ -183,8 +188,10 @@ static uint8_t kind_of(const char *kind, const char **ret_payload)
     } kinds[] = {
         {"mark", "", LAP_CLASS_MARK},
         {"begin", "", LAP_CLASS_BEGIN},
-        {"begin_with", "uint64_t threshold_ns; int64_t n; uint64_t parent; uint32_t path; uint32_t flags; ", LAP_CLASS_BEGIN_WITH},
-        {"handle_begin", "uint64_t handle; uint64_t threshold_ns; int64_t n; uint64_t parent; uint32_t path; uint32_t flags; ",
+        {"begin_with", "uint64_t threshold_ns; int64_t n; uint64_t parent; uint32_t path; uint32_t flags; ",
+         LAP_CLASS_BEGIN_WITH},
+        {"handle_begin",
+         "uint64_t handle; uint64_t threshold_ns; int64_t n; uint64_t parent; uint32_t path; uint32_t flags; ",
          LAP_CLASS_HANDLE_BEGIN},
         {"handle_mark", "uint64_t handle; uint64_t lap_ticks; uint32_t path; uint32_t number; ", LAP_CLASS_HANDLE_MARK},
     };
@@ -197,7 +204,8 @@ static uint8_t kind_of(const char *kind, const char **ret_payload)
     return 0;
 }
 
-void synthetic_class(struct synthetic *process, uint32_t id, const char *kind, const char *label, unsigned flags, const char *types)
+void synthetic_class(struct synthetic *process, uint32_t id, const char *kind, const char *label, unsigned flags,
+                     const char *types)
 {
     const char *payload = "";
     struct lap_class *const class = &process->classes[id];
@@ -207,25 +215,34 @@ void synthetic_class(struct synthetic *process, uint32_t id, const char *kind, c
     class->words = strchr(types, 's') || flags & LAP_CLASS_TEXT
                        ? 0
                        : (uint8_t)(lap_class_fixed_words(class->kind) + ((flags & LAP_CLASS_N) != 0) + class->args);
-    text_add(process, "event { name = \"%s\"; id = %u; stream_id = 0; model.emf.uri = \"lapmark:%s?flags=%u&types=%s&line=%u&function=fun%%5F%u&file=src/file.c\"; fields := struct { ",
+    text_add(process,
+             "event { name = \"%s\"; id = %u; stream_id = 0; model.emf.uri = "
+             "\"lapmark:%s?flags=%u&types=%s&line=%u&function=fun%%5F%u&file=src/file.c\"; fields := struct { ",
              label, id, kind, flags, types, id * 10, id);
     if (class->words == 0)
         text_add(process, "uint64_t size; ");
     text_add(process, "%s%s", payload, flags & LAP_CLASS_N ? "int64_t n; " : "");
     for (size_t i = 0; types[i]; i++)
         if (types[i] != 's')
-            text_add(process, "%s a%zu; ", types[i] == 'i' ? "int64_t" : types[i] == 'u' ? "uint64_t" : types[i] == 'f' ? "double_t" : "pointer_t", i);
+            text_add(process, "%s a%zu; ",
+                     types[i] == 'i'   ? "int64_t"
+                     : types[i] == 'u' ? "uint64_t"
+                     : types[i] == 'f' ? "double_t"
+                                       : "pointer_t",
+                     i);
     for (size_t i = 0; types[i]; i++)
         if (types[i] == 's')
             text_add(process, "string a%zu; ", i);
-    text_add(process, "%s%s}; };\n", flags & LAP_CLASS_TEXT ? "string text; " : "", class->words == 0 ? "uint64_t tail; " : "");
+    text_add(process, "%s%s}; };\n", flags & LAP_CLASS_TEXT ? "string text; " : "",
+             class->words == 0 ? "uint64_t tail; " : "");
 }
 
 static void metadata_write(const struct synthetic *process)
 {
     char *const packet = allocate(PACKET_BYTES);
     const uint32_t magic = LAP_FORMAT_METADATA_MAGIC;
-    const uint32_t content_bits = (uint32_t)(PACKET_HEADER_BYTES + process->metadata_bytes) * 8, packet_bits = PACKET_BYTES * 8;
+    const uint32_t content_bits = (uint32_t)(PACKET_HEADER_BYTES + process->metadata_bytes) * 8,
+                   packet_bits = PACKET_BYTES * 8;
     memcpy(packet, &magic, 4);
     memcpy(packet + 4, process->control.uuid, 16);
     memcpy(packet + 24, &content_bits, 4);
@@ -295,10 +312,7 @@ void synthetic_close(struct synthetic *process)
 
 /* ---- rings --------------------------------------------------------------------------------------------------------- */
 
-static uint32_t content_bytes(const struct synthetic_ring *ring)
-{
-    return (uint32_t)(ring->header->content_bits / 8);
-}
+static uint32_t content_bytes(const struct synthetic_ring *ring) { return (uint32_t)(ring->header->content_bits / 8); }
 
 void synthetic_ring_open(struct synthetic_ring *ring, struct synthetic *process, uint32_t number, uint32_t segment_bytes,
                          uint32_t segments_each)
@@ -343,8 +357,8 @@ void synthetic_ring_open(struct synthetic_ring *ring, struct synthetic *process,
 
 void synthetic_apply(struct synthetic_ring *ring)
 {
-    lap_statistics_run(&ring->statistics, &ring->decoder, ring->segment, ring->header->begin_ticks, ring->header->sequence, ring->applied,
-                       content_bytes(ring));
+    lap_statistics_run(&ring->statistics, &ring->decoder, ring->segment, ring->header->begin_ticks,
+                       ring->header->sequence, ring->applied, content_bytes(ring));
     ring->applied = content_bytes(ring);
 }
 
@@ -414,7 +428,8 @@ static void room_make(struct synthetic_ring *ring, size_t bytes)
         synthetic_segment_next(ring);
 }
 
-void synthetic_event(struct synthetic_ring *ring, uint64_t after_ticks, uint32_t class_id, const uint64_t *words, size_t count)
+void synthetic_event(struct synthetic_ring *ring, uint64_t after_ticks, uint32_t class_id, const uint64_t *words,
+                     size_t count)
 {
     ring->clock += after_ticks;
     room_make(ring, 8 + 8 * count);
@@ -424,8 +439,8 @@ void synthetic_event(struct synthetic_ring *ring, uint64_t after_ticks, uint32_t
         append(ring, words, 8 * count);
 }
 
-void synthetic_event_strings(struct synthetic_ring *ring, uint64_t after_ticks, uint32_t class_id, const uint64_t *numbers,
-                             size_t count, const char *const *strings, size_t string_count)
+void synthetic_event_strings(struct synthetic_ring *ring, uint64_t after_ticks, uint32_t class_id,
+                             const uint64_t *numbers, size_t count, const char *const *strings, size_t string_count)
 {
     char event[LAP_FORMAT_EVENT_BYTES_MAX] = {0};
     ring->clock += after_ticks;
@@ -505,7 +520,8 @@ static void turn(struct synthetic_ring *ring, uint64_t number)
     synthetic_event(ring, 300, LAP_FORMAT_END, NULL, 0);
 
     const uint64_t handle = (2 * number + 1) << 32 | 5;
-    const uint32_t path = handle_path(ring->process), received = lap_paths_get(&ring->process->paths, path, SYNTHETIC_RECEIVED);
+    const uint32_t path = handle_path(ring->process),
+                   received = lap_paths_get(&ring->process->paths, path, SYNTHETIC_RECEIVED);
     handle_begin(ring, handle);
     for (uint64_t mark = 0; mark < 2; mark++) {
         const uint64_t words[] = {handle, 300, received | mark << 32};
@@ -515,7 +531,8 @@ static void turn(struct synthetic_ring *ring, uint64_t number)
     synthetic_event(ring, 300, LAP_FORMAT_HANDLE_END, words, 4);
 }
 
-void synthetic_example(const char *parent, const char *name, uint8_t seed, uint32_t segment_bytes, uint32_t segments_each, unsigned turns)
+void synthetic_example(const char *parent, const char *name, uint8_t seed, uint32_t segment_bytes, uint32_t segments_each,
+                       unsigned turns)
 {
     struct synthetic process;
     struct synthetic_ring *const ring = allocate(sizeof *ring);

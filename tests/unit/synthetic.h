@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SYNTHETIC_START UINT64_C(50000000000000)       /* ticks at the process's start */
+#define SYNTHETIC_START UINT64_C(50000000000000)         /* ticks at the process's start */
 #define SYNTHETIC_REALTIME UINT64_C(1700000000000000000) /* then */
 #define SYNTHETIC_CLASSES 256u
 
@@ -48,17 +48,19 @@ struct synthetic_ring {
 /* Makes the directory PARENT/NAME. `seed` makes the process's uuid. */
 void synthetic_open(struct synthetic *process, const char *parent, const char *name, uint8_t seed);
 /* Adds a class; flags as enum lap_class_flags, types as letters. */
-void synthetic_class(struct synthetic *process, uint32_t id, const char *kind, const char *label, unsigned flags, const char *types);
+void synthetic_class(struct synthetic *process, uint32_t id, const char *kind, const char *label, unsigned flags,
+                     const char *types);
 /* Writes metadata, control page and paths. The rings must be closed. */
 void synthetic_close(struct synthetic *process);
 
 void synthetic_ring_open(struct synthetic_ring *ring, struct synthetic *process, uint32_t number, uint32_t segment_bytes,
                          uint32_t segments_each);
 /* Stores one event, `after_ticks` after the one before: its class's first word and `count` words. */
-void synthetic_event(struct synthetic_ring *ring, uint64_t after_ticks, uint32_t class_id, const uint64_t *words, size_t count);
+void synthetic_event(struct synthetic_ring *ring, uint64_t after_ticks, uint32_t class_id, const uint64_t *words,
+                     size_t count);
 /* One of a class with strings: `numbers` first, then the strings. */
-void synthetic_event_strings(struct synthetic_ring *ring, uint64_t after_ticks, uint32_t class_id, const uint64_t *numbers,
-                             size_t count, const char *const *strings, size_t string_count);
+void synthetic_event_strings(struct synthetic_ring *ring, uint64_t after_ticks, uint32_t class_id,
+                             const uint64_t *numbers, size_t count, const char *const *strings, size_t string_count);
 /* Another thread takes the ring over: a `thread` event. */
 void synthetic_thread(struct synthetic_ring *ring, uint64_t thread_id, uint64_t thread_index, const char *name);
 /* Starts the next segment: as if the current one were full. */
@@ -87,7 +89,8 @@ enum {
     SYNTHETIC_REQUEST,
     SYNTHETIC_RECEIVED
 };
-void synthetic_example(const char *parent, const char *name, uint8_t seed, uint32_t segment_bytes, uint32_t segments_each, unsigned turns);
+void synthetic_example(const char *parent, const char *name, uint8_t seed, uint32_t segment_bytes, uint32_t segments_each,
+                       unsigned turns);
 
 /* A fresh directory under TMPDIR, and its removal with all that is in it. */
 char *synthetic_directory(void);

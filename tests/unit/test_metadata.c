@@ -23,7 +23,8 @@ static unsigned char *packet_make(const char *text, size_t packet_bytes, size_t 
     const size_t content = HEADER_BYTES + strlen(text), packet = packet_bytes ? packet_bytes : content;
     unsigned char *const bytes = calloc(1, packet);
     assert_non_null(bytes);
-    const uint32_t magic = LAP_FORMAT_METADATA_MAGIC, content_bits = (uint32_t)content * 8, packet_bits = (uint32_t)packet * 8;
+    const uint32_t magic = LAP_FORMAT_METADATA_MAGIC, content_bits = (uint32_t)content * 8,
+                   packet_bits = (uint32_t)packet * 8;
     memcpy(bytes, &magic, 4);
     memcpy(bytes + 24, &content_bits, 4);
     memcpy(bytes + 28, &packet_bits, 4);
@@ -51,13 +52,18 @@ static void test_reads_classes(void **state)
     int partial;
     assert_int_equal(parse("/* CTF 1.8 */\ntypealias integer { size = 8; } := uint8_t;\n"
                            "trace { major = 1; packet.header := struct { uint32_t magic; }; };\n"
-                           "env { tracer_name = \"lapmark\"; hostname = \"h\\\"o\\\\st\"; pid = 42; program = \"p\"; command = \"a\\tb\\n\"; };\n"
+                           "env { tracer_name = \"lapmark\"; hostname = \"h\\\"o\\\\st\"; pid = 42; program = \"p\"; "
+                           "command = \"a\\tb\\n\"; };\n"
                            "clock { name = tsc; freq = 2100000000          ; offset_s = 7; offset = 8; };\n"
-                           "event { name = \"lapmark:end\"; id = 1; stream_id = 0; model.emf.uri = \"lapmark:end\"; fields := struct { }; };\n"
+                           "event { name = \"lapmark:end\"; id = 1; stream_id = 0; model.emf.uri = \"lapmark:end\"; "
+                           "fields := struct { }; };\n"
                            "event { name = \"caf\303\251 %d \\x41\\101\"; id = 17; stream_id = 0; model.emf.uri = "
-                           "\"lapmark:mark?flags=1&types=iufsp&line=12&function=a%20b&file=src/x.c\"; fields := struct { int64_t n; }; };\n"
-                           "event { name = \"(checkpoint)\"; id = 19; stream_id = 0; model.emf.uri = \"lapmark:mark?flags=4&types=\"; };\n"
-                           "event { name = \"made\"; id = 20; stream_id = 0; model.emf.uri = \"lapmark:begin_with?flags=16&types=iu&new=1\"; };\n",
+                           "\"lapmark:mark?flags=1&types=iufsp&line=12&function=a%20b&file=src/x.c\"; fields := struct { "
+                           "int64_t n; }; };\n"
+                           "event { name = \"(checkpoint)\"; id = 19; stream_id = 0; model.emf.uri = "
+                           "\"lapmark:mark?flags=4&types=\"; };\n"
+                           "event { name = \"made\"; id = 20; stream_id = 0; model.emf.uri = "
+                           "\"lapmark:begin_with?flags=16&types=iu&new=1\"; };\n",
                            &catalog, &partial, NULL),
                      0);
     assert_int_equal(partial, 0);
@@ -134,20 +140,28 @@ static void test_keeps_what_comes_before_damage(void **state)
         const char *text, *error;
         size_t offset;
     } cases[] = {
-        {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:spell?flags=0\"; };", "event of a kind that is not known", 45},
+        {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:spell?flags=0\"; };",
+         "event of a kind that is not known", 45},
         {"event { name = \"b\"; id = 16; model.emf.uri = \"lapmark:mark\"; };", "event with an id that another has", 0},
-        {"event { name = \"b\"; id = 1048576; model.emf.uri = \"lapmark:mark\"; };", "event without a name, or with an id that cannot be", 0},
-        {"event { id = 17; model.emf.uri = \"lapmark:mark\"; };", "event without a name, or with an id that cannot be", 0},
+        {"event { name = \"b\"; id = 1048576; model.emf.uri = \"lapmark:mark\"; };",
+         "event without a name, or with an id that cannot be", 0},
+        {"event { id = 17; model.emf.uri = \"lapmark:mark\"; };", "event without a name, or with an id that cannot be",
+         0},
         {"event { name = \"b\"; id = 17; stream_id = 1; model.emf.uri = \"lapmark:mark\"; };",
          "event without a name, or with an id that cannot be", 0},
         {"event { name = \"b\"; id = 17; };", "event that Lapmark did not write", 0},
         {"event { name = \"b\"; id = 17; model.emf.uri = \"http://x\"; };", "event that Lapmark did not write", 0},
-        {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:end\"; };", "event whose id is not that of its kind", 0},
-        {"event { name = \"b\"; id = 7; model.emf.uri = \"lapmark:mark\"; };", "event whose id is not that of its kind", 0},
-        {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:mark?types=x\"; };", "event with damaged argument types", 45},
-        {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:mark?types=iiiiiiiiiiiii\"; };", "event with damaged argument types", 45},
+        {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:end\"; };", "event whose id is not that of its kind",
+         0},
+        {"event { name = \"b\"; id = 7; model.emf.uri = \"lapmark:mark\"; };", "event whose id is not that of its kind",
+         0},
+        {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:mark?types=x\"; };",
+         "event with damaged argument types", 45},
+        {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:mark?types=iiiiiiiiiiiii\"; };",
+         "event with damaged argument types", 45},
         {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:mark?flags=x\"; };", "event with damaged flags", 45},
-        {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:mark?line=4294967296\"; };", "event with a damaged line number", 45},
+        {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:mark?line=4294967296\"; };",
+         "event with a damaged line number", 45},
         {"event { name = \"b\"; id = 17; model.emf.uri = \"lapmark:mark?file=%0g\"; };", "event with a damaged uri", 45},
         {"event { name = \"b\\q\"; id = 17; };", "string with a byte or an escape that cannot be in it", 18},
         {"event { name = \"b\"; id = 17", "statement without an end", 27},
@@ -176,8 +190,8 @@ static void test_refuses_damaged_packets(void **state)
         size_t offset;
         unsigned char byte;
         int code;
-    } cases[] = {{0, 0, LAP_READER_METADATA},   {35, 2, LAP_READER_VERSION}, {36, 7, LAP_READER_VERSION},
-                 {32, 1, LAP_READER_VERSION},   {24, 7, LAP_READER_METADATA}, {27, 0x40, LAP_READER_METADATA},
+    } cases[] = {{0, 0, LAP_READER_METADATA}, {35, 2, LAP_READER_VERSION},  {36, 7, LAP_READER_VERSION},
+                 {32, 1, LAP_READER_VERSION}, {24, 7, LAP_READER_METADATA}, {27, 0x40, LAP_READER_METADATA},
                  {28, 0, LAP_READER_METADATA}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t bytes;
@@ -197,7 +211,8 @@ static void test_joins_packets(void **state)
 {
     (void)state;
     size_t first_bytes, second_bytes;
-    unsigned char *const first = packet_make(ENV "event { name = \"a\"; id = 16; model.emf.uri = \"lap", 1024, &first_bytes);
+    unsigned char *const first =
+        packet_make(ENV "event { name = \"a\"; id = 16; model.emf.uri = \"lap", 1024, &first_bytes);
     unsigned char *const second = packet_make("mark:begin\"; };\nevent { oh", 512, &second_bytes);
     unsigned char *const both = calloc(1, first_bytes + second_bytes + 300);
     memcpy(both, first, first_bytes);

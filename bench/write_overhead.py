@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes doc/overhead.md from the figures of `bench/run.py --json FILE`, so that none is typed by hand.
+
+usage: bench/write_overhead.py FILE [OUTPUT]
+"""
+import json
+import pathlib
+import sys
+
+INTRODUCTION = """# What Lapmark costs
+
+This page is written by `bench/write_overhead.py` from one run of `bench/run.py`; no figure in it is typed by hand.
+
+| | |
+|---|---|
+| date | {date} |
+| processor | {cpu}, family {cpu_family}, model {cpu_model}{virtual}, {cores} cores |
+| system | {system}, kernel {kernel} |
+| compiler | {compiler}, `-O2` |
+
+To repeat it: `./dev bench --json figures.json`, then `bench/write_overhead.py figures.json`.
+
+**The floor** is what no recorder that reads the processor's clock can pass: one bare `rdtsc` and one 8-byte store into a
+ring of 1 MiB that is used again and again. Here it takes **{floor:.2f} ns**.
+
+Floor and candidate take turns in one process, in many rounds of 65,536 events, so that each round pays for the change of
+ring segments and for the batches that keep the exact histograms. A figure is the least of all rounds; a ratio is that of
+two such least figures. A busy machine makes single rounds slower, and least figures hardly; the medians of the rounds' own
+ratios, which decide nothing, stand beside them. In `must` and `aim` stands what the project asks of itself.
+
+| what | measured | must | aim | |
+|---|---|---|---|---|
+"""
+
+DETAILS = """
+## How the figures come about
+
+| what | |
+|---|---|
+"""
+
+MEANINGS = """
+## What is compared with what
+
+- *Checkpoint, profiler, integer*: one `LAP_MARK`, one `LAP_PROFILE` with nothing inside, one `LAP_MARK` with a `%lu`,
+  in a loop, in a process that records (`LAPMARK_RECORD`, printing off). Not recording costs the same: the ring and the histograms
+  are always on.
+- *13 labels over 3 levels*: three nested profilers with ten checkpoints, 16 events a turn. *16 labels at random*: chosen by index, so
+  that no mispredicted jump of the program is counted as Lapmark's.
+- *Taken back*: `LAPMARK_KEEP=slow`, a profiler with a threshold of a second and two checkpoints: four events that are counted in the
+  histograms and taken out of the ring again.
+- *Switched off*: `lap_set("off")` while the program runs, after the sites were met; what is left is a load and a jump.
+- *LTTng-UST*: two tracepoints without payload, recorded by a session of its own (snapshot mode, per-user buffers), in turns with one
+  profiler in the same process.
+- *Two threads*: each on a core of its own; a round counts where both ran at the same time for nine tenths of it.
+- *Bytes*: what a walk over the files of a full recording (`LAPMARK_MODE=full`) finds; metadata is not counted.
+- *Memory*: `VmRSS`, which the mapped rings and histograms are part of, with recording and printing on.
+- *babeltrace2*: time of `babeltrace2 -o dummy` over that of `lapmark report --events --json`, which builds the report from the events and
+  compares it with the stored histograms, on the same recording of four threads, both from the page cache.
+- *Compile time*: processor time of `gcc -O2 -c` on a file with one `#include`.
+"""
+
+
+def unit_text(row, value):
+    unit = row["unit"]
+    if value is None:
+        return "not measured"
+    digits = 0 if value == int(value) else 3 if unit in ("x", "ns") else 2
+    suffix = "" if unit in ("", "x") else f" {unit}"
+    return f"{value:.{digits}f}{suffix}"
+
+
+def limit_text(row, name):
+    if row[name] is None:
+        return ""
+    return ("≤ " if row["sense"] == "at most" else "≥ ") + unit_text(row, row[name])
+
+
+def verdict_text(row):
+    if row["verdict"] == "MISSES":
+        return "**misses**"
+    return row["verdict"]
+
+
+def write(document):
+    machine = document["machine"]
+    rows = document["rows"]
+    floor = next((row["base_ns"] for row in rows if row["key"] == "checkpoint" and "base_ns" in row), float("nan"))
+    text = INTRODUCTION.format(date=document["date"], floor=floor, virtual=" (a virtual machine)" if machine["virtual"] else "",
+                               **{name: machine[name] for name in ("cpu", "cpu_family", "cpu_model", "cores", "system", "kernel", "compiler")})
+    for row in rows:
+        text += f"| {row['what']} | {unit_text(row, row['value'])} | {limit_text(row, 'must')} | {limit_text(row, 'aim')} | {verdict_text(row)} |\n"
+    missed = [row for row in rows if row["verdict"] in ("MISSES", "not measured")]
+    below = [row for row in rows if row["aim"] is not None and row["verdict"] == "reaches must"]
+    if missed or below:
+        text += "\n## What is not reached\n\n"
+        for row in missed:
+            text += f"- {row['what']}: {unit_text(row, row['value'])}, must be {limit_text(row, 'must')}.\n"
+        for row in below:
+            text += f"- {row['what']}: {unit_text(row, row['value'])}, the aim is {limit_text(row, 'aim')}.\n"
+    text += DETAILS
+    for row in rows:
+        median = f"; median of the rounds {row['median']:.3f}" if "median" in row else ""
+        text += f"| {row['what']} | {row['detail']}{median} |\n"
+    return text + MEANINGS
+
+
+def main():
+    if len(sys.argv) not in (2, 3):
+        print(__doc__.strip().splitlines()[-1], file=sys.stderr)
+        return 2
+    document = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))
+    if document["quick"]:
+        print("write_overhead: these figures are of a quick look, not of a measurement", file=sys.stderr)
+        return 2
+    output = pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 else pathlib.Path(__file__).resolve().parent.parent / "doc" / "overhead.md"
+    output.write_text(write(document), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""What the documents say is so: their code compiles and runs, their outputs have the form of today's, their commands,
+options, links, files, functions and variables exist."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ["SOURCE_DIR"], "tests", "cli"))
+import common  # noqa: E402
+
+ROOT = pathlib.Path(common.SOURCE)
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "doc").glob("*.md"))]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANUAL = (ROOT / "doc/man/lapmark.3.scd").read_text(encoding="utf-8")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHELL_COMMAND = re.compile(r"^(?:\$ )?(?:sudo )?(lapmark|\./dev) +([a-z-]+)(.*)$", re.MULTILINE)
+TABLE_COLUMNS = 90
+
+
+def compile_block(directory, name, text):
+    """Compiles a whole program, or a part without main to an object only. Returns the program's path, or None."""
+    is_cxx = "lapmark::" in text
+    is_program = re.search(r"\bmain\(", text)
+    source = os.path.join(directory, name + (".cc" if is_cxx else ".c"))
+    pathlib.Path(source).write_text(text, encoding="utf-8")
+    output = os.path.join(directory, name)
+    compiler = [os.environ.get("CXX", "c++"), "-std=c++17"] if is_cxx else [os.environ.get("CC", "cc"), "-std=c11"]
+    link = [f"-L{common.BUILD}", "-llapmark", f"-Wl,-rpath,{common.BUILD}"] if is_program else ["-c", "-Wno-unused-function"]
+    result = common.run(*compiler, "-O2", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/include", "-o", output, source, *link)
+    common.equal(result.status, 0, result)
+    return output if is_program else None
+
+
+def readme_example(directory):
+    """The README's first program, under the name that its output block runs it by."""
+    name = re.search(r"^\$ \./(\w+)$", README, re.MULTILINE).group(1)
+    text = next(body for language, body in FENCE.findall(README) if language == "c")
+    return compile_block(directory, name, text)
+
+
+def output_of(command):
+    """What the README shows behind a command."""
+    return next(body for _, body in FENCE.findall(README) if body.startswith(f"$ {command}\n")).splitlines()[1:]
+
+
+def masked(lines):
+    return [re.sub(r"\d[\d.,]*", "0", line) for line in lines]
+
+
+def table_rows(lines):
+    """(label, count) of each row of a report's tree. A ~ and its explanation depend on the clock."""
+    tree = lines[lines.index("") + 1:]
+    tree = tree[:tree.index("")] if "" in tree else tree
+    rows = [re.match(r"^(.*?\S)\s{2,}(?:~\s+)?([\d,]+)\s", line) for line in tree[1:]]
+    common.check(all(rows), "\n".join(lines))
+    return [tree[0].split()] + [match.groups() for match in rows]
+
+
+def test_readme_code():
+    with common.Directory() as directory:
+        for index, (language, body) in enumerate(FENCE.findall(README)):
+            if language in ("c", "cpp"):
+                program = compile_block(directory, f"block{index}", body)
+                common.check(program, f"block {index} has no main()")
+                result = common.run(program)
+                common.equal(result.status, 0, result)
+
+
+def test_readme_report():
+    with common.Directory() as directory:
+        program = readme_example(directory)
+        result = common.run(program)
+        common.equal(masked(result.err.splitlines()), masked(output_of(f"./{os.path.basename(program)}")))
+
+
+def test_readme_table():
+    with common.Directory() as directory:
+        name = os.path.basename(readme_example(directory))
+        result = common.lapmark("run", "--", f"./{name}", cwd=directory, COLUMNS=str(TABLE_COLUMNS))
+        common.equal(result.status, 0, result)
+        shown, printed = output_of(f"lapmark run -- ./{name}"), result.out.splitlines()
+        heads = [[line.split()[0] for line in lines[:lines.index("")]] for lines in (shown, printed)]
+        common.equal(heads[1], heads[0], result)
+        common.equal(table_rows(printed), table_rows(shown), result)
+
+
+def test_readme_commands():
+    """The commands on a recording, one after another as they stand there."""
+    with common.Directory() as directory:
+        readme_example(directory)
+        block = next(body for _, body in FENCE.findall(README) if body.startswith("lapmark run "))
+        for line in block.splitlines():
+            words = line.split("#")[0].split()
+            if words[0] != "lapmark" and not shutil.which(words[0]):
+                continue
+            if words[0] == "lapmark":
+                words[0] = common.LAPMARK
+            result = common.run(*words, cwd=directory)
+            common.equal(result.status, 0, f"{line}: {result}")
+
+
+def code_of(document):
+    """Blocks and spans of code."""
+    text = document.read_text(encoding="utf-8")
+    spans = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    return "\n".join([body for _, body in FENCE.findall(text)] + spans)
+
+
+def test_commands_exist():
+    known = {"lapmark": set(re.findall(r"^  ([a-z]+) ", common.lapmark("help").out, re.MULTILINE)),
+             "./dev": set(re.findall(r"^  ([a-z-]+)", common.run("sh", f"{ROOT}/dev", "help").out, re.MULTILINE))}
+    known["./dev"] |= {"lint", "help"}
+    found = 0
+    for document in DOCUMENTS:
+        for program, command, rest in SHELL_COMMAND.findall(code_of(document)):
+            common.check(command in known[program], f"{document}: no '{program} {command}'")
+            found += 1
+            if program == "lapmark":
+                help_text = common.lapmark(command, "-h").out
+                for option in re.findall(r"(?<!\S)(--?[a-z][a-z-]*)", rest.split(" -- ")[0].split("#")[0]):
+                    common.check(re.search(rf"(?<![\w-]){option}(?![\w-])", help_text), f"{document}: '{command}' has no {option}")
+    common.check(found >= 10, f"only {found} commands were found")
+
+
+def test_links():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):
+            if "://" not in target:
+                common.check((document.parent / target).exists(), f"{document}: no '{target}'")
+
+
+def test_files():
+    """Files and directories that ARCHITECTURE.md and CONTRIBUTING.md name."""
+    names = {path.name for path in ROOT.rglob("*") if path.suffix in (".c", ".h", ".map", ".scd")}
+    for document in (ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"):
+        for name in re.findall(r"`((?:[\w.-]+/)*[\w.-]+(?:/|\.(?:c|h|py|txt|cmake|md|map|scd)))`", document.read_text(encoding="utf-8")):
+            if name in ("build/",) or "NAME" in name:
+                continue
+            places = (ROOT / name, ROOT / "src" / name)
+            common.check(any(place.exists() for place in places) or name in names, f"{document}: no '{name}'")
+
+
+def test_manual_code():
+    blocks = [body for _, body in FENCE.findall(MANUAL) if body.startswith("#include <lapmark.h>\n")]
+    common.check(len(blocks) >= 3, "lapmark(3) has lost its examples")
+    with common.Directory() as directory:
+        for index, body in enumerate(blocks):
+            program = compile_block(directory, f"example{index}", body)
+            if program:
+                result = common.run(program)
+                common.equal(result.status, 0, result)
+
+
+def test_manual_names():
+    """lapmark(3) names each function and macro of lapmark.h, and no other."""
+    text = (ROOT / "include/lapmark.h").read_text(encoding="utf-8")
+    wanted = set(re.findall(r"^LAP_I_API [\w *]*?\b(lap_\w+)\(", text, re.MULTILINE))
+    wanted |= set(re.findall(r"^#define (LAP_[A-Z]\w*|lap_\w+)\(", text, re.MULTILINE))
+    wanted = {name for name in wanted if not name.startswith(("LAP_I_", "lap_impl_"))}
+    synopsis = re.search(r"^# SYNOPSIS\n(.*?)^# ", MANUAL, re.MULTILINE | re.DOTALL).group(1)
+    common.equal({name for name in wanted if name not in MANUAL}, set())
+    in_synopsis = set(re.findall(r"\b(lap_\w+|LAP_\w+)\(", synopsis))
+    common.equal(in_synopsis - wanted, set())
+    common.equal({name for name in wanted - in_synopsis if not name.startswith("LAP_LABEL")}, set())
+
+
+def test_manual_variables():
+    """The table of variables in lapmark(3) is what the recorder reads."""
+    read = set()
+    for path in (ROOT / "src/recorder").glob("*.c"):
+        read |= set(re.findall(r'"(LAPMARK(?:_[A-Z]+)?)"', path.read_text(encoding="utf-8")))
+    table = re.search(r"^# ENVIRONMENT\n(.*?)^# ", MANUAL, re.MULTILINE | re.DOTALL).group(1)
+    common.equal(set(re.findall(r"^\|  \*(LAPMARK(?:_[A-Z]+)?)\*$", table, re.MULTILINE)), read)
+
+
+common.main(globals())

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "run_case.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define VARIABLES_MAX 16
+#define DIRECTORIES_MAX 64
+
+static char directories[DIRECTORIES_MAX][64];
+static unsigned directory_count;
+static pid_t directory_owner;
+
+/* ---- processes ----------------------------------------------------------------------------------------------------- */
+
+int run_cases_or_tests(int argc, char **argv, const struct test_case *cases, int (*tests)(void))
+{
+    if (argc < 2)
+        return tests();
+    for (; cases->name; cases++)
+        if (strcmp(cases->name, argv[1]) == 0)
+            return cases->run();
+    fprintf(stderr, "there is no case '%s'\n", argv[1]);
+    return 99;
+}
+
+static void become(const char *name, char *const *variables, unsigned count, const int *fds)
+{
+    extern char **environ;
+    char **kept = environ;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* where a case hangs, the one who gives up waiting ends us */
+    for (char **at = environ; *at; at++)
+        if (strncmp(*at, "LAPMARK", 7) != 0)
+            *kept++ = *at;
+    *kept = NULL;
+    for (unsigned i = 0; i < count; i++)
+        putenv(variables[i]);
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            dup2(fds[i], STDOUT_FILENO + i);
+    execl("/proc/self/exe", "test", name, (char *)NULL);
+    _exit(98);
+}
+
+static unsigned collect(char **variables, va_list arguments)
+{
+    unsigned count = 0;
+    for (char *variable = va_arg(arguments, char *); variable; variable = va_arg(arguments, char *)) {
+        assert_true(count < VARIABLES_MAX);
+        variables[count++] = variable;
+    }
+    return count;
+}
+
+static char *read_all(int fds[2], char *texts[2], size_t *bytes)
+{
+    struct pollfd polled[2] = {{.fd = fds[0], .events = POLLIN}, {.fd = fds[1], .events = POLLIN}};
+    size_t room[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        texts[i] = calloc(1, 1);
+        bytes[i] = 0;
+    }
+    while (polled[0].fd >= 0 || polled[1].fd >= 0) {
+        if (poll(polled, 2, -1) < 0)
+            continue;
+        for (int i = 0; i < 2; i++) {
+            if (polled[i].fd < 0 || !polled[i].revents)
+                continue;
+            if (bytes[i] + 65536 > room[i]) {
+                room[i] = room[i] * 2 + 65537;
+                texts[i] = realloc(texts[i], room[i]);
+            }
+            const ssize_t got = read(polled[i].fd, texts[i] + bytes[i], 65536);
+            bytes[i] += got > 0 ? (size_t)got : 0;
+            texts[i][bytes[i]] = 0;
+            if (got == 0)
+                polled[i].fd = -1;
+        }
+    }
+    return texts[0];
+}
+
+struct outcome run_case(const char *name, ...)
+{
+    char *variables[VARIABLES_MAX];
+    va_list arguments;
+    va_start(arguments, name);
+    const unsigned count = collect(variables, arguments);
+    va_end(arguments);
+    int out[2], err[2];
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        become(name, variables, count, (const int[]){out[1], err[1]});
+    close(out[1]);
+    close(err[1]);
+    struct outcome outcome;
+    char *texts[2];
+    size_t bytes[2];
+    read_all((int[]){out[0], err[0]}, texts, bytes);
+    close(out[0]);
+    close(err[0]);
+    while (waitpid(pid, &outcome.status, 0) < 0)
+        continue;
+    outcome.out = texts[0];
+    outcome.err = texts[1];
+    outcome.err_bytes = bytes[1];
+    return outcome;
+}
+
+pid_t start_case(const char *name, int *ret_pipe, ...)
+{
+    char *variables[VARIABLES_MAX];
+    va_list arguments;
+    va_start(arguments, ret_pipe);
+    const unsigned count = collect(variables, arguments);
+    va_end(arguments);
+    int out[2];
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        become(name, variables, count, (const int[]){out[1], -1});
+    close(out[1]);
+    *ret_pipe = out[0];
+    return pid;
+}
+
+void outcome_free(struct outcome *outcome)
+{
+    free(outcome->err);
+    free(outcome->out);
+}
+
+void assert_ended_well(const struct outcome *outcome)
+{
+    if (outcome->status != 0)
+        print_error("status %#x, stdout:\n%s\nstderr:\n%s\n", (unsigned)outcome->status, outcome->out, outcome->err);
+    assert_int_equal(outcome->status, 0);
+}
+
+/* ---- what it printed ----------------------------------------------------------------------------------------------- */
+
+void times_replace(char *text)
+{
+    char *out = text;
+    for (const char *at = text; *at;) {
+        const size_t digits = strspn(at, "0123456789.");
+        if (digits != 0 && strncmp(at + digits, " ms", 3) == 0 && (at == text || at[-1] == ' ')) {
+            *out++ = 'T';
+            at += digits + 3;
+        } else {
+            *out++ = *at++;
+        }
+    }
+    *out = 0;
+}
+
+void assert_printed(struct outcome *outcome, const char *text)
+{
+    assert_ended_well(outcome);
+    times_replace(outcome->err);
+    assert_string_equal(outcome->err, text);
+    outcome_free(outcome);
+}
+
+unsigned count_of(const char *text, const char *part)
+{
+    unsigned count = 0;
+    for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
+        count++;
+    return count;
+}
+
+/* ---- directories --------------------------------------------------------------------------------------------------- */
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+/* The recorder's files on shared memory go with the links to them. */
+static int remove_target(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)walk;
+    char target[4096];
+    const ssize_t length = type == FTW_SL || type == FTW_SLN ? readlink(path, target, sizeof target - 1) : -1;
+    if (length <= 0)
+        return 0;
+    target[length] = 0;
+    char *const side = strstr(target, "/.lapmark");
+    if (side)
+        *side = 0;
+    if (strncmp(target, "/dev/shm/lapmark-", 17) == 0)
+        nftw(target, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}
+
+static void remove_directories(void)
+{
+    if (getpid() != directory_owner)
+        return;
+    for (unsigned i = 0; i < directory_count; i++) {
+        nftw(directories[i], remove_target, 16, FTW_PHYS);
+        nftw(directories[i], remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
+const char *temporary_directory(void)
+{
+    assert_true(directory_count < DIRECTORIES_MAX);
+    if (directory_count == 0) {
+        directory_owner = getpid();
+        atexit(remove_directories);
+    }
+    char *const path = directories[directory_count++];
+    strcpy(path, "/var/tmp/lapmark-recorder-XXXXXX");
+    assert_non_null(mkdtemp(path));
+    return path;
+}
+
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+const char *process_directory(const char *directory, unsigned index)
+{
+    static char path[512];
+    struct dirent **entries;
+    const int count = scandir(directory, &entries, is_visible, alphasort);
+    assert_true(count > (int)index);
+    snprintf(path, sizeof path, "%s/%.255s", directory, entries[index]->d_name);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+    return path;
+}
+
+unsigned process_count(const char *directory)
+{
+    struct dirent **entries;
+    const int count = scandir(directory, &entries, is_visible, alphasort);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    if (count >= 0)
+        free(entries);
+    return count < 0 ? 0 : (unsigned)count;
+}
+
+const char *variable(const char *name, const char *value)
+{
+    static char texts[4][256];
+    static unsigned next;
+    char *const text = texts[next++ % 4];
+    snprintf(text, sizeof texts[0], "%s=%s", name, value);
+    return text;
+}
+
+long status_kib(const char *name)
+{
+    FILE *const file = fopen("/proc/self/status", "re");
+    char line[256];
+    long value = -1;
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':')
+            value = strtol(line + strlen(name) + 1, NULL, 10);
+    if (file)
+        fclose(file);
+    return value;
+}
