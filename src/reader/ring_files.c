@@ -355,11 +355,45 @@ static void segments_sort(struct lap_ring *ring)
     ring->segment_count = kept;
 }
 
+/* The segment where the statistics' position is, or the first behind it; segment_count if all are before it. */
+static size_t applied_find(const struct lap_ring *ring)
+{
+    const uint64_t sequence = ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT;
+    size_t at = 0;
+    while (at < ring->segment_count && ring->segments[at].header.sequence < sequence)
+        at++;
+    return at;
+}
+
 /* Have the events from the statistics' position on been overwritten while we read? */
 static bool is_behind(const struct lap_ring *ring)
 {
-    return ring->statistics && ring->segment_count > 0 &&
-           ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT < ring->segments[0].header.sequence;
+    const size_t at = ring->statistics ? applied_find(ring) : ring->segment_count;
+    return at < ring->segment_count &&
+           ring->segments[at].header.sequence != ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT;
+}
+
+/* The files were read one after another while the ring went on: leaves those that belong to one moment, the row of
+ * segments without a gap where the statistics' position is. What comes behind a gap is newer, what lies before one was
+ * about to be overwritten; kept segments before one stay. */
+static void segments_keep_moment(struct lap_ring *ring)
+{
+    if (!ring->statistics || ring->segment_count == 0)
+        return;
+    size_t end = applied_find(ring), kept = 0;
+    size_t first = end < ring->segment_count ? end : ring->segment_count - 1;
+    while (first > 0 && ring->segments[first - 1].header.sequence + 1 == ring->segments[first].header.sequence)
+        first--;
+    for (end = end < ring->segment_count ? end + 1 : end;
+         end < ring->segment_count && ring->segments[end - 1].header.sequence + 1 == ring->segments[end].header.sequence;)
+        end++;
+    for (size_t i = 0; i < ring->segment_count; i++) {
+        if (i >= end || (i < first && ring->segments[i].copy))
+            free(ring->segments[i].copy);
+        else
+            ring->segments[kept++] = ring->segments[i];
+    }
+    ring->segment_count = kept;
 }
 
 static int ring_read(struct lap_process *process, struct lap_ring *ring, const struct ring_file *files, size_t count)
@@ -383,6 +417,8 @@ static int ring_read(struct lap_process *process, struct lap_ring *ring, const s
         if (!shared->may_change || !is_behind(ring))
             break;
     }
+    if (shared->may_change)
+        segments_keep_moment(ring);
     return 0;
 }
 

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "ring.h"
 
-#include "label.h"
 #include "printer.h"
 #include "process.h"
 
@@ -51,101 +50,6 @@ static void name_of_kept(char *name, const struct lap_ring *ring, uint64_t seque
 static void name_of_statistics(char *name, const struct lap_ring *ring)
 {
     snprintf(name, LAP_STORAGE_NAME_BYTES, ".lapmark/statistics-%04u", ring->number);
-}
-
-/* ---- events of the library's own ----------------------------------------------------------------------------------- */
-
-static uint64_t *event_at(uint64_t position)
-{
-    return (uint64_t *)(uintptr_t)position;
-}
-
-/* The clock for an event at this place: never before the segment's begin. */
-static uint64_t event_ticks(const struct lap_ring *ring)
-{
-    const uint64_t now = ring_ticks();
-    return now < ring->thread->begin_ticks ? ring->thread->begin_ticks : now;
-}
-
-static uint64_t event_commit(struct lap_ring *ring, uint64_t end)
-{
-    lap_impl_commit(ring->thread, end);
-    return end;
-}
-
-uint64_t lap_ring_store_pause(struct lap_ring *ring, uint64_t position, uint64_t ticks)
-{
-    lap_impl_store(position, event_ticks(ring), LAP_FORMAT_PAUSE, &ticks, 1);
-    return event_commit(ring, position + 16);
-}
-
-uint64_t lap_ring_store_abandoned(struct lap_ring *ring, uint64_t position, uint64_t count)
-{
-    lap_impl_store(position, event_ticks(ring), LAP_FORMAT_ABANDONED, &count, 1);
-    return event_commit(ring, position + 16);
-}
-
-/* Writes a string, zeros up to 8 bytes and the tail behind it; returns the position behind. */
-static uint64_t string_store(uint64_t position, const char *text, size_t length)
-{
-    char *const out = (char *)(uintptr_t)position;
-    const uint64_t end = (position + length + 1 + 7) & ~UINT64_C(7);
-    memcpy(out, text, length);
-    memset(out + length, 0, end - position - length);
-    *event_at(end) = 0;
-    return end + 8;
-}
-
-uint64_t lap_ring_store_thread(struct lap_ring *ring, uint64_t position)
-{
-    uint64_t *const event = event_at(position);
-    const uint64_t end = string_store(position + 8 + sizeof(struct lap_format_thread), ring->thread_name, strlen(ring->thread_name));
-    event[0] = event_ticks(ring) << LAP_FORMAT_CLOCK_SHIFT | LAP_FORMAT_THREAD;
-    event[1] = end - position;
-    event[2] = ring->thread_id;
-    event[3] = ring->thread_index;
-    return event_commit(ring, end);
-}
-
-/* Says at the start of a segment what is open, so that the segments before it may go. */
-static uint64_t open_store_all(struct lap_ring *ring, uint64_t position)
-{
-    for (uint32_t depth = 0; depth < ring->decoder.depth; depth++) {
-        const struct lap_open *const scope = &ring->decoder.open[depth];
-        const char *const text = ring->open_text[depth];
-        const struct lap_format_open open = {.begin_ticks = scope->begin_ticks,
-                                             .begin_paused = scope->begin_ticks - scope->begin,
-                                             .last_ticks = scope->last,
-                                             .threshold_ns = scope->threshold_ns,
-                                             .n = scope->n,
-                                             .class_id = scope->class_id,
-                                             .depth = depth,
-                                             .marks = scope->marks,
-                                             .flags = scope->flags,
-                                             .path = scope->path};
-        if (position + 8 + sizeof open + LAP_RING_OPEN_TEXT_BYTES + 16 > segment_address(ring) + ring->segment_bytes / 2)
-            break;
-        memcpy(event_at(position) + 1, &open, sizeof open);
-        const uint64_t end = string_store(position + 8 + sizeof open, text, strlen(text));
-        event_at(position)[0] = event_ticks(ring) << LAP_FORMAT_CLOCK_SHIFT | LAP_FORMAT_OPEN;
-        event_at(position)[1] = end - position;
-        position = event_commit(ring, end);
-    }
-    return position;
-}
-
-/* Writes down the messages of open scopes while their begins are still there. */
-static void open_texts_keep(struct lap_ring *ring)
-{
-    for (uint32_t depth = 0; depth < ring->decoder.depth; depth++) {
-        struct lap_open *const scope = &ring->decoder.open[depth];
-        if (!scope->event)
-            continue;
-        const struct lap_class *const class = &lap_process.sites.classes[scope->class_id];
-        lap_label_format(ring->open_text[depth], LAP_RING_OPEN_TEXT_BYTES, &lap_process.sites.descriptions[class->description], class,
-                         scope->event, 0);
-        scope->event = NULL;
-    }
 }
 
 /* ---- statistics ---------------------------------------------------------------------------------------------------- */
@@ -333,7 +237,7 @@ static uint64_t segment_next(struct lap_ring *ring, uint64_t now)
 {
     pthread_rwlock_rdlock(&lap_process.storage_lock);
     if (ring->segment_count != 0) {
-        open_texts_keep(ring);
+        lap_ring_keep_messages(ring);
         segment_keep(ring);
         ring->sequence++;
     }
@@ -355,7 +259,7 @@ static uint64_t segment_next(struct lap_ring *ring, uint64_t now)
     pthread_rwlock_unlock(&lap_process.storage_lock);
     ring->thread->segment = segment_address(ring);
     ring->thread->begin_ticks = now;
-    const uint64_t position = open_store_all(ring, segment_address(ring) + LAP_FORMAT_SEGMENT_HEADER_BYTES);
+    const uint64_t position = lap_ring_store_open(ring, segment_address(ring) + LAP_FORMAT_SEGMENT_HEADER_BYTES);
     ring->applied = lap_ring_offset(ring, position);
     __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | ring->applied, __ATOMIC_RELEASE);
     return position;
@@ -406,7 +310,7 @@ static void segments_release(struct lap_ring *ring)
 /* The recording began or ended since the ring's segments were made: it makes new ones. The decoder goes on. */
 static int ring_restart(struct lap_ring *ring)
 {
-    open_texts_keep(ring);
+    lap_ring_keep_messages(ring);
     lap_printer_forget(ring);
     segments_release(ring);
     ring->recording = __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE);

@@ -110,6 +110,10 @@ void lap_ring_apply(struct lap_ring *ring, uint64_t position);
 uint64_t lap_ring_store_thread(struct lap_ring *ring, uint64_t position);
 uint64_t lap_ring_store_abandoned(struct lap_ring *ring, uint64_t position, uint64_t count);
 uint64_t lap_ring_store_pause(struct lap_ring *ring, uint64_t position, uint64_t ticks);
+/* Says at the start of a segment what is open, so that the segments before it may go. */
+uint64_t lap_ring_store_open(struct lap_ring *ring, uint64_t position);
+/* Writes the messages of open scopes down while their begins are still there. */
+void lap_ring_keep_messages(struct lap_ring *ring);
 
 
 /* The segment of a sequence number if the ring still holds it, else NULL. */
