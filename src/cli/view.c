@@ -34,16 +34,17 @@ static int find_open(struct lap_view_content *content)
     return 0;
 }
 
-static int make(struct lap_view_content *content, const struct lap_summary_options *options, bool compares)
+static int make(struct lap_view_content *content, const struct lap_summary_options *options)
 {
     int error = lap_summary_make(&content->summary, content->recording, options);
     if (error == 0)
         error = find_open(content);
-    if (error == 0 && compares) {
-        const int compared = lap_summary_compare(content->recording, options, &content->difference);
-        error = compared < 0 ? compared : 0;
+    if (error == 0 && options->compares) {
         content->has_comparison = true;
-        content->comparison = compared == 1 && content->difference.rings_compared == 0 ? -1 : compared;
+        content->difference = content->summary->difference;
+        content->comparison = content->summary->comparison == 1 && content->difference.rings_compared == 0
+                                  ? -1
+                                  : content->summary->comparison;
     }
     return error;
 }
@@ -67,7 +68,9 @@ int lap_view_print(struct lap_recording *recording, const struct lap_arguments *
     options.by = by == BY_THREAD ? LAP_SUMMARY_BY_THREAD : by == BY_PROCESS ? LAP_SUMMARY_BY_PROCESS : LAP_SUMMARY_BY_ALL;
     options.source = arguments->given[LAP_OPTION_EVENTS] ? LAP_SUMMARY_EVENTS : LAP_SUMMARY_STORED;
 
-    const int error = make(&content, &options, arguments->given[LAP_OPTION_EVENTS]);
+    options.compares = options.source == LAP_SUMMARY_EVENTS;
+
+    const int error = make(&content, &options);
     lap_progress_end(&progress);
     lap_input_warn(recording, 0);
     int status = LAP_EXIT_FINE;
