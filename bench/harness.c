@@ -76,8 +76,8 @@ static double median(double *values, unsigned count)
     return values[count / 2];
 }
 
-void lap_bench_compare(const struct lap_bench_case *base, const struct lap_bench_case *cases, unsigned count, unsigned rounds,
-                       uint64_t events)
+void lap_bench_compare(const struct lap_bench_case *base, const struct lap_bench_case *cases, unsigned count,
+                       unsigned rounds, uint64_t events)
 {
     double least_base = 1e300;
     double least[LAP_BENCH_CASES];

@@ -91,10 +91,11 @@ class Bench:
 
 
 def remove(directory):
-    """A recording, and what its links point to in memory."""
+    """A recording, and what its processes have in memory: a link names it, or it has the same name."""
     for entry in directory.iterdir() if directory.is_dir() else ():
-        if entry.is_symlink() and pathlib.Path(os.readlink(entry)).parent.name.startswith("lapmark-"):
-            shutil.rmtree(os.readlink(entry), ignore_errors=True)
+        kept = pathlib.Path(os.readlink(entry)) if entry.is_symlink() else pathlib.Path(f"/dev/shm/lapmark-{os.getuid()}") / entry.name
+        if kept.parent.name.startswith("lapmark-"):
+            shutil.rmtree(kept, ignore_errors=True)
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -129,7 +130,7 @@ def least_lines(runs):
 
 
 def measure_speed(bench, kind, is_recorded, least_events=0, **settings):
-    processes, rounds = (1, 60) if bench.is_quick else (5, 300)
+    processes, rounds = (3, 40) if bench.is_quick else (7, 250)
     runs = []
     for _ in range(processes):
         with bench.recording(f"speed-{kind}", LAPMARK_PRINT="off", **settings) as (directory, variables):
@@ -305,7 +306,7 @@ def bytes_of(kind, events_each):
     def measure(bench):
         count = 1 << 18 if bench.is_quick else 1 << 21
         with bench.recording("bytes", LAPMARK_PRINT="off", LAPMARK_MODE="full") as (directory, variables):
-            quiet(PROGRAMS / "events", kind, count, env=variables)
+            quiet(PROGRAMS / "make_events", kind, count, env=variables)
             check_recorded(directory, count)
             events, site_bytes, all_bytes = count_bytes(directory)
         if events != count:
@@ -354,10 +355,19 @@ def growth_of(kind, many, quick_many):
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def seconds_of(command):
-    start = time.monotonic()
-    output = quiet(*command, env=environment())
-    return time.monotonic() - start, output
+def times_of(*command):
+    """Seconds of the wall clock, of processors, and what it printed."""
+    with tempfile.TemporaryFile("w+") as output:
+        start = time.monotonic()
+        child = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL,
+                                 env=environment())
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.monotonic() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            raise NotMeasured(f"'{pathlib.Path(command[0]).name}' ended with {child.returncode}")
+        output.seek(0)
+        return seconds, usage.ru_utime + usage.ru_stime, output.read()
 
 
 def babeltrace_ratio(bench):
@@ -366,20 +376,23 @@ def babeltrace_ratio(bench):
         raise NotMeasured("there is no 'babeltrace2'")
     threads = 4
     count = 10 ** 6 if bench.is_quick else 10 ** 8 if bench.is_long else 2 * 10 ** 7
+    ours, theirs = [], []
     with bench.recording("reading", LAPMARK_PRINT="off", LAPMARK_MODE="full") as (directory, variables):
-        quiet(PROGRAMS / "events", "mixed", count // threads, threads, env=variables)
+        quiet(PROGRAMS / "make_events", "mixed", count // threads, threads, env=variables)
         stored = check_recorded(directory, count - 16 * threads)["events"]
-        ours = []
-        for _ in range(3 if bench.is_long else 7):
-            seconds, output = seconds_of([COMMAND, "report", "--events", "--json", directory])
-            ours.append(seconds)
-            report = json.loads(output)
-            if not report["comparison"]["equal"] or report["events"] != stored:
-                raise NotMeasured("the report by events is not that of the stored statistics")
-        theirs = [seconds_of([babeltrace, "-o", "dummy", directory])[0] for _ in range(1 if bench.is_long else 3)]
-    return {"value": min(theirs) / min(ours), "seconds": min(ours), "base_seconds": min(theirs),
-            "detail": f"{min(theirs):.2f} s / {min(ours):.3f} s for {count:.0e} events of {threads} threads on {os.cpu_count()} cores; "
-                      f"{min(ours) / count * 1e9:.1f} ns an event".replace("e+0", "e")}
+        for _ in range(3):
+            theirs.append(times_of(babeltrace, "-o", "dummy", directory)[:2])
+            for _ in range(3 if bench.is_long else 8):
+                *seconds, output = times_of(COMMAND, "report", "--events", "--json", directory)
+                ours.append(seconds)
+                report = json.loads(output)
+                if not report["comparison"]["equal"] or report["events"] != stored:
+                    raise NotMeasured("the report by events is not that of the stored statistics")
+    wall, base_wall = (min(times[0] for times in runs) for runs in (ours, theirs))
+    processor, base_processor = (min(times[1] for times in runs) for runs in (ours, theirs))
+    return {"value": base_wall / wall, "seconds": wall, "base_seconds": base_wall, "processor_ratio": base_processor / processor,
+            "detail": f"{base_wall:.2f} s / {wall:.3f} s for {count:.0e} events of {threads} threads on {os.cpu_count()} cores; "
+                      f"processor time {base_processor:.2f} s / {processor:.3f} s".replace("e+0", "e")}
 
 
 # ---- the compiler and the library ------------------------------------------------------------------------------------

@@ -65,7 +65,10 @@ static __attribute__((noinline)) void levels(uint64_t iterations)
 }
 
 /* The label is taken by its index, not by a switch, whose mispredicted jumps would be the program's and not Lapmark's. */
-#define SITE(label) {&lap_impl_unregistered, 0, __LINE__, label, __FILE__, "at_random", 0, LAP_IMPL_KIND_MARK, 0, 0, {0}, 0}
+#define SITE(label)                                                                                                      \
+    {                                                                                                                    \
+        &lap_impl_unregistered, 0, __LINE__, label, __FILE__, "at_random", 0, LAP_IMPL_KIND_MARK, 0, 0, {0}, 0           \
+    }
 static struct lap_impl_site sites[16] = {SITE("label 0"),  SITE("label 1"),  SITE("label 2"),  SITE("label 3"),
                                          SITE("label 4"),  SITE("label 5"),  SITE("label 6"),  SITE("label 7"),
                                          SITE("label 8"),  SITE("label 9"),  SITE("label 10"), SITE("label 11"),

@@ -20,7 +20,7 @@ struct worker {
     pthread_t thread;
     unsigned index;
     int core;
-    uint64_t start, end; /* of the round just made */
+    uint64_t start, end;    /* of the round just made */
     double alone, together; /* least ticks a checkpoint */
 };
 
@@ -38,10 +38,7 @@ static __attribute__((noinline)) void checkpoints(struct worker *worker)
     worker->end = lap_bench_ticks();
 }
 
-static double ticks_each(const struct worker *worker)
-{
-    return (double)(worker->end - worker->start) / (double)EVENTS;
-}
+static double ticks_each(const struct worker *worker) { return (double)(worker->end - worker->start) / (double)EVENTS; }
 
 static void keep_least(double *least, double value)
 {

@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: MIT
 """Writes doc/overhead.md from the figures of `bench/run.py --json FILE`, so that none is typed by hand.
 
-usage: bench/write_overhead.py FILE [OUTPUT]
+usage: bench/write_overhead.py FILE [--output OUTPUT] [--readme README]
+
+With --readme it also fills in the table under "What it costs" there: the second column of the rows that it knows.
 """
+import argparse
 import json
 import pathlib
+import re
 import sys
 
 INTRODUCTION = """# What Lapmark costs
@@ -55,7 +59,8 @@ MEANINGS = """
   profiler in the same process.
 - *Two threads*: each on a core of its own; a round counts where both ran at the same time for nine tenths of it.
 - *Bytes*: what a walk over the files of a full recording (`LAPMARK_MODE=full`) finds; metadata is not counted.
-- *Memory*: `VmRSS`, which the mapped rings and histograms are part of, with recording and printing on.
+- *Memory*: resident memory, which the mapped rings and histograms are part of, with recording and printing on; all three rows over
+  what it is after 10^7 checkpoints (and a profiler, a size and a value with every 64th) on one thread.
 - *babeltrace2*: time of `babeltrace2 -o dummy` over that of `lapmark report --events --json`, which builds the report from the events and
   compares it with the stored histograms, on the same recording of four threads, both from the page cache.
 - *Compile time*: processor time of `gcc -O2 -c` on a file with one `#include`.
@@ -74,7 +79,8 @@ def unit_text(row, value):
 def limit_text(row, name):
     if row[name] is None:
         return ""
-    return ("≤ " if row["sense"] == "at most" else "≥ ") + unit_text(row, row[name])
+    unit = "" if row["unit"] in ("", "x") else f" {row['unit']}"
+    return ("≤ " if row["sense"] == "at most" else "≥ ") + f"{row[name]:g}{unit}"
 
 
 def verdict_text(row):
@@ -106,16 +112,55 @@ def write(document):
     return text + MEANINGS
 
 
+def readme_cells(document):
+    """The second column of the README's table, by the first."""
+    rows = {row["key"]: row for row in document["rows"]}
+
+    def ns(key, digits=1):
+        return f"{rows[key]['ns']:.{digits}f} ns"
+
+    def over_loop(key):
+        return f"{rows[key]['value']:.2f} ns"
+
+    machine = document["machine"]
+    return {
+        "": f"{machine['cpu']}, {machine['compiler']}",
+        "checkpoint, recorded, with exact histograms":
+            f"{ns('checkpoint')}: {rows['checkpoint']['value']:.2f} × a bare `rdtsc` and a store",
+        "profiler, begin and end, the same": f"{ns('profiler')}: {rows['profiler']['value']:.2f} × two of them",
+        "checkpoint, profiler switched off at run time": f"{over_loop('off-checkpoint')}, {over_loop('off-profiler')}",
+        "in the recording: checkpoint, profiler": f"{rows['bytes-checkpoint']['value']:.0f} bytes, {rows['bytes-profiler']['value']:.0f} bytes",
+        "`liblapmark.so`, stripped; what it links": f"{rows['library-size']['value']:.0f} KiB; {rows['library-links']['detail']}",
+    }
+
+
+def fill_readme(document, path):
+    text = path.read_text(encoding="utf-8")
+    start = text.index("\n## What it costs\n")
+    end = text.index("\n## ", start + 1)
+    cells = readme_cells(document)
+
+    def fill(match):
+        first = match[1].strip()
+        return f"| {first} | {cells[first]} |".replace("|  |", "| |") if first in cells else match[0]
+    section = re.sub(r"^\|([^|\n]*)\|[^|\n]*\|$", fill, text[start:end], flags=re.MULTILINE)
+    path.write_text(text[:start] + section + text[end:], encoding="utf-8")
+
+
 def main():
-    if len(sys.argv) not in (2, 3):
-        print(__doc__.strip().splitlines()[-1], file=sys.stderr)
-        return 2
-    document = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))
+    root = pathlib.Path(__file__).resolve().parent.parent
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", metavar="FILE", type=pathlib.Path, help="what bench/run.py --json wrote")
+    parser.add_argument("--output", metavar="OUTPUT", type=pathlib.Path, default=root / "doc" / "overhead.md")
+    parser.add_argument("--readme", metavar="README", type=pathlib.Path, help="fill in this file's table")
+    arguments = parser.parse_args()
+    document = json.loads(arguments.file.read_text(encoding="utf-8"))
     if document["quick"]:
         print("write_overhead: these figures are of a quick look, not of a measurement", file=sys.stderr)
         return 2
-    output = pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 else pathlib.Path(__file__).resolve().parent.parent / "doc" / "overhead.md"
-    output.write_text(write(document), encoding="utf-8")
+    arguments.output.write_text(write(document), encoding="utf-8")
+    if arguments.readme:
+        fill_readme(document, arguments.readme)
     return 0
 
 

@@ -31,7 +31,7 @@ struct lap_format_segment {
     uint64_t packet_bits;         /* the file's size */
     uint64_t begin_ticks;         /* every event lies within 2^44 ticks of it */
     uint64_t sequence;            /* from 0 in each ring, without gaps */
-    uint64_t lost_events;         /* of this ring, before or in this segment */
+    uint64_t lost_events;         /* of this ring, before this segment */
     uint64_t paused_ticks;        /* the recorder's own time on this ring, before this segment */
     uint64_t thread_id;           /* the kernel's, of the thread that opened the segment */
     uint64_t thread_index;        /* its number in the process, from 0; never used twice */
@@ -44,7 +44,7 @@ static_assert(sizeof(struct lap_format_segment) == 152, "segment header");
 static_assert(offsetof(struct lap_format_segment, content_bits) == 32, "content_size");
 #define LAP_FORMAT_SEGMENT_HEADER_BYTES 152u
 #define LAP_FORMAT_SEGMENT_BYTES_MIN (64u << 10)
-#define LAP_FORMAT_SEGMENT_BYTES_MAX (16u << 20)
+#define LAP_FORMAT_SEGMENT_BYTES_MAX ((16u << 20) - 4096u) /* so that `applied` has room for its end */
 
 /* Classes with a fixed meaning; sites get theirs from LAP_FORMAT_FIRST_SITE_CLASS on. 0 is never an event; in a path it
  * stands for the rest, the time between the last checkpoint and the end. */

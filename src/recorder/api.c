@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "lapmark.h"
 
+#include "guard.h"
 #include "printer.h"
 #include "process.h"
 #include "scope.h"
@@ -12,37 +13,22 @@
 #include <errno.h>
 #include <string.h>
 
-/* The thread's position is taken while a lock of the process is held: a signal handler that comes meanwhile finds it busy
- * and does not wait for the lock. */
-static struct lap_ring *calm_begin(uint64_t *ret_position)
-{
-    struct lap_ring *const ring = lap_ring_take(0, ret_position);
-    if (ring)
-        lap_ring_apply(ring, *ret_position);
-    return ring;
-}
-
-static void calm_end(struct lap_ring *ring, uint64_t position)
-{
-    if (ring)
-        lap_ring_give(ring, position);
-}
-
 int lap_set(const char *terms)
 {
     if (!terms)
         return -EINVAL;
-    if (lap_process_ensure() < 0)
-        return -ENOMEM;
-    const char *where;
-    uint64_t position;
-    struct lap_ring *const ring = calm_begin(&position);
-    pthread_mutex_lock(&lap_process.lock);
-    const int error = lap_switches_add(&lap_process.settings.switches, terms, 0, &where);
-    if (error == 0)
-        lap_sites_switch_all();
-    pthread_mutex_unlock(&lap_process.lock);
-    calm_end(ring, position);
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
+    int error = lap_process_ensure();
+    if (error == 0) {
+        const char *where;
+        pthread_mutex_lock(&lap_process.lock);
+        error = lap_switches_add(&lap_process.settings.switches, terms, 0, &where);
+        if (error == 0)
+            lap_sites_switch_all();
+        pthread_mutex_unlock(&lap_process.lock);
+    }
+    lap_guard_leave(&guard);
     return error;
 }
 
@@ -50,19 +36,23 @@ int lap_record_start(const char *directory)
 {
     if (!directory || !*directory)
         return -EINVAL;
-    uint64_t position;
-    struct lap_ring *const ring = calm_begin(&position);
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
     const int error = lap_process_start_recording(directory);
-    calm_end(ring, position);
+    lap_guard_leave(&guard);
     return error;
 }
 
 int lap_record_stop(void)
 {
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
     uint64_t position;
-    struct lap_ring *const ring = calm_begin(&position);
+    struct lap_ring *const ring = lap_ring_settle(&position);
     const int error = lap_process_stop_recording();
-    calm_end(ring, position);
+    if (ring)
+        lap_ring_give(ring, position);
+    lap_guard_leave(&guard);
     return error;
 }
 

@@ -6,6 +6,7 @@
 #include "process.h"
 #include "report.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -13,28 +14,52 @@
 
 void lap_handle_rings_note(struct lap_handle_rings *rings, const struct lap_ring *ring, uint64_t position)
 {
-    for (uint32_t i = 0; i < rings->count && i < LAP_HANDLE_RINGS; i++)
-        if (rings->first[i].ring == ring->number)
-            return;
+    const struct lap_ring_place place = {ring->sequence, lap_ring_offset(ring, position)};
+    for (uint32_t i = 0; i < rings->count && i < LAP_HANDLE_RINGS; i++) {
+        if (rings->first[i].ring != ring->number)
+            continue;
+        if (rings->first[i].recording != ring->recording) { /* what was before is gone */
+            rings->first[i].recording = ring->recording;
+            rings->first[i].place = place;
+        }
+        return;
+    }
     if (rings->count < LAP_HANDLE_RINGS) {
         rings->first[rings->count].ring = ring->number;
-        rings->first[rings->count].place = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, position)};
+        rings->first[rings->count].recording = ring->recording;
+        rings->first[rings->count].place = place;
     }
     rings->count++;
 }
 
-/* The events of one handle, copied out of the rings, with their clocks for the order. */
+/* The events of one handle, copied out of the rings. */
 struct gathered {
     uint64_t handle;
+    struct lap_report *report;
+    uint32_t class_id;
+    uint32_t is_in_order; /* all in one ring: they go to the report at once, however many they are */
+    uint32_t has_begin;   /* the report has, or it is known to be gone */
     uint32_t count;
     uint32_t used_words;
-    uint64_t missed;
+    uint64_t end[1 + sizeof(struct lap_format_handle_end) / 8]; /* its end: 0 for none */
     struct {
-        uint64_t ticks;
+        uint32_t order;
         uint32_t word;
     } events[EVENTS_MAX];
     uint64_t words[EVENTS_MAX * 8];
 };
+
+static void report_event(struct gathered *gathered, const uint64_t *words, uint32_t kind)
+{
+    if (kind == LAP_CLASS_HANDLE_BEGIN) {
+        lap_report_handle_begin(gathered->report, words, 0);
+    } else {
+        if (!gathered->has_begin) /* its begin is no longer held */
+            lap_report_handle_begin(gathered->report, NULL, gathered->class_id);
+        lap_report_handle_mark(gathered->report, words);
+    }
+    gathered->has_begin = 1;
+}
 
 static void gather_event(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
@@ -43,26 +68,37 @@ static void gather_event(void *user, struct lap_decoder *decoder, const struct l
     const uint64_t *const payload = lap_event_payload(event->words, event->class);
     if (payload[0] != gathered->handle)
         return;
-    const uint32_t words = (event->end - event->offset) / 8;
-    if (gathered->count == EVENTS_MAX || gathered->used_words + words > EVENTS_MAX * 8) {
-        gathered->missed++;
+    if (event->class->kind == LAP_CLASS_HANDLE_END) {
+        memcpy(gathered->end, event->words, sizeof gathered->end);
         return;
     }
-    gathered->events[gathered->count].ticks = event->ticks;
+    if (gathered->is_in_order) {
+        report_event(gathered, event->words, event->class->kind);
+        return;
+    }
+    const uint32_t words = (event->end - event->offset) / 8;
+    if (gathered->count == EVENTS_MAX || gathered->used_words + words > EVENTS_MAX * 8)
+        return; /* the checkpoints' numbers say how many are not there */
+    const struct lap_format_handle_mark *const mark = lap_event_payload(event->words, event->class);
+    gathered->events[gathered->count].order = event->class->kind == LAP_CLASS_HANDLE_MARK ? mark->number + 1 : 0;
     gathered->events[gathered->count++].word = gathered->used_words;
     memcpy(gathered->words + gathered->used_words, event->words, words * 8u);
     gathered->used_words += words;
 }
 
-/* Looks through a ring from a place on. Other threads' rings go on growing, and their oldest segment may be used again
- * meanwhile: then what was read of it is dropped. */
+/* Looks through a ring from a place on, or from the oldest that it holds. Other threads' rings go on growing, and their
+ * oldest segment may be used again meanwhile: then what was read of it is dropped. */
 static void gather_ring(struct gathered *gathered, const struct lap_ring *ring, struct lap_ring_place from)
 {
     static const struct lap_visitor visitor = {.handle = gather_event};
-    for (uint64_t sequence = from.sequence;; sequence++) {
+    const uint64_t last = __atomic_load_n(&ring->sequence, __ATOMIC_ACQUIRE);
+    const uint32_t held = __atomic_load_n(&ring->segment_count, __ATOMIC_ACQUIRE);
+    if (last >= held && from.sequence < last + 1 - held)
+        from = (struct lap_ring_place){last + 1 - held, LAP_FORMAT_SEGMENT_HEADER_BYTES};
+    for (uint64_t sequence = from.sequence; sequence <= last; sequence++) {
         const struct lap_segment *const segment = lap_ring_segment(ring, sequence);
         if (!segment)
-            return;
+            continue;
         const uint32_t count = gathered->count, used = gathered->used_words;
         const uint64_t bytes = __atomic_load_n(&segment->header->content_bits, __ATOMIC_ACQUIRE) / 8;
         struct lap_decoder decoder;
@@ -75,7 +111,6 @@ static void gather_ring(struct gathered *gathered, const struct lap_ring *ring, 
         if (__atomic_load_n(&segment->header->sequence, __ATOMIC_ACQUIRE) != sequence) {
             gathered->count = count;
             gathered->used_words = used;
-            gathered->missed++;
         }
     }
 }
@@ -83,47 +118,55 @@ static void gather_ring(struct gathered *gathered, const struct lap_ring *ring, 
 static void gathered_sort(struct gathered *gathered)
 {
     for (uint32_t i = 1; i < gathered->count; i++)
-        for (uint32_t k = i; k > 0 && gathered->events[k].ticks < gathered->events[k - 1].ticks; k--) {
-            const uint64_t ticks = gathered->events[k].ticks;
-            const uint32_t word = gathered->events[k].word;
+        for (uint32_t k = i; k > 0 && gathered->events[k].order < gathered->events[k - 1].order; k--) {
+            const uint32_t order = gathered->events[k].order, word = gathered->events[k].word;
             gathered->events[k] = gathered->events[k - 1];
-            gathered->events[k - 1].ticks = ticks;
+            gathered->events[k - 1].order = order;
             gathered->events[k - 1].word = word;
         }
 }
 
-void lap_handle_print(struct lap_ring *ring, uint64_t handle, const struct lap_handle_rings *touched)
+static void gather(struct gathered *gathered, const struct lap_handle_rings *touched)
+{
+    const struct lap_ring_place oldest = {0, LAP_FORMAT_SEGMENT_HEADER_BYTES};
+    const uint32_t rings = __atomic_load_n(&lap_process.ring_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < (touched->count > LAP_HANDLE_RINGS ? rings : touched->count); i++) {
+        if (touched->count > LAP_HANDLE_RINGS) {
+            gather_ring(gathered, lap_process.rings[i], oldest);
+        } else {
+            const struct lap_ring *const ring = lap_process.rings[touched->first[i].ring];
+            gather_ring(gathered, ring, ring->recording == touched->first[i].recording ? touched->first[i].place : oldest);
+        }
+    }
+    gathered_sort(gathered);
+    for (uint32_t i = 0; i < gathered->count; i++) {
+        const uint64_t *const words = gathered->words + gathered->events[i].word;
+        report_event(gathered, words, lap_process.sites.classes[words[0] & LAP_FORMAT_CLASS_MASK].kind);
+    }
+}
+
+void lap_handle_print(struct lap_ring *ring, uint64_t handle, uint32_t class_id, const struct lap_handle_rings *touched)
 {
     struct lap_report *const report = lap_printer_report(ring);
     if (!report)
         return;
+    const int error = errno;
     void *const memory = mmap(NULL, sizeof(struct gathered), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
+    if (memory == MAP_FAILED) {
+        errno = error;
         return;
+    }
     struct gathered *const gathered = memory;
     gathered->handle = handle;
+    gathered->report = report;
+    gathered->class_id = class_id;
+    gathered->is_in_order = touched->count == 1;
     pthread_rwlock_rdlock(&lap_process.storage_lock); /* rings keep their segments */
-    const uint32_t rings = __atomic_load_n(&lap_process.ring_count, __ATOMIC_ACQUIRE);
-    for (uint32_t i = 0; i < (touched->count > LAP_HANDLE_RINGS ? rings : touched->count); i++) {
-        if (touched->count > LAP_HANDLE_RINGS) {
-            const struct lap_ring *const other = lap_process.rings[i];
-            const uint64_t sequence = other->sequence;
-            gather_ring(gathered, other,
-                        (struct lap_ring_place){sequence < other->segment_count ? 0 : sequence + 1 - other->segment_count,
-                                                LAP_FORMAT_SEGMENT_HEADER_BYTES});
-        } else {
-            gather_ring(gathered, lap_process.rings[touched->first[i].ring], touched->first[i].place);
-        }
-    }
+    gather(gathered, touched);
     pthread_rwlock_unlock(&lap_process.storage_lock);
-    gathered_sort(gathered);
-    const uint64_t **const events = (const uint64_t **)(void *)(gathered->words + gathered->used_words);
-    if (gathered->used_words + gathered->count <= EVENTS_MAX * 8) {
-        for (uint32_t i = 0; i < gathered->count; i++)
-            events[i] = gathered->words + gathered->events[i].word;
-        if (gathered->missed != 0)
-            lap_report_missed(report, gathered->missed);
-        lap_report_handle(report, events, gathered->count);
-    }
+    if (!gathered->has_begin)
+        lap_report_handle_begin(report, NULL, class_id);
+    if (gathered->end[0] != 0)
+        lap_report_handle_end(report, gathered->end, 0, NULL);
     munmap(memory, sizeof(struct gathered));
 }

@@ -16,6 +16,7 @@ struct lap_handle_rings {
     uint32_t count;
     struct {
         uint32_t ring;
+        uint32_t recording; /* that the ring was of */
         struct lap_ring_place place;
     } first[LAP_HANDLE_RINGS];
 };
@@ -23,8 +24,8 @@ struct lap_handle_rings {
 /* The handle has an event at `position` of this ring. */
 void lap_handle_rings_note(struct lap_handle_rings *rings, const struct lap_ring *ring, uint64_t position);
 
-/* Gathers the handle's events and prints its report through the calling thread's `ring`. What other threads' rings have
- * overwritten meanwhile is counted in it. Cold: reads as many events as those rings had since it began. */
-void lap_handle_print(struct lap_ring *ring, uint64_t handle, const struct lap_handle_rings *touched);
+/* Gathers the handle's events and prints its report through the calling thread's `ring`, where its end is the last event.
+ * What the rings no longer hold is counted in it. Cold: reads as many events as those rings had since it began. */
+void lap_handle_print(struct lap_ring *ring, uint64_t handle, uint32_t class_id, const struct lap_handle_rings *touched);
 
 #endif

@@ -174,7 +174,7 @@ lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_op
         lap_ring_apply(ring, position);
         parent = ring->decoder.depth != 0 ? ring->decoder.open[ring->decoder.depth - 1].path : LAP_PATHS_ROOT;
     }
-    struct lap_format_handle_begin begin = {.threshold_ns = options->threshold_ms > 0 ? (uint64_t)(options->threshold_ms * 1e6) : 0,
+    struct lap_format_handle_begin begin = {.threshold_ns = lap_threshold_ns(options->threshold_ms * 1e6),
                                             .n = options->n,
                                             .parent = options->parent,
                                             .flags = flags_of(options, state)};
@@ -283,7 +283,7 @@ uint64_t lap_end(lap_handle handle)
     lap_impl_commit(ring->thread, position);
     const uint64_t total_ns = to_ns(end.total_ticks);
     if (copy.flags & LAP_SLOW_PRINTS && total_ns >= copy.threshold_ns)
-        lap_handle_print(ring, handle, &copy.rings);
+        lap_handle_print(ring, handle, copy.id, &copy.rings);
     else if (copy.flags & LAP_SLOW_IMMEDIATE)
         lap_immediate_handle_end(ring, copy.id, end.lap_ticks, end.total_ticks, end.marks);
     lap_ring_give(ring, position);

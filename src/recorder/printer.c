@@ -2,16 +2,19 @@
 #define _GNU_SOURCE
 #include "printer.h"
 
+#include "guard.h"
 #include "lapmark.h"
 #include "process.h"
 #include "report.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REPORTS_A_SECOND 1000u
@@ -21,6 +24,7 @@ static struct {
     int fd;
     lap_sink *function;
     void *user;
+    int is_writing;      /* a sink that is called from itself has printed by the side */
     uint64_t second;     /* of the clock, for the limit */
     uint32_t in_second;
     uint64_t suppressed;
@@ -51,15 +55,20 @@ void lap_printer_after_fork(void)
 
 void lap_sink_fd(int fd)
 {
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
     lap_process_ensure(); /* the environment's choice comes first */
     pthread_mutex_lock(&sink.lock);
     sink.fd = fd < 0 ? STDERR_FILENO : fd;
     sink.function = NULL;
     pthread_mutex_unlock(&sink.lock);
+    lap_guard_leave(&guard);
 }
 
 void lap_sink_function(lap_sink *function, void *user)
 {
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
     lap_process_ensure();
     pthread_mutex_lock(&sink.lock);
     sink.function = function;
@@ -67,23 +76,50 @@ void lap_sink_function(lap_sink *function, void *user)
     if (!function)
         sink.fd = STDERR_FILENO;
     pthread_mutex_unlock(&sink.lock);
+    lap_guard_leave(&guard);
+}
+
+/* A reader that is gone ends the host as little as a full disk does: the SIGPIPE that we cause is taken back. */
+static void fd_write(int fd, const char *text, size_t text_bytes)
+{
+    sigset_t pipe, waiting, before;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    const int was_waiting = sigpending(&waiting) == 0 && sigismember(&waiting, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    while (text_bytes > 0) {
+        const ssize_t written = write(fd, text, text_bytes);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            break;
+        text += written;
+        text_bytes -= (size_t)written;
+    }
+    if (text_bytes > 0 && errno == EPIPE && !was_waiting)
+        sigtimedwait(&pipe, NULL, &(const struct timespec){0, 0});
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void lap_printer_say(const char *text, size_t text_bytes)
+{
+    const int saved_errno = errno;
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    fd_write(STDERR_FILENO, text, text_bytes);
+    pthread_setcancelstate(cancel_state, NULL);
+    errno = saved_errno;
 }
 
 static void sink_write(const char *text, size_t text_bytes)
 {
-    if (sink.function) {
-        sink.function(text, text_bytes, sink.user);
+    if (!sink.function) {
+        fd_write(sink.fd, text, text_bytes);
         return;
     }
-    while (text_bytes > 0) {
-        const ssize_t written = write(sink.fd, text, text_bytes);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return;
-        text += written;
-        text_bytes -= (size_t)written;
-    }
+    sink.is_writing = 1;
+    sink.function(text, text_bytes, sink.user);
+    sink.is_writing = 0;
 }
 
 static void sink_say_suppressed(void)
@@ -98,21 +134,24 @@ static void sink_say_suppressed(void)
 void lap_printer_write(const char *text, size_t text_bytes)
 {
     const int saved_errno = errno;
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state); /* write may be where a thread is cancelled: not with the lock */
     pthread_mutex_lock(&sink.lock);
     const uint64_t second = (uint64_t)((double)lap_clock_ticks(&lap_process.clock) * lap_process.ns_per_tick / 1e9);
-    if (second != sink.second) {
+    if (second != sink.second && !sink.is_writing) {
         sink.second = second;
         sink.in_second = 0;
         if (sink.suppressed != 0)
             sink_say_suppressed();
     }
-    if (sink.in_second < REPORTS_A_SECOND) {
+    if (sink.in_second < REPORTS_A_SECOND && !sink.is_writing) {
         sink.in_second++;
         sink_write(text, text_bytes);
     } else {
         sink.suppressed++;
     }
     pthread_mutex_unlock(&sink.lock);
+    pthread_setcancelstate(cancel_state, NULL);
     errno = saved_errno;
 }
 
@@ -134,6 +173,10 @@ uint64_t lap_printer_threshold_ns(uint32_t class_id, uint64_t code_threshold_ns)
 static int decide(void *user, const struct lap_open *open, const struct lap_class *class, uint64_t *ret_threshold_ns)
 {
     (void)user;
+    if (class->kind == LAP_CLASS_HANDLE_BEGIN) { /* its end has decided */
+        *ret_threshold_ns = 0;
+        return 1;
+    }
     *ret_threshold_ns = lap_printer_threshold_ns(open->class_id, open->threshold_ns);
     if (open->flags & LAP_FORMAT_FLAG_IMMEDIATE)
         return 0; /* it has printed line by line */
@@ -268,11 +311,27 @@ void lap_printer_before_overwrite(struct lap_ring *ring, uint64_t sequence)
         lap_report_flush(ring->report, ring->report_decoder, NULL);
 }
 
+void lap_printer_before_restart(struct lap_ring *ring)
+{
+    if (ring->printing == 0)
+        return;
+    feed(ring, (struct lap_ring_place){ring->sequence, ring->applied});
+    ring->print_place = (struct lap_ring_place){0, LAP_FORMAT_SEGMENT_HEADER_BYTES};
+    if (!ring->report) {
+        ring->printing = 0;
+        return;
+    }
+    for (uint32_t i = 0; i < ring->report_decoder->depth; i++)
+        ring->report_decoder->open[i].event = NULL;
+}
+
 void lap_printer_flush(struct lap_ring *ring)
 {
     if (ring->printing == 0)
         return;
-    feed(ring, place_of(ring, ring->thread->position & ~LAP_IMPL_BUSY));
+    const struct lap_ring_place place = place_of(ring, ring->thread->position & ~LAP_IMPL_BUSY);
+    feed(ring, place);
+    ring->floor = place; /* what the report has seen is not taken back from under it */
     if (ring->report)
         lap_report_flush(ring->report, ring->report_decoder, NULL);
 }
@@ -285,21 +344,20 @@ void lap_printer_thread_ends(struct lap_ring *ring)
     lap_printer_forget(ring);
 }
 
-void lap_printer_process_ends(void)
+void lap_printer_process_ends(struct lap_ring *ring, uint64_t position)
 {
-    struct lap_impl_thread *const thread = lap_impl_local.thread;
-    struct lap_ring *const ring = (struct lap_ring *)(uintptr_t)thread->reserved_words[0];
-    if (ring && ring->printing != 0 && thread->position < LAP_IMPL_BUSY) {
-        const uint64_t position = lap_impl_take(thread);
-        lap_ring_apply(ring, position);
+    if (ring && ring->printing != 0) {
         feed(ring, place_of(ring, position));
         if (ring->report)
             lap_report_open(ring->report, ring->report_decoder, lap_clock_ticks(&lap_process.clock), NULL);
         ring->printing = 0;
-        lap_impl_give(thread, position);
     }
-    pthread_mutex_lock(&sink.lock);
-    if (sink.suppressed != 0)
-        sink_say_suppressed();
-    pthread_mutex_unlock(&sink.lock);
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    if (pthread_mutex_trylock(&sink.lock) == 0) { /* another thread may wait for a reader: the end does not */
+        if (sink.suppressed != 0)
+            sink_say_suppressed();
+        pthread_mutex_unlock(&sink.lock);
+    }
+    pthread_setcancelstate(cancel_state, NULL);
 }

@@ -23,10 +23,13 @@ void lap_printer_scope_ends(struct lap_ring *ring, uint64_t position, int is_bre
 /* The segment with this sequence is about to be used again: what it holds is fed to the open report. */
 void lap_printer_before_overwrite(struct lap_ring *ring, uint64_t sequence);
 
+/* All segments are about to go: so is what they hold. */
+void lap_printer_before_restart(struct lap_ring *ring);
+
 /* What waits is printed; what is open prints as abandoned or still open. */
 void lap_printer_flush(struct lap_ring *ring);
 void lap_printer_thread_ends(struct lap_ring *ring);
-void lap_printer_process_ends(void);
+void lap_printer_process_ends(struct lap_ring *ring, uint64_t position); /* ring may be NULL: nothing is open */
 
 /* Drops an unfinished report (its events are gone), and the memory. */
 void lap_printer_forget(struct lap_ring *ring);
@@ -38,6 +41,8 @@ struct lap_report *lap_printer_report(struct lap_ring *ring);
 
 /* Writes one finished text to the sink: one write(2), or one call. */
 void lap_printer_write(const char *text, size_t text_bytes);
+/* Writes the library's own trouble to stderr. */
+void lap_printer_say(const char *text, size_t text_bytes);
 
 /* The effective threshold of a profiler: the switch's, else the code's. */
 uint64_t lap_printer_threshold_ns(uint32_t class_id, uint64_t code_threshold_ns);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "process.h"
 
+#include "guard.h"
 #include "handle_table.h"
 #include "lapmark.h"
 #include "printer.h"
@@ -34,6 +35,7 @@ static_assert(LAP_IMPL_FRAMES == LAP_DECODE_DEPTH, "depth");
 
 enum { STATE_NONE = 0, STATE_STARTING = 1, STATE_READY = 2, STATE_FAILED = 3 };
 static uint32_t *process_state; /* in a page that a fork wipes */
+static int is_made; /* the tables are there: what a forked child finds is its parent's */
 static pthread_key_t thread_key;
 static int has_thread_key;
 static uint64_t memory_used;
@@ -46,6 +48,7 @@ static struct kept {
     uint32_t bytes;
     uint64_t sequence;
 } *kept; /* a circle of KEPT_MAX */
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t kept_first, kept_count;
 static uint64_t kept_bytes;
 
@@ -65,6 +68,8 @@ int lap_process_reserve(uint64_t bytes)
 void lap_process_release(uint64_t bytes)
 {
     __atomic_sub_fetch(&memory_used, bytes, __ATOMIC_RELAXED);
+    if (lap_process.control)
+        __atomic_store_n(&lap_process.control->memory_bytes, lap_process_memory_used(), __ATOMIC_RELAXED);
 }
 
 uint64_t lap_process_memory_used(void)
@@ -115,9 +120,7 @@ void lap_process_fail(const char *what, const char *name, int error)
             __atomic_store_n(&lap_process.switches[i].state, LAP_IMPL_OFF, __ATOMIC_RELAXED);
     char line[LAP_STORAGE_PATH_BYTES + 256];
     const int length = snprintf(line, sizeof line, "lapmark: %s '%s': %s; recording stopped\n", what, name, lap_error_text(error));
-    if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0) {
-        /* Nobody is there to be told. */
-    }
+    lap_printer_say(line, length < 0 ? 0 : (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
 }
 
 /* ---- what is kept on disk ------------------------------------------------------------------------------------------ */
@@ -136,7 +139,6 @@ static void kept_remove_oldest(void)
 
 void lap_process_kept(uint32_t ring, uint64_t sequence, uint64_t bytes)
 {
-    static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
     if (lap_process.settings.disk_bytes == 0)
         return;
     pthread_mutex_lock(&kept_lock);
@@ -305,13 +307,15 @@ static int recording_start(const char *directory)
     char name[LAP_STORAGE_NAME_BYTES];
     make_name(name, sizeof name);
     pthread_rwlock_wrlock(&lap_process.storage_lock);
+    kept_first = kept_count = 0; /* of the recording before */
+    kept_bytes = 0;
     int error = lap_storage_open(&lap_process.storage, directory, name, lap_process.settings.is_full);
     if (error == 0) {
         error = recording_fill();
         if (error < 0) {
             lap_metadata_done(&lap_process.metadata);
             tables_to_memory();
-            lap_storage_done(&lap_process.storage);
+            lap_storage_discard(&lap_process.storage);
         }
     }
     if (error == 0)
@@ -340,10 +344,14 @@ int lap_process_start_recording(const char *directory)
 {
     if (lap_process_ensure() < 0)
         return -ENOMEM;
+    char path[LAP_STORAGE_PATH_BYTES];
+    int error = lap_storage_absolute(path, directory);
+    if (error < 0)
+        return error;
     pthread_mutex_lock(&lap_process.lock);
-    const int error = lap_process.storage.kind != LAP_STORAGE_MEMORY ? -EALREADY : recording_start(directory);
+    error = lap_process.storage.kind != LAP_STORAGE_MEMORY ? -EALREADY : recording_start(path);
     if (error == 0)
-        snprintf(lap_process.settings.directory, sizeof lap_process.settings.directory, "%s", directory);
+        memcpy(lap_process.settings.directory, path, sizeof path);
     pthread_mutex_unlock(&lap_process.lock);
     return error;
 }
@@ -374,7 +382,9 @@ int lap_process_stop_recording(void)
 
 static void thread_ends(void *ring)
 {
-    lap_ring_leave(ring);
+    /* In a forked child it is the parent's, and may be gone. */
+    if (lap_impl_local.thread->reserved_words[0] == (uint64_t)(uintptr_t)ring)
+        lap_ring_leave(ring);
 }
 
 void lap_process_watch_thread(struct lap_ring *ring)
@@ -399,7 +409,6 @@ static int tables_make(void)
 /* What a forked child has inherited and must not share. */
 static void forget_parent(void)
 {
-    pthread_mutex_init(&lap_process.paths.lock, NULL);
     if (lap_process.metadata.fd >= 0)
         close(lap_process.metadata.fd);
     lap_process.metadata.fd = -1;
@@ -409,30 +418,35 @@ static void forget_parent(void)
     lap_storage_done(&lap_process.storage);
     lap_printer_after_fork();
     wiped.left_bytes = 0; /* the parent's pages stay: this thread's block is one of them */
-    kept_first = kept_count = 0;
-    kept_bytes = 0;
+    pthread_mutex_init(&kept_lock, NULL);
     memory_used = 0;
     lap_process.thread_count = 0;
     lap_process.failed = 0;
     lap_process.recording = 0;
+    /* The parent shared its tables with us since the fork, and wrote into them. */
+    madvise(lap_process.paths.buckets, LAP_PATHS_BUCKETS_BYTES, MADV_DONTNEED);
+    lap_process.paths.header->count = 0;
+    lap_paths_init(&lap_process.paths, lap_process.paths.header, lap_process.paths.buckets);
+    lap_sites_after_fork();
 }
 
 static int process_start(void)
 {
-    const int is_child = lap_process.control != NULL;
+    const int is_child = is_made;
     pthread_mutex_init(&lap_process.lock, NULL);
     pthread_rwlock_init(&lap_process.storage_lock, NULL);
     if (is_child) {
         forget_parent();
     } else {
         lap_process.metadata.fd = -1;
+        lap_process.storage.directory_fd = lap_process.storage.disk_fd = -1;
         lap_settings_read(&lap_process.settings);
         lap_clock_init(&lap_process.clock);
         lap_process.ns_per_tick = 1e9 / (double)lap_process.clock.hz;
         lap_process.ticks_per_ms = (double)lap_process.clock.hz / 1e3;
         if (tables_make() < 0 || lap_sites_init(&lap_process.sites) < 0)
             return -ENOMEM;
-        has_thread_key = pthread_key_create(&thread_key, thread_ends) == 0;
+        is_made = 1;
     }
     if (lap_process.settings.directory[0] != 0) {
         const int error = recording_start(lap_process.settings.directory);
@@ -457,18 +471,23 @@ int lap_process_ensure(void)
     }
     uint32_t expected = STATE_NONE;
     if (__atomic_compare_exchange_n(state, &expected, STATE_STARTING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        struct lap_guard guard;
+        lap_guard_enter(&guard);
         is_starting = 1;
         __atomic_store_n(state, process_start() == 0 ? STATE_READY : STATE_FAILED, __ATOMIC_RELEASE);
         is_starting = 0;
+        lap_guard_leave(&guard);
     }
     while (__atomic_load_n(state, __ATOMIC_ACQUIRE) == STATE_STARTING && !is_starting)
         sched_yield();
     return __atomic_load_n(state, __ATOMIC_ACQUIRE) == STATE_READY ? 0 : -ENOMEM;
 }
 
-/* A process that is told to record is seen from its start, even if it never meets a checkpoint. */
+/* A process that is told to record is seen from its start, even if it never meets a checkpoint. The key is made before
+ * others have made many: then setting it allocates nothing, which a signal handler could not. */
 __attribute__((constructor)) static void process_enter(void)
 {
+    has_thread_key = pthread_key_create(&thread_key, thread_ends) == 0;
     if (secure_getenv("LAPMARK_RECORD"))
         lap_process_ensure();
 }
@@ -477,9 +496,18 @@ __attribute__((destructor)) static void process_leave(void)
 {
     if (!process_state || *process_state != STATE_READY)
         return;
-    lap_printer_process_ends();
+    uint64_t position = 0;
+    struct lap_ring *const ring = lap_ring_settle(&position);
+    lap_printer_process_ends(ring, position);
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
     pthread_mutex_lock(&lap_process.lock);
+    pthread_rwlock_wrlock(&lap_process.storage_lock); /* no other thread is changing segments */
     if (lap_process.storage.kind != LAP_STORAGE_MEMORY)
         recording_mark_end();
+    pthread_rwlock_unlock(&lap_process.storage_lock);
     pthread_mutex_unlock(&lap_process.lock);
+    lap_guard_leave(&guard);
+    if (ring)
+        lap_impl_give(ring->thread, position);
 }

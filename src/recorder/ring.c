@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "ring.h"
 
+#include "guard.h"
 #include "printer.h"
 #include "process.h"
 
@@ -14,8 +15,11 @@
 #include <unistd.h>
 
 #define STATISTICS_BYTES_FIRST (16u << 10)
+#define REFUSALS_EACH 1024u /* events lost before a ring without a segment asks for one again */
 #define SEGMENT_BYTES_SMALL LAP_FORMAT_SEGMENT_BYTES_MIN
 #define RING_MEMORY_BYTES (32u << 10) /* what a ring touches besides segments and statistics, roughly */
+#define STATISTICS_TABLES_BYTES                                                                                          \
+    (LAP_STATISTICS_CACHE * sizeof(struct lap_statistics_cached) + LAP_FORMAT_PATHS * sizeof(uint16_t))
 
 static uint64_t ring_ticks(void)
 {
@@ -27,9 +31,22 @@ static uint64_t segment_address(const struct lap_ring *ring)
     return (uint64_t)(uintptr_t)ring->segments[ring->current].header;
 }
 
+/* Did a recording begin or end since the ring's segments were made? For certain under one of the process's locks. */
+static int is_stale(const struct lap_ring *ring)
+{
+    return ring->recording != __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE);
+}
+
+/* It has none after trouble; then the statistics may be missing, too. */
+static int has_segment(const struct lap_ring *ring)
+{
+    return ring->segment_count != 0 && ring->statistics.heap;
+}
+
 const struct lap_segment *lap_ring_segment(const struct lap_ring *ring, uint64_t sequence)
 {
-    for (uint32_t i = 0; i < ring->segment_count; i++)
+    const uint32_t count = __atomic_load_n(&ring->segment_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < count; i++)
         if (ring->segments[i].header && ring->segments[i].header->sequence == sequence)
             return &ring->segments[i];
     return NULL;
@@ -58,15 +75,18 @@ static int statistics_grow(struct lap_statistics *statistics)
 {
     struct lap_ring *const ring = statistics->owner;
     const uint64_t bytes = ring->statistics_bytes * 2;
-    if (ring->recording != __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE))
-        return -ENOMEM; /* its file belongs to a recording that has ended */
     if (bytes > (uint64_t)LAP_FORMAT_UNITS * LAP_FORMAT_UNIT_BYTES || lap_process_reserve(bytes - ring->statistics_bytes) < 0)
         return -ENOMEM;
     char name[LAP_STORAGE_NAME_BYTES];
     name_of_statistics(name, ring);
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
     pthread_rwlock_rdlock(&lap_process.storage_lock);
-    void *const heap = lap_storage_extend(&lap_process.storage, name, statistics->heap, ring->statistics_bytes, bytes);
+    void *heap = NULL;
+    if (!is_stale(ring)) /* else its file belongs to a recording that has ended */
+        heap = lap_storage_extend(&lap_process.storage, name, statistics->heap, ring->statistics_bytes, bytes);
     pthread_rwlock_unlock(&lap_process.storage_lock);
+    lap_guard_leave(&guard);
     if (!heap) {
         lap_process_release(bytes - ring->statistics_bytes);
         return -ENOMEM;
@@ -81,23 +101,26 @@ static int statistics_open(struct lap_ring *ring)
 {
     struct lap_statistics *const statistics = &ring->statistics;
     int error;
-    if (!statistics->cache) {
-        const size_t bytes = LAP_STATISTICS_CACHE * sizeof *statistics->cache + LAP_FORMAT_PATHS * sizeof *statistics->cell_of_path;
-        char *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED)
+    if (lap_process_reserve(STATISTICS_BYTES_FIRST) < 0)
+        return -ENOMEM;
+    if (statistics->cache) {
+        memset(statistics->cache, 0, LAP_STATISTICS_CACHE * sizeof *statistics->cache);
+        memset(statistics->cell_of_path, 0, LAP_FORMAT_PATHS * sizeof *statistics->cell_of_path);
+    } else {
+        char *const memory = mmap(NULL, STATISTICS_TABLES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) {
+            lap_process_release(STATISTICS_BYTES_FIRST);
             return -ENOMEM;
+        }
         statistics->cache = (struct lap_statistics_cached *)(void *)memory;
         statistics->cell_of_path = (uint16_t *)(void *)(memory + LAP_STATISTICS_CACHE * sizeof *statistics->cache);
     }
-    memset(statistics->cache, 0, LAP_STATISTICS_CACHE * sizeof *statistics->cache);
-    memset(statistics->cell_of_path, 0, LAP_FORMAT_PATHS * sizeof *statistics->cell_of_path);
     char name[LAP_STORAGE_NAME_BYTES];
     name_of_statistics(name, ring);
-    if (lap_process_reserve(STATISTICS_BYTES_FIRST) < 0)
-        return -ENOMEM;
     statistics->heap = lap_storage_map(&lap_process.storage, name, STATISTICS_BYTES_FIRST, NULL, 0, &error);
     if (!statistics->heap) {
         lap_process_release(STATISTICS_BYTES_FIRST);
+        lap_process_fail("cannot map", name, error);
         return error;
     }
     ring->statistics_bytes = STATISTICS_BYTES_FIRST;
@@ -111,6 +134,8 @@ static int statistics_open(struct lap_ring *ring)
 
 void lap_ring_apply(struct lap_ring *ring, uint64_t position)
 {
+    if (!has_segment(ring))
+        return;
     const uint32_t to = lap_ring_offset(ring, position);
     const uint64_t backward = ring->decoder.backward;
     ring->decoder.class_count = __atomic_load_n(&lap_process.sites.count, __ATOMIC_ACQUIRE);
@@ -121,6 +146,21 @@ void lap_ring_apply(struct lap_ring *ring, uint64_t position)
     ring->applied = to;
     if (ring->decoder.backward != backward)
         lap_process_count_loss(LAP_FORMAT_LOSS_CLOCK, ring->decoder.backward - backward);
+}
+
+struct lap_ring *lap_ring_settle(uint64_t *ret_position)
+{
+    struct lap_impl_thread *const thread = lap_impl_local.thread;
+    struct lap_ring *const ring = (struct lap_ring *)(uintptr_t)thread->reserved_words[0];
+    if (!ring)
+        return NULL;
+    *ret_position = lap_impl_take(thread);
+    if (*ret_position >= LAP_IMPL_BUSY) {
+        thread->position -= LAP_IMPL_BUSY;
+        return NULL;
+    }
+    lap_ring_apply(ring, *ret_position);
+    return ring;
 }
 
 /* ---- segments ------------------------------------------------------------------------------------------------------ */
@@ -174,14 +214,15 @@ static int segment_make(struct lap_ring *ring)
             lap_process_fail("cannot map", name + 1, error);
         return error;
     }
-    ring->segments[ring->segment_count] = (struct lap_segment){memory, ring->segment_count};
-    ring->segment_count++;
-    return (int)ring->segment_count - 1;
+    const uint32_t made = ring->segment_count;
+    ring->segments[made] = (struct lap_segment){memory, made};
+    __atomic_store_n(&ring->segment_count, made + 1, __ATOMIC_RELEASE);
+    return (int)made;
 }
 
 /* Fills the header of the segment that becomes the current one. The order keeps the file readable throughout: empty first,
- * then the new place in the order. */
-static void segment_begin(struct lap_ring *ring, uint64_t now)
+ * then the new place in the order. Returns 1 if its file has no name yet. */
+static int segment_begin(struct lap_ring *ring, uint64_t now)
 {
     struct lap_format_segment *const header = ring->segments[ring->current].header;
     const int is_new = header->magic == 0;
@@ -198,25 +239,34 @@ static void segment_begin(struct lap_ring *ring, uint64_t now)
     header->thread_index = ring->thread_index;
     memcpy(header->thread_name, ring->thread_name, sizeof header->thread_name);
     if (!is_new)
-        return;
+        return 0;
     header->packet_bits = ring->segment_bytes * 8;
     header->stream = ring->number;
     memcpy(header->uuid, lap_process.control->uuid, sizeof header->uuid);
     __atomic_store_n(&header->magic, LAP_FORMAT_PACKET_MAGIC, __ATOMIC_SEQ_CST);
-    char from[LAP_STORAGE_NAME_BYTES], to[LAP_STORAGE_NAME_BYTES];
-    name_of_segment(from, ring, ring->segments[ring->current].file, ".");
-    name_of_segment(to, ring, ring->segments[ring->current].file, "");
-    const int error = lap_storage_publish(&lap_process.storage, from, to);
-    if (error < 0)
-        lap_process_fail("cannot rename", from, error);
+    return 1;
 }
 
-static void segment_link(const struct lap_ring *ring)
+/* Gives the current segment's file its names: where the recording has changed meanwhile, nobody looks for it any more. */
+static void segment_publish(const struct lap_ring *ring, int is_new)
 {
-    char name[LAP_STORAGE_NAME_BYTES], link[LAP_STORAGE_NAME_BYTES];
+    if (!is_new && !lap_process.settings.is_full)
+        return;
+    char hidden[LAP_STORAGE_NAME_BYTES], name[LAP_STORAGE_NAME_BYTES], kept[LAP_STORAGE_NAME_BYTES];
+    name_of_segment(hidden, ring, ring->segments[ring->current].file, ".");
     name_of_segment(name, ring, ring->segments[ring->current].file, "");
-    name_of_kept(link, ring, ring->sequence);
-    lap_storage_link(&lap_process.storage, name, link);
+    name_of_kept(kept, ring, ring->sequence);
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
+    pthread_rwlock_rdlock(&lap_process.storage_lock);
+    if (!is_stale(ring)) {
+        const int error = is_new ? lap_storage_publish(&lap_process.storage, hidden, name) : 0;
+        if (error < 0)
+            lap_process_fail("cannot rename", hidden, error);
+        lap_storage_link(&lap_process.storage, name, kept);
+    }
+    pthread_rwlock_unlock(&lap_process.storage_lock);
+    lap_guard_leave(&guard);
 }
 
 static void limit_set(struct lap_ring *ring, uint64_t position)
@@ -232,31 +282,39 @@ static void limit_set(struct lap_ring *ring, uint64_t position)
         __atomic_store_n(&thread->limit, 0, __ATOMIC_RELAXED);
 }
 
-/* Makes the next segment the current one; returns its first free position, 0 where the ring has none. */
+/* What segment_next returns besides a position: the ring has no segment; it must restart first. */
+enum { SEGMENT_NONE = 0, SEGMENT_STALE = 1 };
+
+/* Makes the next segment the current one; returns its first free position. */
 static uint64_t segment_next(struct lap_ring *ring, uint64_t now)
 {
+    struct lap_guard guard;
+    int made = -ENOSPC;
+    lap_guard_enter(&guard);
     pthread_rwlock_rdlock(&lap_process.storage_lock);
-    if (ring->segment_count != 0) {
+    const int stale = is_stale(ring);
+    if (!stale && ring->segment_count != 0) {
         lap_ring_keep_messages(ring);
         segment_keep(ring);
         ring->sequence++;
     }
-    const int made = segment_make(ring);
-    if (ring->segment_count == 0) {
-        pthread_rwlock_unlock(&lap_process.storage_lock);
-        return 0;
-    }
+    if (!stale)
+        made = segment_make(ring);
+    pthread_rwlock_unlock(&lap_process.storage_lock);
+    lap_guard_leave(&guard);
+    if (stale)
+        return SEGMENT_STALE;
+    if (ring->segment_count == 0)
+        return SEGMENT_NONE;
     if (made >= 0) {
         ring->current = (uint32_t)made;
     } else {
         ring->current = (ring->current + 1) % ring->segment_count;
-        lap_printer_before_overwrite(ring, ring->segments[ring->current].header->sequence);
+        lap_printer_before_overwrite(ring, ring->segments[ring->current].header->sequence); /* may wait for a reader: no lock */
     }
     if (now < ring->decoder.last_ticks)
         now = ring->decoder.last_ticks;
-    segment_begin(ring, now);
-    segment_link(ring);
-    pthread_rwlock_unlock(&lap_process.storage_lock);
+    segment_publish(ring, segment_begin(ring, now));
     ring->thread->segment = segment_address(ring);
     ring->thread->begin_ticks = now;
     const uint64_t position = lap_ring_store_open(ring, segment_address(ring) + LAP_FORMAT_SEGMENT_HEADER_BYTES);
@@ -273,17 +331,25 @@ uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t b
 {
     struct lap_impl_thread *const thread = ring->thread;
     const uint64_t start = ring_ticks();
-    lap_ring_apply(ring, position);
-    const int is_stale = ring->recording != __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE);
-    /* A block that is not full is left alone: it came here for its size, its clock or an interruption. */
-    if (is_stale && ring_restart(ring) < 0)
+    const int was_without = !has_segment(ring);
+    if (was_without && !is_stale(ring) && ring->refusals++ % REFUSALS_EACH != 0)
         return 0;
-    if (is_stale || position + bytes + LAP_RING_SLACK_BYTES > thread->segment + ring->segment_bytes ||
-        (start > thread->begin_ticks && (start - thread->begin_ticks) >> (LAP_IMPL_CLOCK_BITS - 1) != 0)) {
-        position = segment_next(ring, start);
-        if (position == 0)
-            return 0;
+    lap_ring_apply(ring, position);
+    int must_restart = is_stale(ring) || !ring->statistics.heap;
+    /* A block that is not full is left alone: it came here for its size, its clock or an interruption. */
+    int must_go_on = must_restart || was_without || position + bytes + LAP_RING_SLACK_BYTES > thread->segment + ring->segment_bytes ||
+                     (start > thread->begin_ticks && (start - thread->begin_ticks) >> (LAP_IMPL_CLOCK_BITS - 1) != 0);
+    while (must_go_on) {
+        position = must_restart && ring_restart(ring) < 0 ? SEGMENT_NONE : segment_next(ring, start);
+        must_go_on = must_restart = position == SEGMENT_STALE;
     }
+    if (position == SEGMENT_NONE) {
+        __atomic_store_n(&thread->limit, 0, __ATOMIC_RELAXED);
+        return 0;
+    }
+    ring->refusals = 0;
+    if (was_without && ring->decoder.depth > thread->depth) /* their ends are lost */
+        position = lap_ring_store_abandoned(ring, position, ring->decoder.depth - thread->depth);
     const uint64_t took = ring_ticks() - start;
     ring->statistics.heap->batch_ticks += took;
     position = lap_ring_store_pause(ring, position, took);
@@ -295,6 +361,7 @@ uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t b
 
 static void segments_release(struct lap_ring *ring)
 {
+    __atomic_store_n(&ring->thread->limit, 0, __ATOMIC_RELAXED); /* they are not to be touched any more */
     for (uint32_t i = 0; i < ring->segment_count; i++) {
         munmap(ring->segments[i].header, ring->segment_bytes);
         lap_process_release(ring->segment_bytes);
@@ -310,13 +377,22 @@ static void segments_release(struct lap_ring *ring)
 /* The recording began or ended since the ring's segments were made: it makes new ones. The decoder goes on. */
 static int ring_restart(struct lap_ring *ring)
 {
-    lap_ring_keep_messages(ring);
-    lap_printer_forget(ring);
+    if (has_segment(ring)) {
+        lap_ring_keep_messages(ring);
+        lap_printer_before_restart(ring);
+    }
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
+    pthread_rwlock_wrlock(&lap_process.storage_lock); /* no report of a handle looks into the segments that go */
     segments_release(ring);
     ring->recording = __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE);
     ring->sequence = 0;
     ring->current = 0;
     ring->floor = (struct lap_ring_place){0, 0};
+    for (uint32_t i = 0; i < LAP_IMPL_FRAMES; i++)
+        ring->slow[i].place.sequence = UINT64_MAX; /* not taken back: its begin is gone */
+    for (uint32_t i = 0; i < ring->decoder.depth; i++)
+        ring->decoder.open[i].unit = 0; /* of the heap that goes */
     uint64_t bytes = lap_process.settings.ring_bytes / LAP_RING_SEGMENTS;
     bytes = (bytes + LAP_RING_BLOCK_BYTES - 1) & ~(uint64_t)(LAP_RING_BLOCK_BYTES - 1);
     if (bytes < LAP_FORMAT_SEGMENT_BYTES_MIN)
@@ -326,39 +402,35 @@ static int ring_restart(struct lap_ring *ring)
     if (lap_process_memory_used() + bytes > lap_process.settings.memory_bytes / 4 * 3)
         bytes = SEGMENT_BYTES_SMALL;
     ring->segment_bytes = bytes;
-    pthread_rwlock_rdlock(&lap_process.storage_lock);
     const int error = statistics_open(ring);
     pthread_rwlock_unlock(&lap_process.storage_lock);
+    lap_guard_leave(&guard);
     if (error < 0)
         return error;
     ring->statistics.heap->threads = 1;
     return 0;
 }
 
+/* Without segments, which ring_enter gets it. A ring stays for as long as the process. */
 static struct lap_ring *ring_make(void)
 {
     const uint32_t number = lap_process.ring_count;
     if (number == LAP_PROCESS_RINGS || lap_process_reserve(RING_MEMORY_BYTES) < 0)
         return NULL;
     struct lap_ring *const ring = mmap(NULL, sizeof *ring, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (ring == MAP_FAILED)
-        goto fail;
-    ring->thread = lap_process_map_wiped(sizeof *ring->thread);
-    if (!ring->thread)
-        goto fail_mapped;
-    ring->number = number;
-    ring->decoder.classes = lap_process.sites.classes;
-    if (ring_restart(ring) < 0)
-        goto fail_mapped; /* the wiped page stays with the process: there are at most LAP_PROCESS_RINGS */
-    lap_process.rings[number] = ring;
-    __atomic_store_n(&lap_process.ring_count, number + 1, __ATOMIC_RELEASE);
-    lap_process.control->rings = number + 1;
-    return ring;
-
-fail_mapped:
-    segments_release(ring);
-    munmap(ring, sizeof *ring);
-fail:
+    if (ring != MAP_FAILED) {
+        ring->thread = lap_process_map_wiped(sizeof *ring->thread);
+        if (ring->thread) {
+            ring->number = number;
+            ring->recording = lap_process.recording - 1;
+            ring->decoder.classes = lap_process.sites.classes;
+            lap_process.rings[number] = ring;
+            __atomic_store_n(&lap_process.ring_count, number + 1, __ATOMIC_RELEASE);
+            lap_process.control->rings = number + 1;
+            return ring;
+        }
+        munmap(ring, sizeof *ring);
+    }
     lap_process_release(RING_MEMORY_BYTES);
     return NULL;
 }
@@ -375,8 +447,6 @@ static struct lap_ring *ring_find_free(void)
 static int ring_enter(struct lap_ring *ring)
 {
     struct lap_impl_thread *const thread = ring->thread;
-    const int is_fresh = ring->segment_count == 0;
-    const int is_stale = ring->recording != lap_process.recording;
     ring->thread_id = (uint64_t)syscall(SYS_gettid);
     ring->thread_index = lap_process.thread_count++;
     memset(ring->thread_name, 0, sizeof ring->thread_name);
@@ -385,21 +455,23 @@ static int ring_enter(struct lap_ring *ring)
     thread->frames[0].address = UINT64_MAX;
     thread->reserved_words[0] = (uint64_t)(uintptr_t)ring;
     uint64_t position = thread->position & ~LAP_IMPL_BUSY;
-    if (is_stale && ring_restart(ring) < 0)
+    const uint64_t now = ring_ticks();
+    if ((is_stale(ring) || !ring->statistics.heap) && ring_restart(ring) < 0)
         return -ENOMEM;
-    if (is_fresh || is_stale) {
-        position = segment_next(ring, ring_ticks());
-        if (position == 0)
-            return -ENOMEM;
+    if (ring->segment_count == 0) {
+        position = segment_next(ring, now);
     } else {
         ring->statistics.heap->threads++;
-        if (position + 256 + LAP_RING_SLACK_BYTES > thread->segment + ring->segment_bytes) {
-            lap_ring_apply(ring, position);
-            position = segment_next(ring, ring_ticks());
-        } else {
+        lap_ring_apply(ring, position);
+        /* It may have been nobody's for longer than the clock's bits reach. */
+        if (position + 256 + LAP_RING_SLACK_BYTES > thread->segment + ring->segment_bytes ||
+            (now - thread->begin_ticks) >> (LAP_IMPL_CLOCK_BITS - 1) != 0)
+            position = segment_next(ring, now);
+        else
             position = lap_ring_store_thread(ring, position);
-        }
     }
+    if (position == SEGMENT_NONE)
+        return -ENOMEM;
     limit_set(ring, position);
     thread->position = position;
     return 0;
@@ -411,6 +483,8 @@ struct lap_ring *lap_ring_adopt(void)
     if (is_adopting)
         return NULL;
     is_adopting = 1;
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
     struct lap_ring *ring = NULL;
     if (lap_process_ensure() == 0) {
         pthread_mutex_lock(&lap_process.lock);
@@ -420,6 +494,7 @@ struct lap_ring *lap_ring_adopt(void)
         if (ring) {
             __atomic_store_n(&ring->is_used, 1, __ATOMIC_RELEASE);
             if (ring_enter(ring) < 0) {
+                lap_process.thread_count--;
                 __atomic_store_n(&ring->is_used, 0, __ATOMIC_RELEASE);
                 ring = NULL;
             }
@@ -430,6 +505,7 @@ struct lap_ring *lap_ring_adopt(void)
             lap_process_watch_thread(ring);
         }
     }
+    lap_guard_leave(&guard);
     is_adopting = 0;
     return ring;
 }
@@ -452,6 +528,9 @@ void lap_ring_leave(struct lap_ring *ring)
     if (position != 0) {
         lap_ring_apply(ring, position);
         lap_printer_thread_ends(ring);
+    } else { /* no room to say that they are left */
+        position = thread->position & ~LAP_IMPL_BUSY;
+        ring->decoder.depth = 0;
     }
     thread->position = position;
     ring->printing = ring->immediate = 0;

@@ -58,6 +58,7 @@ struct lap_ring {
     uint32_t segment_count;
     uint32_t current;
     uint32_t applied;     /* offset up to which the statistics are, in the current segment */
+    uint32_t refusals;    /* events that found no segment */
     uint64_t segment_bytes;
     uint64_t sequence;    /* of the current segment */
     uint64_t lost_events;
@@ -105,6 +106,9 @@ static inline int lap_ring_has_room(const struct lap_ring *ring, uint64_t positi
 
 /* Brings the statistics and the decoder up to `position`. */
 void lap_ring_apply(struct lap_ring *ring, uint64_t position);
+/* The calling thread's ring with its position taken and all of it applied; NULL where it has none, or is in the middle of
+ * an event. */
+struct lap_ring *lap_ring_settle(uint64_t *ret_position);
 
 /* Stores an event of the library's own; returns the position behind it. */
 uint64_t lap_ring_store_thread(struct lap_ring *ring, uint64_t position);

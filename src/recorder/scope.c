@@ -47,10 +47,12 @@ struct lap_ring *lap_ring_take(uint64_t taken, uint64_t *ret_position)
     struct lap_ring *const ring = ring_of(thread);
     if (taken >= LAP_IMPL_BUSY) { /* a signal handler, or a sink: the thread is in the middle of an event */
         thread->position -= LAP_IMPL_BUSY;
-        __atomic_store_n(&ring->lost_events, ring->lost_events + 1, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&ring->lost_events, 1, __ATOMIC_RELAXED);
         lap_process_count_loss(LAP_FORMAT_LOSS_SIGNAL, 1);
         return NULL;
     }
+    if (lap_impl_local.divert == IMMEDIATE_BIT && ring->immediate == 0)
+        lap_impl_local.divert = 0; /* what set it was the parent's, before a fork */
     *ret_position = taken;
     return ring;
 }
@@ -186,6 +188,39 @@ static uint32_t depth_alive(const struct lap_impl_thread *thread, uint64_t begin
     return depth;
 }
 
+/* A handler that leaves by siglongjmp leaves the position busy for good. It is told from one that is still at work by a
+ * scope of those that it interrupted, which is gone, or ends (`ending`). Returns what to take: 0 if the position is free
+ * again, else `taken`. What the packet says is stored is what counts. */
+static uint64_t busy_heal(uint64_t taken, uint64_t ending, uint64_t beginning, uint64_t frame)
+{
+    struct lap_impl_thread *const thread = lap_impl_local.thread;
+    if (__builtin_expect(taken < LAP_IMPL_BUSY && thread->position < LAP_IMPL_BUSY, 1) || thread->segment == 0)
+        return taken;
+    uint32_t depth = thread->depth;
+    if (ending == 0 && (depth == 0 || !is_gone(thread->frames[depth].address, beginning, frame)))
+        return taken;
+    while (ending != 0 && depth > 0 && thread->frames[depth].address != ending)
+        depth--;
+    if (depth == 0)
+        return taken;
+    struct lap_ring *const ring = ring_of(thread);
+    uint64_t position = thread->position & (LAP_IMPL_BUSY - 1);
+    if (ring->segment_count != 0)
+        position = thread->segment + ring->segments[ring->current].header->content_bits / 8;
+    lap_ring_apply(ring, position);
+    if (ring->decoder.depth < thread->depth)
+        thread->depth = ring->decoder.depth; /* its end was stored */
+    uint64_t ticks;
+    if (ring->decoder.depth > thread->depth) { /* its begin was */
+        position = room_make(ring, position, 16, &ticks);
+        if (position != 0)
+            position = lap_ring_store_abandoned(ring, position, ring->decoder.depth - thread->depth);
+    }
+    if (position != 0)
+        lap_ring_give(ring, position);
+    return 0;
+}
+
 /* ---- muting -------------------------------------------------------------------------------------------------------- */
 
 int lap_is_muted(void)
@@ -220,6 +255,7 @@ void lap_impl_mark_cold(struct lap_impl_site *site, uint64_t taken, const uint64
             return;
     }
     uint64_t position;
+    taken = busy_heal(taken, 0, 0, (uintptr_t)__builtin_frame_address(0));
     struct lap_ring *const ring = lap_ring_take(taken, &position);
     if (!ring)
         return;
@@ -261,7 +297,7 @@ struct begin {
 
 static uint64_t threshold_of(const struct lap_options *options)
 {
-    return options && options->threshold_ms > 0 ? (uint64_t)(options->threshold_ms * 1e6) : 0;
+    return options ? lap_threshold_ns(options->threshold_ms * 1e6) : 0;
 }
 
 /* Takes off what was left without an end, and says so. Returns the position, 0 if there is no room. */
@@ -366,6 +402,7 @@ static void scope_begin(struct begin *begin, uint64_t taken)
 {
     struct lap_impl_scope *const scope = begin->scope;
     uint64_t position;
+    taken = busy_heal(taken, 0, (uintptr_t)scope, begin->frame);
     struct lap_ring *const ring = lap_ring_take(taken, &position);
     if (!ring)
         return;
@@ -408,14 +445,20 @@ void lap_scope_begin_with(struct lap_impl_scope *scope, struct lap_impl_site *si
 
 /* ---- end ----------------------------------------------------------------------------------------------------------- */
 
-/* What a scope that the library began does at its end, after its event. Returns the position. */
-static uint64_t slow_end(struct lap_ring *ring, const struct lap_slow_scope *slow, uint64_t position, uint64_t ticks)
+/* Puts the divert word back as it was before such a scope. */
+static void slow_undivert(struct lap_ring *ring, const struct lap_slow_scope *slow)
 {
-    const int is_breach = ticks - slow->begin_ticks >= slow->threshold_ticks;
     if (slow->flags & LAP_SLOW_RESTORES)
         lap_impl_local.divert = slow->saved_divert;
     if (slow->flags & LAP_SLOW_IMMEDIATE && --ring->immediate == 0)
         lap_impl_local.divert &= ~IMMEDIATE_BIT;
+}
+
+/* What a scope that the library began does at its end, after its event. Returns the position. */
+static uint64_t slow_end(struct lap_ring *ring, const struct lap_slow_scope *slow, uint64_t position, uint64_t ticks)
+{
+    const int is_breach = ticks - slow->begin_ticks >= slow->threshold_ticks;
+    slow_undivert(ring, slow);
     if (slow->flags & LAP_SLOW_PRINTS)
         lap_printer_scope_ends(ring, position, is_breach);
     if (slow->flags & LAP_SLOW_TAKES_BACK)
@@ -427,6 +470,9 @@ static uint64_t slow_end(struct lap_ring *ring, const struct lap_slow_scope *slo
 void lap_scope_end(uint64_t address, uint64_t taken)
 {
     uint64_t position;
+    if (lap_impl_local.thread->segment == 0) /* begun before a fork, or without memory */
+        return;
+    taken = busy_heal(taken, address, 0, 0);
     struct lap_ring *const ring = lap_ring_take(taken, &position);
     if (!ring)
         return;
@@ -441,7 +487,13 @@ void lap_scope_end(uint64_t address, uint64_t taken)
     position = abandon(ring, position, depth);
     uint64_t ticks;
     position = position == 0 ? 0 : room_make(ring, position, 8, &ticks);
+    const struct lap_slow_scope *const slow = &ring->slow[depth];
+    const int is_slow = slow->address == address && slow->begin_ticks == thread->frames[depth].begin_ticks;
     if (position == 0) {
+        if (is_slow) {
+            slow_undivert(ring, slow);
+            ring->printing -= slow->flags & LAP_SLOW_PRINTS && ring->printing != 0;
+        }
         thread->depth = depth - 1;
         return;
     }
@@ -455,8 +507,7 @@ void lap_scope_end(uint64_t address, uint64_t taken)
     lap_impl_commit(thread, position + 8);
     position += 8;
     thread->depth = depth - 1;
-    const struct lap_slow_scope *const slow = &ring->slow[depth];
-    if (slow->address == address && slow->begin_ticks == thread->frames[depth].begin_ticks)
+    if (is_slow)
         position = slow_end(ring, slow, position, ticks);
     lap_ring_give(ring, position);
 }
@@ -464,7 +515,11 @@ void lap_scope_end(uint64_t address, uint64_t taken)
 void lap_impl_end_innermost(void)
 {
     const struct lap_impl_thread *const thread = lap_impl_local.thread;
-    if (thread->segment != 0 && thread->depth != 0 && !lap_is_muted())
+    if (thread->segment == 0 || thread->depth == 0 || lap_is_muted())
+        return;
+    if (thread->position >= LAP_IMPL_BUSY) /* in a handler: it is not this one's to end */
+        lap_process_count_loss(LAP_FORMAT_LOSS_SIGNAL, 1);
+    else
         lap_scope_end(thread->frames[thread->depth].address, 0);
 }
 

@@ -16,9 +16,7 @@ static void warn_value(const char *name, const char *value, const char *where)
 {
     char line[512];
     const int length = snprintf(line, sizeof line, "lapmark: cannot read %s='%.200s' at '%.60s'; it is ignored\n", name, value, where);
-    if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0) {
-        /* Nobody is there to be told. */
-    }
+    lap_printer_say(line, length < 0 ? 0 : (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
 }
 
 static void setting_size(const char *name, uint64_t *size_bytes)
@@ -50,8 +48,8 @@ void lap_settings_read(struct lap_settings *settings)
     if (terms && lap_switches_add(&settings->switches, terms, 1, &where) < 0)
         warn_value("LAPMARK", terms, where);
     const char *const directory = secure_getenv("LAPMARK_RECORD");
-    if (directory && strlen(directory) < sizeof settings->directory)
-        strcpy(settings->directory, directory);
+    if (directory && *directory && lap_storage_absolute(settings->directory, directory) < 0)
+        warn_value("LAPMARK_RECORD", directory, directory);
     settings->is_full = setting_is("LAPMARK_MODE", "full", "flight");
     settings->keeps_slow = setting_is("LAPMARK_KEEP", "slow", "all");
     settings->has_prefix = setting_is("LAPMARK_PREFIX", "on", "off");

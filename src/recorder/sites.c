@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "sites.h"
 
+#include "guard.h"
 #include "process.h"
 
 #include <errno.h>
@@ -46,8 +47,10 @@ static const char *text_copy(struct lap_sites *sites, const char *text)
         if (lap_process_reserve(ARENA_BYTES) < 0)
             return "";
         char *const arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (arena == MAP_FAILED)
+        if (arena == MAP_FAILED) {
+            lap_process_release(ARENA_BYTES);
             return "";
+        }
         sites->arena = arena;
         sites->arena_left_bytes = ARENA_BYTES;
     }
@@ -105,7 +108,26 @@ void lap_sites_switch_all(void)
             switch_set(lap_process.switches[i].class_id);
 }
 
-/* Makes a class known: to the metadata first, then to whoever looks at `count`. 0 where there is no room. */
+void lap_sites_after_fork(void)
+{
+    struct lap_sites *const sites = &lap_process.sites;
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < LAP_FORMAT_SWITCHES; i++) {
+        struct lap_format_switch *const entry = &lap_process.switches[i];
+        if (entry->class_id == 0)
+            continue;
+        if (entry->class_id < sites->count && sites->switch_of_class[entry->class_id] == i)
+            used = i + 1;
+        else
+            *entry = (struct lap_format_switch){.class_id = 0};
+    }
+    lap_process.control->switches = used;
+    sites->arena_left_bytes = 0; /* another thread may have been taking from it */
+    lap_sites_switch_all();
+}
+
+/* Makes a class known: to the metadata first, then to whoever looks at `count`. 0 where there is no room. Where the
+ * metadata has failed all is off: the class is one for good, and has no events. */
 static uint32_t class_add(struct lap_class class, struct lap_description description)
 {
     struct lap_sites *const sites = &lap_process.sites;
@@ -116,12 +138,10 @@ static uint32_t class_add(struct lap_class class, struct lap_description descrip
     description.label = text_copy(sites, description.label);
     sites->classes[id] = class;
     sites->descriptions[id] = description;
-    if (lap_process.metadata.fd >= 0) {
+    if (lap_process.metadata.fd >= 0 && !lap_process.failed) {
         const int error = lap_metadata_add(&lap_process.metadata, id, &class, &description);
-        if (error < 0) {
+        if (error < 0)
             lap_process_fail("cannot write", "metadata", error);
-            return 0;
-        }
     }
     __atomic_store_n(&sites->count, id + 1, __ATOMIC_RELEASE);
     return id;
@@ -162,9 +182,17 @@ static struct lap_class class_of_site(const struct lap_impl_site *site)
 int lap_sites_register(struct lap_impl_site *site)
 {
     struct lap_sites *const sites = &lap_process.sites;
+    if (__atomic_load_n(&lap_process.control->switches, __ATOMIC_RELAXED) >= LAP_FORMAT_SWITCHES ||
+        __atomic_load_n(&sites->count, __ATOMIC_RELAXED) >= LAP_SITES_CLASSES) { /* for good: no lock each time */
+        lap_process_count_loss(LAP_FORMAT_LOSS_CLASS, 1);
+        return -ENOSPC;
+    }
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
     pthread_mutex_lock(&lap_process.lock);
     if (site->state != &lap_impl_unregistered) { /* another thread was faster */
         pthread_mutex_unlock(&lap_process.lock);
+        lap_guard_leave(&guard);
         return 0;
     }
     uint32_t id = 0;
@@ -182,6 +210,7 @@ int lap_sites_register(struct lap_impl_site *site)
         __atomic_store_n(&site->state, &lap_process.switches[index].state, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&lap_process.lock);
+    lap_guard_leave(&guard);
     if (id == 0)
         lap_process_count_loss(LAP_FORMAT_LOSS_CLASS, 1);
     return id == 0 ? -ENOSPC : 0;
@@ -226,10 +255,12 @@ uint32_t lap_sites_text_class(uint32_t site_class, const char *text)
     if (__atomic_load_n(&sites->texts_of_site[site_class], __ATOMIC_RELAXED) >= LAP_SITES_TEXTS_EACH)
         return site_class;
 
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
     pthread_mutex_lock(&lap_process.lock);
     uint32_t *const bucket = text_bucket(sites, site_class, text, length);
     uint32_t id = *bucket;
-    if (id == 0 && sites->texts_of_site[site_class] < LAP_SITES_TEXTS_EACH) {
+    if (id == 0 && sites->texts_of_site[site_class] < LAP_SITES_TEXTS_EACH && !lap_process.failed) {
         struct lap_class class = sites->classes[site_class];
         struct lap_description description = sites->descriptions[site_class];
         char label[LAP_FORMAT_STRING_BYTES];
@@ -241,11 +272,14 @@ uint32_t lap_sites_text_class(uint32_t site_class, const char *text)
         class.words = (uint8_t)(lap_class_fixed_words((enum lap_class_kind)class.kind) + (class.flags & LAP_CLASS_N));
         sites->switch_of_class[sites->count] = sites->switch_of_class[site_class];
         id = class_add(class, description);
+        if (lap_process.failed) /* not in the metadata: for no event */
+            id = 0;
         if (id != 0) {
             __atomic_store_n(bucket, id, __ATOMIC_RELEASE);
             __atomic_store_n(&sites->texts_of_site[site_class], (uint16_t)(sites->texts_of_site[site_class] + 1), __ATOMIC_RELAXED);
         }
     }
     pthread_mutex_unlock(&lap_process.lock);
+    lap_guard_leave(&guard);
     return id == 0 ? site_class : id;
 }

@@ -38,6 +38,9 @@ uint32_t lap_sites_text_class(uint32_t site_class, const char *text);
 /* Works out all switches anew: the LAPMARK terms or what is printed changed. Under the process's lock. */
 void lap_sites_switch_all(void);
 
+/* In a forked child: drops what its parent has added to the switches since, and works all out anew. */
+void lap_sites_after_fork(void);
+
 /* Writes all classes into new metadata. Under the process's lock. 0 or a negative errno. */
 int lap_sites_describe_all(void);
 

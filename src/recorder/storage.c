@@ -115,10 +115,11 @@ int lap_storage_open(struct lap_storage *storage, const char *directory, const c
     if (target_fd < 0)
         return target_fd;
 
-    int error = 0;
+    int error = 0, is_made;
     if (is_on_tmpfs(target_fd) && !is_full) {
         storage->directory_fd = directory_make_below(target_fd, name);
         error = storage->directory_fd < 0 ? storage->directory_fd : 0;
+        is_made = error == 0;
         snprintf(storage->directory, sizeof storage->directory, "%s", storage->disk);
         storage->kind = LAP_STORAGE_TMPFS;
     } else {
@@ -131,6 +132,7 @@ int lap_storage_open(struct lap_storage *storage, const char *directory, const c
             storage->disk_fd = directory_make_below(target_fd, name);
             error = storage->disk_fd < 0 ? storage->disk_fd : 0;
         }
+        is_made = error == 0;
     }
     if (error == 0 && storage->directory_fd >= 0 && mkdirat(storage->directory_fd, SIDE_DIRECTORY, 0700) < 0)
         error = -errno;
@@ -141,8 +143,11 @@ int lap_storage_open(struct lap_storage *storage, const char *directory, const c
             error = -errno;
     }
     close(target_fd);
-    if (error < 0)
-        lap_storage_done(storage);
+    if (error < 0) {
+        if (!is_made)
+            storage->disk[0] = 0; /* what has its name is not ours */
+        lap_storage_discard(storage);
+    }
     return error;
 }
 
@@ -154,6 +159,54 @@ void lap_storage_done(struct lap_storage *storage)
         close(storage->disk_fd);
     storage->directory_fd = storage->disk_fd = -1;
     storage->kind = LAP_STORAGE_MEMORY;
+}
+
+void lap_storage_discard(struct lap_storage *storage)
+{
+    static const char *const files[] = {"metadata", ".metadata", SIDE_DIRECTORY "/control", SIDE_DIRECTORY "/paths"};
+    const int fds[] = {storage->directory_fd, storage->disk_fd};
+    for (int i = 0; i < 2; i++) {
+        for (size_t k = 0; fds[i] >= 0 && k < sizeof files / sizeof *files; k++)
+            unlinkat(fds[i], files[k], 0);
+        if (fds[i] >= 0 && unlinkat(fds[i], SIDE_DIRECTORY, AT_REMOVEDIR) < 0)
+            unlinkat(fds[i], SIDE_DIRECTORY, 0);
+    }
+    if (storage->directory_fd >= 0)
+        rmdir(storage->directory);
+    if (storage->disk[0] != 0 && rmdir(storage->disk) < 0 && errno == ENOTDIR)
+        unlink(storage->disk);
+    lap_storage_done(storage);
+}
+
+int lap_storage_absolute(char *out, const char *path)
+{
+    size_t used = 0;
+    *out = 0;
+    if (*path != '/') {
+        if (!getcwd(out, LAP_STORAGE_PATH_BYTES)) {
+            *out = 0;
+            return errno == ERANGE ? -ENAMETOOLONG : -errno;
+        }
+        used = strlen(out);
+        out[used++] = '/';
+    }
+    const size_t length = strlen(path);
+    if (used + length >= LAP_STORAGE_PATH_BYTES) {
+        *out = 0;
+        return -ENAMETOOLONG;
+    }
+    memcpy(out + used, path, length + 1);
+    return 0;
+}
+
+/* Every byte of a file is there before it is touched. A signal may cut it short on some kernels, one that is held back, too. */
+static int reserve_bytes(int fd, size_t bytes)
+{
+    int error, tries = 0;
+    do
+        error = posix_fallocate(fd, 0, (off_t)bytes);
+    while (error == EINTR && ++tries < 1000);
+    return error;
 }
 
 static int files_fd(const struct lap_storage *storage)
@@ -202,7 +255,7 @@ void *lap_storage_map(const struct lap_storage *storage, const char *name, size_
         return NULL;
     }
     void *memory = MAP_FAILED;
-    int error = posix_fallocate(fd, 0, (off_t)bytes);
+    int error = reserve_bytes(fd, bytes);
     if (error == 0 && keep) {
         ssize_t written = pwrite(fd, address, bytes, 0);
         if (written != (ssize_t)bytes)
@@ -228,7 +281,7 @@ void *lap_storage_extend(const struct lap_storage *storage, const char *name, vo
         const int fd = openat(storage->directory_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
             return NULL;
-        const int error = posix_fallocate(fd, 0, (off_t)bytes);
+        const int error = reserve_bytes(fd, bytes);
         close(fd);
         if (error != 0)
             return NULL;

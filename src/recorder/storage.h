@@ -35,6 +35,10 @@ struct lap_storage {
 int lap_storage_open(struct lap_storage *storage, const char *directory, const char *name, int is_full);
 /* Closes what is open; the files stay. */
 void lap_storage_done(struct lap_storage *storage);
+/* The same, and takes away what a recording that could not be begun has made. */
+void lap_storage_discard(struct lap_storage *storage);
+/* `path` from the root on: `out` has LAP_STORAGE_PATH_BYTES. 0, or a negative errno with "" in it. */
+int lap_storage_absolute(char *out, const char *path);
 
 /* Maps `bytes` zero bytes: of a new file, reserved, or anonymous. At `address` where that is not NULL, in place of what
  * is mapped there; `keep` then says that its content stays. NULL on failure, *ret_error set. The file's name is relative

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define THRESHOLD_NS_MAX (UINT64_C(1) << 60) /* 36 years: never */
+
 /* `*` any run, `?` any byte, `\` takes the next byte as it is. Linear in practice: one star is remembered. */
 static int glob_matches(const char *glob, const char *text)
 {
@@ -33,6 +35,11 @@ static int glob_matches(const char *glob, const char *text)
     return *glob == 0;
 }
 
+uint64_t lap_threshold_ns(double ns)
+{
+    return !(ns > 0) ? 0 : ns < (double)THRESHOLD_NS_MAX ? (uint64_t)ns : THRESHOLD_NS_MAX;
+}
+
 static int threshold_parse(const char *text, const char **ret_end, uint64_t *ret_ns)
 {
     char *end;
@@ -52,7 +59,7 @@ static int threshold_parse(const char *text, const char **ret_end, uint64_t *ret
             break;
         }
     }
-    *ret_ns = (uint64_t)(value * unit_ns);
+    *ret_ns = lap_threshold_ns(value * unit_ns);
     *ret_end = end;
     return 0;
 }
@@ -88,6 +95,16 @@ static int term_parse(const char *text, const char **ret_end, struct lap_term *t
     return **ret_end == 0 || **ret_end == ',' ? 0 : -EINVAL;
 }
 
+/* Takes off what a later term hides for good: the same glob, or anything before "*". One may switch for ever. */
+static void hidden_remove(struct lap_switches *switches, const char *glob)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < switches->count; i++)
+        if (strcmp(glob, "*") != 0 && strcmp(switches->terms[i].glob, glob) != 0)
+            switches->terms[kept++] = switches->terms[i];
+    switches->count = kept;
+}
+
 int lap_switches_add(struct lap_switches *switches, const char *text, int sets_default, const char **ret_where)
 {
     struct lap_switches added = *switches;
@@ -99,12 +116,13 @@ int lap_switches_add(struct lap_switches *switches, const char *text, int sets_d
         struct lap_term term;
         if (term_parse(text, ret_where, &term) < 0)
             return -EINVAL;
+        if (added.count == 0 && sets_default)
+            added.is_off_by_default = !term.is_negative;
+        hidden_remove(&added, term.glob);
         if (added.count == LAP_SWITCHES_TERMS) {
             *ret_where = text;
             return -EINVAL;
         }
-        if (added.count == 0 && sets_default)
-            added.is_off_by_default = !term.is_negative;
         added.terms[added.count++] = term;
         text = *ret_where;
     }

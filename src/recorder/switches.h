@@ -31,6 +31,9 @@ int lap_switches_add(struct lap_switches *switches, const char *text, int sets_d
 /* The term that decides for a label or function, NULL if none does. */
 const struct lap_term *lap_switches_find(const struct lap_switches *switches, const char *label, const char *function);
 
+/* A threshold as it is stored: none for what is no number or negative, a finite one for what is infinite. */
+uint64_t lap_threshold_ns(double ns);
+
 /* A size with an optional K, M or G. 0 or -EINVAL. */
 int lap_switches_parse_size(const char *text, uint64_t *ret_bytes);
 

@@ -6,6 +6,8 @@
 #include "process.h"
 #include "scope.h"
 
+#define THRESHOLD_MS_MAX 1e12 /* never */
+
 uint64_t lap_threshold_ticks(uint64_t threshold_ns)
 {
     return (uint64_t)((double)threshold_ns * lap_process.ticks_per_ms / 1e6);
@@ -102,7 +104,8 @@ static inline __attribute__((always_inline)) int begin_shortly(struct lap_impl_s
         return 0;
     /* The state is the first byte of the site's switch. */
     const struct lap_format_switch *const site_switch = (const struct lap_format_switch *)(uintptr_t)site->state;
-    const double code_ms = options->threshold_ms > 0 ? options->threshold_ms : 0;
+    const double given_ms = options->threshold_ms > 0 ? options->threshold_ms : 0;
+    const double code_ms = given_ms < THRESHOLD_MS_MAX ? given_ms : THRESHOLD_MS_MAX;
     uint64_t threshold_ticks = (uint64_t)(int64_t)(code_ms * lap_process.ticks_per_ms);
     if (site_switch->threshold_ns != LAP_FORMAT_NO_THRESHOLD)
         threshold_ticks = lap_threshold_ticks(site_switch->threshold_ns);

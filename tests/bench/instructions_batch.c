@@ -44,8 +44,9 @@ static void make_pairs(void)
 /* 13 labels on 3 levels. */
 static void make_levels(void)
 {
-    static const uint32_t order[] = {BEGIN + 1, MARK + 1,  MARK + 2,  BEGIN + 2, MARK + 3,       MARK + 4,       BEGIN + 3,      MARK + 5,
-                                     MARK + 6,  MARK + 7,  MARK + 8,  LAP_FORMAT_END, MARK + 9, LAP_FORMAT_END, MARK + 10,      LAP_FORMAT_END};
+    static const uint32_t order[] = {BEGIN + 1, MARK + 1,       MARK + 2,  BEGIN + 2,     MARK + 3, MARK + 4,
+                                     BEGIN + 3, MARK + 5,       MARK + 6,  MARK + 7,      MARK + 8, LAP_FORMAT_END,
+                                     MARK + 9,  LAP_FORMAT_END, MARK + 10, LAP_FORMAT_END};
     while (used < EVENTS)
         for (unsigned i = 0; i < sizeof order / sizeof *order; i++)
             event(order[i]);

@@ -22,7 +22,8 @@ def plain(value):
     if isinstance(value, bt2._RealFieldConst):
         return float(value)
     if isinstance(value, bt2._StringFieldConst):
-        return str(value)
+        # Of an empty one babeltrace2 2.0.4 sets the length only: its value is what the field held before.
+        return str(value) if len(value) else ""
     return [plain(element) for element in value]
 
 

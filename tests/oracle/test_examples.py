@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The examples' recordings, in each of the forms that a recording takes."""
 import os
+import subprocess
 
 from common_oracle import BUILD, Directory, EXAMPLES, LAPMARK, check, compare, main, only, record, run
 
@@ -48,11 +49,26 @@ def test_full():
         compare(directory.sub("copied"))
 
 
+def test_written():
+    """No memory file system is to be had: files are written when the process ends."""
+    hide = "mkdir -p $0 && mount --bind $0 /dev/shm && if [ -d /run/user ]; then mount --bind $0 /run/user; fi && "
+    with Directory() as directory:
+        shell = ["unshare", "-rm", "sh", "-c", hide + 'test "$(stat -f -c %T /tmp)" != tmpfs', directory.sub("hidden")]
+        if subprocess.run(shell, capture_output=True, check=False).returncode != 0:
+            print("test_written skipped: the memory file systems cannot be hidden here")
+            return
+        for name, mode in (("r", "flight"), ("full", "full")):
+            run("unshare", "-rm", "sh", "-c", hide + 'exec "$1" 40', directory.sub("hidden"), example("server"),
+                LAPMARK_RECORD=directory.sub(name), LAPMARK_MODE=mode)
+            process = only(compare(directory.sub(name)))
+            check(not os.path.islink(process.directory) and not os.path.islink(os.path.join(process.directory, ".lapmark")))
+
+
 def test_package_index():
     with Directory() as directory:
-        run(LAPMARK, "record", "-o", directory.sub("r"), "--", example("package_index"), package_list(directory),
-            directory.sub("index"), status=None)
-        compare(directory.sub("r"))
+        run(LAPMARK, "record", "-o", directory.sub("r"), "--", example("package_index"), "-i", package_list(directory),
+            "-o", directory.sub("index"))
+        check(sum(1 for _ in only(compare(directory.sub("r"))).events()) > 300, "hardly any event")
 
 
 def test_kept_slow():

@@ -126,9 +126,10 @@ static void test_terms(void **state)
     assert_seen("write\\: all\\, of it \\-x", "Ww");
     assert_seen("\\write*", "WwBb");
     assert_seen("parse\\*", "");
-    assert_seen("-write\\: all\\, of it -x", "PpBbH");
+    assert_seen("-write\\: all\\, of it -x", "PpH"); /* what is inside goes with it */
     /* A disabled one yields to a term that names it. */
-    assert_seen("optional*", "Oo");
+    assert_seen("optional part", "Oo");
+    assert_seen("optional*", "OoI"); /* the function's name, too */
     assert_seen("optional*,inside*", "OoI");
     assert_seen("inside*", "I");
     assert_seen("-parse*,optional*", "WwBbOoIH");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Makes events for others to read. usage: events checkpoints|profilers|mixed COUNT [THREADS]
+ * Makes events for others to read. usage: make_events checkpoints|profilers|mixed COUNT [THREADS]
  * mixed: 13 labels on 3 levels, 16 events a turn, with some work between them. COUNT is of each thread.
  */
 #include <lapmark.h>
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
     count = argc >= 3 ? strtoull(argv[2], NULL, 10) : 0;
     const unsigned long threads = argc == 4 ? strtoul(argv[3], NULL, 10) : 1;
     if (!kind || count == 0 || threads == 0 || threads > 64) {
-        fputs("usage: events checkpoints|profilers|mixed COUNT [THREADS]\n", stderr);
+        fputs("usage: make_events checkpoints|profilers|mixed COUNT [THREADS]\n", stderr);
         return 2;
     }
     pthread_t others[64];

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Processes that die with all threads at full speed: what their checkpoints had stored is there, and is read as it lies.
+ */
+#define _GNU_SOURCE
+#include "run_case.h"
+#include "stored_events.h"
+
+#include <lapmark.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { THREADS = 4, KILLS = 20 };
+
+/* What the threads say they have done, in memory that outlives them. */
+struct done {
+    uint64_t count[THREADS]; /* checkpoints "step" that have returned */
+    uint64_t handles;        /* checkpoints "shared" that have returned */
+};
+
+static struct done *done_map(const char *path)
+{
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, sizeof(struct done)) < 0)
+        abort();
+    void *const memory = mmap(NULL, sizeof(struct done), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (memory == MAP_FAILED)
+        abort();
+    return memory;
+}
+
+static struct done *done;
+
+static void *run(void *argument)
+{
+    const int number = (int)(intptr_t)argument;
+    LAP_PROFILE("thread %d", number);
+    for (uint64_t i = 0;; i++) {
+        if (i % 100 == 0) {
+            LAP_PROFILE("now and then %s", "with a string");
+            LAP_MARK("inside");
+        }
+        if (i % 1000 == 0)
+            lap_end(lap_begin("handle"));
+        LAP_MARK_N(i, "step");
+        __atomic_store_n(&done->count[number], i + 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static int case_storm(void)
+{
+    done = done_map(getenv("TEST_DONE"));
+    for (intptr_t i = 1; i < THREADS; i++) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, run, (void *)i);
+    }
+    run(NULL);
+    return 0;
+}
+
+/* Waits until the threads have done so much more together. */
+static void wait_for(const struct done *of, uint64_t steps)
+{
+    for (;;) {
+        uint64_t sum = 0, least = UINT64_MAX;
+        for (int i = 0; i < THREADS; i++) {
+            const uint64_t count = __atomic_load_n(&of->count[i], __ATOMIC_RELAXED);
+            sum += count;
+            least = count < least ? count : least;
+        }
+        if (sum >= steps && least > 0)
+            return;
+        sched_yield();
+    }
+}
+
+/* Each thread's numbers are there without a gap up to the last whose checkpoint returned, and at most one more. */
+static void check_steps(const struct stored *stored, const struct done *of)
+{
+    uint64_t next[THREADS] = {0};
+    int seen[THREADS] = {0};
+    uint64_t stream = UINT64_MAX;
+    int thread = -1;
+    for (size_t i = 0; i < stored->count; i++) {
+        const struct stored_event *const event = &stored->events[i];
+        if (event->stream != stream) {
+            stream = event->stream;
+            thread = -1;
+        }
+        if (strcmp(event->name, "thread %d") == 0)
+            thread = (int)event->values[0];
+        else if (event->class_id == LAP_FORMAT_OPEN && event->words[1] > 8 + sizeof(struct lap_format_open) + 16) {
+            int number;
+            if (sscanf((const char *)(event->words + 1 + sizeof(struct lap_format_open) / 8), "thread %d", &number) == 1)
+                thread = number;
+        } else if (strcmp(event->name, "step") == 0) {
+            assert_in_range(thread, 0, THREADS - 1);
+            if (seen[thread])
+                assert_int_equal(event->n, next[thread]);
+            seen[thread] = 1;
+            next[thread] = (uint64_t)event->n + 1;
+        }
+    }
+    for (int i = 0; i < THREADS; i++) {
+        assert_true(seen[i]);
+        assert_in_range(next[i], of->count[i], of->count[i] + 1);
+    }
+}
+
+static void test_storm(void **state)
+{
+    (void)state;
+    unsigned seed = 1;
+    for (int i = 0; i < KILLS; i++) {
+        const char *const directory = temporary_directory();
+        char path[512];
+        snprintf(path, sizeof path, "%s/.done", directory);
+        const struct done *const of = done_map(path);
+        int pipe;
+        const pid_t pid = start_case("storm", &pipe, variable("LAPMARK_RECORD", directory), variable("TEST_DONE", path),
+                                     "LAPMARK_PRINT=off", "LAPMARK_RING=1M", i % 4 == 3 ? "LAPMARK_MODE=full" : "X=",
+                                     "LAPMARK_DISK=4M", NULL);
+        wait_for(of, (uint64_t)rand_r(&seed) % 600000);
+        kill(pid, SIGKILL);
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        close(pipe);
+        const char *const process = process_directory(directory, 0);
+        babeltrace_agrees(process);
+        struct stored *const stored = stored_load(process);
+        assert_int_equal(stored->control.state, LAP_FORMAT_RUNNING);
+        assert_int_equal(stored_lost(stored), 0);
+        check_steps(stored, of);
+        stored_free(stored);
+    }
+}
+
+/* ---- other ways to die --------------------------------------------------------------------------------------------- */
+
+static int die(void (*how)(void))
+{
+    LAP_PROFILE("dying");
+    for (int i = 0; i < 1000; i++)
+        LAP_MARK_N(i, "step");
+    how();
+    return 0;
+}
+
+static void by_abort(void)
+{
+    abort();
+}
+
+static void by_segv(void)
+{
+    raise(SIGSEGV);
+}
+
+static void by_exit(void)
+{
+    _exit(3);
+}
+
+static void by_memory(void)
+{
+    const struct rlimit limit = {64 << 20, 64 << 20};
+    setrlimit(RLIMIT_AS, &limit);
+    for (;;)
+        memset(malloc(1 << 20), 1, 1 << 20); /* NULL in the end */
+}
+
+static int case_abort(void)
+{
+    return die(by_abort);
+}
+static int case_segv(void)
+{
+    return die(by_segv);
+}
+static int case_exit(void)
+{
+    return die(by_exit);
+}
+static int case_memory(void)
+{
+    return die(by_memory);
+}
+
+static void test_other_deaths(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"abort", "segv", "exit", "memory"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *const directory = temporary_directory();
+        struct outcome outcome = run_case(cases[i], variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off",
+                                          "ASAN_OPTIONS=handle_segv=0:handle_abort=0:allocator_may_return_null=1", NULL);
+        assert_true(outcome.status != 0);
+        outcome_free(&outcome);
+        const char *const process = process_directory(directory, 0);
+        babeltrace_agrees(process);
+        struct stored *const stored = stored_load(process);
+        assert_int_equal(stored_named(stored, "step"), 1000);
+        assert_int_equal(stored->control.state, LAP_FORMAT_RUNNING);
+        stored_free(stored);
+    }
+}
+
+/* ---- read while it runs -------------------------------------------------------------------------------------------- */
+
+static void read_alive(const char *mode)
+{
+    const char *const directory = temporary_directory();
+    char path[512];
+    snprintf(path, sizeof path, "%s/.done", directory);
+    const struct done *const of = done_map(path);
+    int pipe;
+    const pid_t pid = start_case("storm", &pipe, variable("LAPMARK_RECORD", directory), variable("TEST_DONE", path),
+                                 "LAPMARK_PRINT=off", "LAPMARK_RING=2M", mode, "LAPMARK_DISK=8M", NULL);
+    wait_for(of, 1000);
+    for (int i = 0; i < 12; i++) {
+        /* Stopped, it must be whole at any moment; running, it changes under the reader, who must come through. */
+        if (i % 2 == 0) {
+            kill(pid, SIGSTOP);
+            int status;
+            assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+            assert_true(WIFSTOPPED(status));
+            const char *const process = process_directory(directory, 0);
+            babeltrace_agrees(process);
+            struct stored *const stored = stored_load(process);
+            check_steps(stored, of);
+            stored_free(stored);
+            kill(pid, SIGCONT);
+        } else {
+            wait_for(of, (uint64_t)i * 150000);
+        }
+    }
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(pipe);
+    babeltrace_agrees(process_directory(directory, 0));
+}
+
+static void test_read_alive(void **state)
+{
+    (void)state;
+    read_alive("LAPMARK_MODE=flight");
+    read_alive("LAPMARK_MODE=full");
+}
+
+static int tests(void)
+{
+    const struct CMUnitTest all[] = {
+        cmocka_unit_test(test_storm),
+        cmocka_unit_test(test_other_deaths),
+        cmocka_unit_test(test_read_alive),
+    };
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        {"storm", case_storm}, {"abort", case_abort}, {"segv", case_segv}, {"exit", case_exit}, {"memory", case_memory},
+        {NULL, NULL},
+    };
+    return run_cases_or_tests(argc, argv, cases, tests);
+}
