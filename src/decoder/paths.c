@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "paths.h"
+
+#include <signal.h>
 
 /* The last entries are kept for the classes' own paths once the table is full. */
 #define PATHS_FOR_OTHER 2048u
@@ -57,6 +60,10 @@ uint32_t lap_paths_get(struct lap_paths *paths, uint32_t parent, uint32_t class_
     if (known != 0)
         return known - 1;
 
+    /* A handler that left by siglongjmp would leave the lock taken. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     pthread_mutex_lock(&paths->lock);
     uint32_t *bucket = paths_bucket(paths, parent, class_id);
     const uint32_t count = paths->header->count;
@@ -72,5 +79,6 @@ uint32_t lap_paths_get(struct lap_paths *paths, uint32_t parent, uint32_t class_
         __atomic_store_n(bucket, path + 1, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&paths->lock);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return path;
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "handle_report.h"
 
+#include "guard.h"
 #include "printer.h"
 #include "process.h"
 #include "report.h"
@@ -161,12 +162,17 @@ void lap_handle_print(struct lap_ring *ring, uint64_t handle, uint32_t class_id,
     gathered->report = report;
     gathered->class_id = class_id;
     gathered->is_in_order = touched->count == 1;
+    struct lap_guard guard;
+    lap_guard_enter(&guard);
     pthread_rwlock_rdlock(&lap_process.storage_lock); /* rings keep their segments */
     gather(gathered, touched);
     pthread_rwlock_unlock(&lap_process.storage_lock);
+    lap_guard_leave(&guard);
+    ring->at_work++;
     if (!gathered->has_begin)
         lap_report_handle_begin(report, NULL, class_id);
     if (gathered->end[0] != 0)
         lap_report_handle_end(report, gathered->end, 0, NULL);
+    ring->at_work--;
     munmap(memory, sizeof(struct gathered));
 }

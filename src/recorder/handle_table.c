@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define LOCK_TRIES 200000u
+
 struct slot {
     uint32_t lock;
     uint32_t generation; /* odd while open */
@@ -28,18 +30,23 @@ struct slot {
     struct lap_handle_rings rings;
 };
 
+/* The list of free slots takes no lock: a handler that leaves by siglongjmp loses a slot at most. */
 static struct {
-    pthread_mutex_t lock;
     struct slot *slots;
     uint32_t used;
-    uint32_t free_first; /* + 1 */
-} handles = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    uint64_t free; /* {count of changes, first free + 1} */
+} handles;
 
-/* The thread's position is taken whenever a lock here is: no handler of the same thread can want it. */
-static void slot_lock(struct slot *slot)
+/* The thread's position is taken whenever a slot's lock is: no handler of the same thread can want it. Returns 0 after a
+ * time that no other thread could need, unless it was left by siglongjmp or never gets to run. */
+static int slot_lock(struct slot *slot)
 {
-    while (__atomic_exchange_n(&slot->lock, 1, __ATOMIC_ACQUIRE))
+    for (unsigned tries = 0; __atomic_exchange_n(&slot->lock, 1, __ATOMIC_ACQUIRE); tries++) {
+        if (tries == LOCK_TRIES)
+            return 0;
         sched_yield();
+    }
+    return 1;
 }
 
 static void slot_unlock(struct slot *slot)
@@ -49,45 +56,62 @@ static void slot_unlock(struct slot *slot)
 
 void lap_handles_drop_all(void)
 {
-    pthread_mutex_init(&handles.lock, NULL);
-    handles.free_first = 0;
+    handles.free = 0;
     for (uint32_t i = handles.used; i-- > 0;) {
         struct slot *const slot = &handles.slots[i];
         slot->lock = 0;
         slot->generation += slot->generation & 1;
-        slot->next_free = handles.free_first;
-        handles.free_first = i + 1;
+        slot->next_free = (uint32_t)handles.free;
+        handles.free = i + 1;
     }
+}
+
+static struct slot *slots_make(void)
+{
+    const size_t bytes = LAP_HANDLES * sizeof(struct slot);
+    struct slot *slots = NULL;
+    void *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    if (__atomic_compare_exchange_n(&handles.slots, &slots, memory, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return memory;
+    munmap(memory, bytes); /* another thread was faster */
+    return slots;
 }
 
 static struct slot *slot_take(uint32_t *ret_index)
 {
-    struct slot *slot = NULL;
-    pthread_mutex_lock(&handles.lock);
-    if (!handles.slots) {
-        void *const memory = mmap(NULL, LAP_HANDLES * sizeof *handles.slots, PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        __atomic_store_n(&handles.slots, memory == MAP_FAILED ? NULL : memory, __ATOMIC_RELEASE);
+    struct slot *slots = __atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE);
+    if (!slots)
+        slots = slots_make();
+    if (!slots)
+        return NULL;
+    uint64_t first = __atomic_load_n(&handles.free, __ATOMIC_ACQUIRE);
+    while ((uint32_t)first != 0) {
+        const uint32_t next = __atomic_load_n(&slots[(uint32_t)first - 1].next_free, __ATOMIC_RELAXED);
+        const uint64_t then = ((first >> 32) + 1) << 32 | next;
+        if (__atomic_compare_exchange_n(&handles.free, &first, then, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            *ret_index = (uint32_t)first - 1;
+            return &slots[*ret_index];
+        }
     }
-    if (handles.slots && handles.free_first != 0) {
-        *ret_index = handles.free_first - 1;
-        slot = &handles.slots[*ret_index];
-        handles.free_first = slot->next_free;
-    } else if (handles.slots && handles.used < LAP_HANDLES) {
-        *ret_index = handles.used;
-        slot = &handles.slots[*ret_index];
-        __atomic_store_n(&handles.used, handles.used + 1, __ATOMIC_RELEASE);
-    }
-    pthread_mutex_unlock(&handles.lock);
-    return slot;
+    uint32_t used = __atomic_load_n(&handles.used, __ATOMIC_ACQUIRE);
+    while (used < LAP_HANDLES)
+        if (__atomic_compare_exchange_n(&handles.used, &used, used + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            *ret_index = used;
+            return &slots[used];
+        }
+    return NULL;
 }
 
 static void slot_free(struct slot *slot)
 {
-    pthread_mutex_lock(&handles.lock);
-    slot->next_free = handles.free_first;
-    handles.free_first = (uint32_t)(slot - handles.slots) + 1;
-    pthread_mutex_unlock(&handles.lock);
+    const uint32_t own = (uint32_t)(slot - handles.slots) + 1;
+    uint64_t first = __atomic_load_n(&handles.free, __ATOMIC_ACQUIRE), then;
+    do {
+        __atomic_store_n(&slot->next_free, (uint32_t)first, __ATOMIC_RELAXED);
+        then = ((first >> 32) + 1) << 32 | own;
+    } while (!__atomic_compare_exchange_n(&handles.free, &first, then, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
 /* The slot of an open handle, locked; NULL for one that is not open. */
@@ -97,7 +121,8 @@ static struct slot *slot_find(lap_handle handle)
     if (index >= __atomic_load_n(&handles.used, __ATOMIC_ACQUIRE))
         return NULL;
     struct slot *const slot = &__atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE)[index];
-    slot_lock(slot);
+    if (!slot_lock(slot))
+        return NULL;
     if (slot->generation == (uint32_t)(handle >> 32) && slot->generation & 1)
         return slot;
     slot_unlock(slot);
@@ -185,7 +210,7 @@ lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_op
         slot_free(slot);
         return 0;
     }
-    slot_lock(slot);
+    (void)slot_lock(slot); /* at most one who looks at it has it for a moment: it is not open */
     slot->generation += 1;
     const lap_handle handle = (uint64_t)slot->generation << 32 | (index + 1);
     slot->id = parts.id;

@@ -25,6 +25,7 @@ static struct {
     lap_sink *function;
     void *user;
     int is_writing;      /* a sink that is called from itself has printed by the side */
+    struct lap_impl_thread *writer; /* who has the lock */
     uint64_t second;     /* of the clock, for the limit */
     uint32_t in_second;
     uint64_t suppressed;
@@ -137,6 +138,8 @@ void lap_printer_write(const char *text, size_t text_bytes)
     int cancel_state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state); /* write may be where a thread is cancelled: not with the lock */
     pthread_mutex_lock(&sink.lock);
+    struct lap_impl_thread *const before = sink.writer;
+    sink.writer = lap_impl_local.thread;
     const uint64_t second = (uint64_t)((double)lap_clock_ticks(&lap_process.clock) * lap_process.ns_per_tick / 1e9);
     if (second != sink.second && !sink.is_writing) {
         sink.second = second;
@@ -150,6 +153,7 @@ void lap_printer_write(const char *text, size_t text_bytes)
     } else {
         sink.suppressed++;
     }
+    sink.writer = before;
     pthread_mutex_unlock(&sink.lock);
     pthread_setcancelstate(cancel_state, NULL);
     errno = saved_errno;
@@ -229,6 +233,17 @@ void lap_printer_drop(struct lap_ring *ring)
     ring->report = NULL;
 }
 
+void lap_printer_heal(struct lap_ring *ring)
+{
+    if (__atomic_load_n(&sink.writer, __ATOMIC_RELAXED) == ring->thread) {
+        sink.writer = NULL;
+        sink.is_writing = 0;
+        while (pthread_mutex_unlock(&sink.lock) == 0) /* as often as it was taken: it knows its owner */
+            continue;
+    }
+    lap_printer_forget(ring);
+}
+
 void lap_printer_forget(struct lap_ring *ring)
 {
     if (ring->report)
@@ -265,6 +280,7 @@ static void feed(struct lap_ring *ring, struct lap_ring_place to)
         decoder->classes = lap_process.sites.classes;
         ring->is_fed = 1;
     }
+    ring->at_work++;
     decoder->class_count = lap_process.sites.count;
     while (ring->print_place.sequence <= to.sequence) {
         const struct lap_segment *const segment = lap_ring_segment(ring, ring->print_place.sequence);
@@ -279,6 +295,7 @@ static void feed(struct lap_ring *ring, struct lap_ring_place to)
         }
         ring->print_place = (struct lap_ring_place){ring->print_place.sequence + 1, LAP_FORMAT_SEGMENT_HEADER_BYTES};
     }
+    ring->at_work--;
 }
 
 static struct lap_ring_place place_of(const struct lap_ring *ring, uint64_t position)

@@ -33,6 +33,8 @@ void lap_printer_process_ends(struct lap_ring *ring, uint64_t position); /* ring
 
 /* Drops an unfinished report (its events are gone), and the memory. */
 void lap_printer_forget(struct lap_ring *ring);
+/* The same after a handler has left by siglongjmp what it interrupted here. */
+void lap_printer_heal(struct lap_ring *ring);
 void lap_printer_drop(struct lap_ring *ring);
 void lap_printer_after_fork(void);
 

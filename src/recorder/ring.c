@@ -37,12 +37,6 @@ static int is_stale(const struct lap_ring *ring)
     return ring->recording != __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE);
 }
 
-/* It has none after trouble; then the statistics may be missing, too. */
-static int has_segment(const struct lap_ring *ring)
-{
-    return ring->segment_count != 0 && ring->statistics.heap;
-}
-
 const struct lap_segment *lap_ring_segment(const struct lap_ring *ring, uint64_t sequence)
 {
     const uint32_t count = __atomic_load_n(&ring->segment_count, __ATOMIC_ACQUIRE);
@@ -134,16 +128,18 @@ static int statistics_open(struct lap_ring *ring)
 
 void lap_ring_apply(struct lap_ring *ring, uint64_t position)
 {
-    if (!has_segment(ring))
+    if (!lap_ring_has_segment(ring))
         return;
     const uint32_t to = lap_ring_offset(ring, position);
     const uint64_t backward = ring->decoder.backward;
+    ring->at_work++;
     ring->decoder.class_count = __atomic_load_n(&lap_process.sites.count, __ATOMIC_ACQUIRE);
     const struct lap_decode_result result =
         lap_statistics_run(&ring->statistics, &ring->decoder, ring->segments[ring->current].header, ring->thread->begin_ticks,
                            ring->sequence, ring->applied, to);
     (void)result; /* the ring holds what this process stored: a decoder that stops is a defect, and costs statistics only */
     ring->applied = to;
+    ring->at_work--;
     if (ring->decoder.backward != backward)
         lap_process_count_loss(LAP_FORMAT_LOSS_CLOCK, ring->decoder.backward - backward);
 }
@@ -293,10 +289,10 @@ static uint64_t segment_next(struct lap_ring *ring, uint64_t now)
     lap_guard_enter(&guard);
     pthread_rwlock_rdlock(&lap_process.storage_lock);
     const int stale = is_stale(ring);
-    if (!stale && ring->segment_count != 0) {
+    const int is_first = ring->segment_count == 0;
+    if (!stale && !is_first) {
         lap_ring_keep_messages(ring);
         segment_keep(ring);
-        ring->sequence++;
     }
     if (!stale)
         made = segment_make(ring);
@@ -306,12 +302,13 @@ static uint64_t segment_next(struct lap_ring *ring, uint64_t now)
         return SEGMENT_STALE;
     if (ring->segment_count == 0)
         return SEGMENT_NONE;
-    if (made >= 0) {
-        ring->current = (uint32_t)made;
-    } else {
-        ring->current = (ring->current + 1) % ring->segment_count;
-        lap_printer_before_overwrite(ring, ring->segments[ring->current].header->sequence); /* may wait for a reader: no lock */
-    }
+    const uint32_t next = made >= 0 ? (uint32_t)made : (ring->current + 1) % ring->segment_count;
+    if (made < 0) /* may wait for who reads the report: no lock, no signal held back */
+        lap_printer_before_overwrite(ring, ring->segments[next].header->sequence);
+
+    lap_guard_enter(&guard); /* all of it or nothing */
+    ring->current = next;
+    ring->sequence += !is_first;
     if (now < ring->decoder.last_ticks)
         now = ring->decoder.last_ticks;
     segment_publish(ring, segment_begin(ring, now));
@@ -320,6 +317,7 @@ static uint64_t segment_next(struct lap_ring *ring, uint64_t now)
     const uint64_t position = lap_ring_store_open(ring, segment_address(ring) + LAP_FORMAT_SEGMENT_HEADER_BYTES);
     ring->applied = lap_ring_offset(ring, position);
     __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | ring->applied, __ATOMIC_RELEASE);
+    lap_guard_leave(&guard);
     return position;
 }
 
@@ -331,7 +329,7 @@ uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t b
 {
     struct lap_impl_thread *const thread = ring->thread;
     const uint64_t start = ring_ticks();
-    const int was_without = !has_segment(ring);
+    const int was_without = !lap_ring_has_segment(ring);
     if (was_without && !is_stale(ring) && ring->refusals++ % REFUSALS_EACH != 0)
         return 0;
     lap_ring_apply(ring, position);
@@ -377,7 +375,7 @@ static void segments_release(struct lap_ring *ring)
 /* The recording began or ended since the ring's segments were made: it makes new ones. The decoder goes on. */
 static int ring_restart(struct lap_ring *ring)
 {
-    if (has_segment(ring)) {
+    if (lap_ring_has_segment(ring)) {
         lap_ring_keep_messages(ring);
         lap_printer_before_restart(ring);
     }

@@ -59,6 +59,7 @@ struct lap_ring {
     uint32_t current;
     uint32_t applied;     /* offset up to which the statistics are, in the current segment */
     uint32_t refusals;    /* events that found no segment */
+    uint32_t at_work;     /* the decoder or the report is half done: what a handler's siglongjmp leaves so is dropped */
     uint64_t segment_bytes;
     uint64_t sequence;    /* of the current segment */
     uint64_t lost_events;
@@ -102,6 +103,12 @@ static inline int lap_ring_has_room(const struct lap_ring *ring, uint64_t positi
 {
     return !lap_impl_is_full(ring->thread, position, ticks) &&
            position + bytes <= ring->thread->segment + ring->segment_bytes;
+}
+
+/* It has none after trouble; then the statistics may be missing, too. */
+static inline int lap_ring_has_segment(const struct lap_ring *ring)
+{
+    return ring->segment_count != 0 && ring->statistics.heap;
 }
 
 /* Brings the statistics and the decoder up to `position`. */

@@ -188,39 +188,6 @@ static uint32_t depth_alive(const struct lap_impl_thread *thread, uint64_t begin
     return depth;
 }
 
-/* A handler that leaves by siglongjmp leaves the position busy for good. It is told from one that is still at work by a
- * scope of those that it interrupted, which is gone, or ends (`ending`). Returns what to take: 0 if the position is free
- * again, else `taken`. What the packet says is stored is what counts. */
-static uint64_t busy_heal(uint64_t taken, uint64_t ending, uint64_t beginning, uint64_t frame)
-{
-    struct lap_impl_thread *const thread = lap_impl_local.thread;
-    if (__builtin_expect(taken < LAP_IMPL_BUSY && thread->position < LAP_IMPL_BUSY, 1) || thread->segment == 0)
-        return taken;
-    uint32_t depth = thread->depth;
-    if (ending == 0 && (depth == 0 || !is_gone(thread->frames[depth].address, beginning, frame)))
-        return taken;
-    while (ending != 0 && depth > 0 && thread->frames[depth].address != ending)
-        depth--;
-    if (depth == 0)
-        return taken;
-    struct lap_ring *const ring = ring_of(thread);
-    uint64_t position = thread->position & (LAP_IMPL_BUSY - 1);
-    if (ring->segment_count != 0)
-        position = thread->segment + ring->segments[ring->current].header->content_bits / 8;
-    lap_ring_apply(ring, position);
-    if (ring->decoder.depth < thread->depth)
-        thread->depth = ring->decoder.depth; /* its end was stored */
-    uint64_t ticks;
-    if (ring->decoder.depth > thread->depth) { /* its begin was */
-        position = room_make(ring, position, 16, &ticks);
-        if (position != 0)
-            position = lap_ring_store_abandoned(ring, position, ring->decoder.depth - thread->depth);
-    }
-    if (position != 0)
-        lap_ring_give(ring, position);
-    return 0;
-}
-
 /* ---- muting -------------------------------------------------------------------------------------------------------- */
 
 int lap_is_muted(void)
@@ -243,6 +210,89 @@ void lap_impl_mute_cold(struct lap_impl_scope *scope)
     scope->saved = lap_impl_local.divert;
     scope->mode = scope->saved ? LAP_IMPL_SCOPE_RESTORE : LAP_IMPL_SCOPE_MUTE;
     lap_impl_local.divert = (uintptr_t)scope;
+}
+
+/* ---- scopes that were left ------------------------------------------------------------------------------------------- */
+
+/* Takes off what was left without an end, and says so. Returns the position, 0 if there is no room. */
+static uint64_t abandon(struct lap_ring *ring, uint64_t position, uint32_t depth)
+{
+    struct lap_impl_thread *const thread = ring->thread;
+    if (depth == thread->depth)
+        return position;
+    uint64_t ticks;
+    position = room_make(ring, position, 16, &ticks);
+    if (position == 0)
+        return 0;
+    position = lap_ring_store_abandoned(ring, position, thread->depth - depth);
+    for (uint32_t i = thread->depth; i > depth; i--) {
+        const struct lap_slow_scope *const slow = &ring->slow[i];
+        if (slow->address != thread->frames[i].address || slow->begin_ticks != thread->frames[i].begin_ticks)
+            continue;
+        if (slow->flags & LAP_SLOW_RESTORES)
+            lap_impl_local.divert = slow->saved_divert;
+        if (slow->flags & LAP_SLOW_IMMEDIATE && --ring->immediate == 0)
+            lap_impl_local.divert &= ~IMMEDIATE_BIT;
+        if (slow->flags & LAP_SLOW_PRINTS)
+            lap_printer_scope_ends(ring, position, 1);
+    }
+    thread->depth = depth;
+    return position;
+}
+
+/* ---- handlers that leave by siglongjmp ----------------------------------------------------------------------------- */
+
+/* What is half done is dropped: the report, statistics of at most a block, all that is open. */
+static uint64_t work_drop(struct lap_ring *ring, uint64_t position)
+{
+    struct lap_impl_thread *const thread = ring->thread;
+    ring->at_work = 0;
+    lap_printer_heal(ring);
+    ring->applied = lap_ring_offset(ring, position);
+    __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | ring->applied, __ATOMIC_RELEASE);
+    lap_process_count_loss(LAP_FORMAT_LOSS_STATISTICS, 1);
+    ring->decoder.depth = thread->depth;
+    for (uint32_t i = 0; i < thread->depth; i++)
+        ring->decoder.open[i] = (struct lap_open){.event = NULL};
+    return abandon(ring, position, 0);
+}
+
+/* A handler that leaves by siglongjmp leaves the position busy for good. It is told from one that is still at work by a
+ * scope of those that it interrupted, which is gone, or ends (`ending`). Returns what to take: 0 if the position is free
+ * again, else `taken`. What the packet says is stored is what counts. */
+static uint64_t busy_heal(uint64_t taken, uint64_t ending, uint64_t beginning, uint64_t frame)
+{
+    struct lap_impl_thread *const thread = lap_impl_local.thread;
+    if (__builtin_expect(taken < LAP_IMPL_BUSY && thread->position < LAP_IMPL_BUSY, 1) || thread->segment == 0)
+        return taken;
+    uint32_t depth = thread->depth;
+    if (ending == 0 && (depth == 0 || !is_gone(thread->frames[depth].address, beginning, frame)))
+        return taken;
+    while (ending != 0 && depth > 0 && thread->frames[depth].address != ending)
+        depth--;
+    if (depth == 0)
+        return taken;
+    struct lap_ring *const ring = ring_of(thread);
+    uint64_t position = thread->position & (LAP_IMPL_BUSY - 1);
+    __atomic_store_n(&thread->limit, 0, __ATOMIC_RELAXED); /* it may be that of the segment before */
+    if (lap_ring_has_segment(ring)) {
+        position = thread->segment + ring->segments[ring->current].header->content_bits / 8;
+        if (ring->at_work != 0)
+            position = work_drop(ring, position);
+        else
+            lap_ring_apply(ring, position);
+        const uint32_t begun = ring->decoder.depth > thread->depth ? ring->decoder.depth - thread->depth : 0;
+        if (position != 0 && ring->decoder.depth < thread->depth)
+            thread->depth = ring->decoder.depth; /* its end was stored */
+        uint64_t ticks;
+        if (position != 0 && begun != 0) /* its begin was, and nothing else */
+            position = room_make(ring, position, 16, &ticks);
+        if (position != 0 && begun != 0)
+            position = lap_ring_store_abandoned(ring, position, begun);
+    }
+    if (position != 0)
+        lap_ring_give(ring, position);
+    return 0;
 }
 
 /* ---- checkpoints --------------------------------------------------------------------------------------------------- */
@@ -298,32 +348,6 @@ struct begin {
 static uint64_t threshold_of(const struct lap_options *options)
 {
     return options ? lap_threshold_ns(options->threshold_ms * 1e6) : 0;
-}
-
-/* Takes off what was left without an end, and says so. Returns the position, 0 if there is no room. */
-static uint64_t abandon(struct lap_ring *ring, uint64_t position, uint32_t depth)
-{
-    struct lap_impl_thread *const thread = ring->thread;
-    if (depth == thread->depth)
-        return position;
-    uint64_t ticks;
-    position = room_make(ring, position, 16, &ticks);
-    if (position == 0)
-        return 0;
-    position = lap_ring_store_abandoned(ring, position, thread->depth - depth);
-    for (uint32_t i = thread->depth; i > depth; i--) {
-        const struct lap_slow_scope *const slow = &ring->slow[i];
-        if (slow->address != thread->frames[i].address || slow->begin_ticks != thread->frames[i].begin_ticks)
-            continue;
-        if (slow->flags & LAP_SLOW_RESTORES)
-            lap_impl_local.divert = slow->saved_divert;
-        if (slow->flags & LAP_SLOW_IMMEDIATE && --ring->immediate == 0)
-            lap_impl_local.divert &= ~IMMEDIATE_BIT;
-        if (slow->flags & LAP_SLOW_PRINTS)
-            lap_printer_scope_ends(ring, position, 1);
-    }
-    thread->depth = depth;
-    return position;
 }
 
 static uint32_t slow_flags(const struct lap_ring *ring, const struct begin *begin, int is_restoring)
@@ -515,20 +539,22 @@ void lap_scope_end(uint64_t address, uint64_t taken)
 void lap_impl_end_innermost(void)
 {
     const struct lap_impl_thread *const thread = lap_impl_local.thread;
-    if (thread->segment == 0 || thread->depth == 0 || lap_is_muted())
+    const uint32_t depth = depth_alive(thread, 0, (uintptr_t)__builtin_frame_address(0));
+    if (thread->segment == 0 || depth == 0 || lap_is_muted())
         return;
     if (thread->position >= LAP_IMPL_BUSY) /* in a handler: it is not this one's to end */
         lap_process_count_loss(LAP_FORMAT_LOSS_SIGNAL, 1);
     else
-        lap_scope_end(thread->frames[thread->depth].address, 0);
+        lap_scope_end(thread->frames[depth].address, 0);
 }
 
 uint64_t lap_impl_elapsed_ns(void)
 {
     const struct lap_impl_thread *const thread = lap_impl_local.thread;
-    if (thread->segment == 0 || thread->depth == 0 || lap_is_muted())
+    const uint32_t depth = depth_alive(thread, 0, (uintptr_t)__builtin_frame_address(0));
+    if (thread->segment == 0 || depth == 0 || lap_is_muted())
         return 0;
-    const uint64_t ticks = lap_clock_ticks(&lap_process.clock) - thread->frames[thread->depth].begin_ticks;
+    const uint64_t ticks = lap_clock_ticks(&lap_process.clock) - thread->frames[depth].begin_ticks;
     return (uint64_t)((double)ticks * lap_process.ns_per_tick);
 }
 

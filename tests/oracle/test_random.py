@@ -35,9 +35,10 @@ def go(mode, seed):
         lines = run(program("oracle_random"), str(seed), steps, LAPMARK_RECORD=directory.sub("r"), **MODES[mode]).decode().splitlines()
         wanted = {label: int(count) for count, label in (line.split(" ", 1) for line in lines)}
         process = only(compare(directory.sub("r")))
-        equal(process.control["losses"], bytes(128), "losses")
-        if any(ring.statistics.head["laps_lost"] for ring in process.rings.values()):
-            return
+        if "LAPMARK_MEMORY" not in MODES[mode]:
+            equal(process.control.losses, (0,) * 16, "losses")
+        if any(process.control.losses) or any(ring.statistics.head["laps_lost"] for ring in process.rings.values()):
+            return  # a ring found no memory, or its statistics
         found = counted(process)
         equal({label: found.get(label, 0) for label in wanted}, wanted, "counts")
         if "wrapped" in mode:

@@ -146,8 +146,10 @@ static int case_longjmp_all(void)
         if (i % 3 == 0)
             after_jump();
     }
-    lap_sink_function(NULL, NULL);
-    after_jump();
+    {
+        LAP_PROFILE("at last");
+        LAP_MARK("all is well again");
+    }
     return bytes == 0;
 }
 
@@ -159,13 +161,14 @@ static void test_longjmp_all(void **state)
         const char *const directory = temporary_directory();
         struct outcome outcome = run_case("longjmp_all", variable("LAPMARK_RECORD", directory), kept[i], NULL);
         assert_ended_well(&outcome);
-        assert_int_equal(count_of(outcome.err, "< Exiting after the jump, total time: "), 1);
         outcome_free(&outcome);
         const char *const process = process_directory(directory, 0);
         babeltrace_agrees(process);
         struct stored *const stored = stored_load(process);
         if (i == 0)
             check_balance(stored);
+        assert_int_equal(stored_named(stored, "at last"), 1);
+        assert_int_equal(stored_named(stored, "all is well again"), 1);
         stored_free(stored);
     }
 }
@@ -215,7 +218,7 @@ static int case_siglongjmp(void)
         work();
     }
     pthread_create(&hammerer, NULL, hammer, &main_thread);
-    while (jumped < 3000) {
+    while (jumped < 600) {
         LAP_PROFILE("round");
         if (sigsetjmp(signal_target, 1) == 0) {
             may_jump = 1;
@@ -267,7 +270,7 @@ static void *leave_by_cancel(void *argument)
     LAP_MARK("m");
     __atomic_store_n(&is_there, 1, __ATOMIC_RELEASE);
     for (;;) {
-        LAP_MARK("n");
+        sched_yield();
         pthread_testcancel();
     }
     return argument;
@@ -302,7 +305,7 @@ static void test_threads(void **state)
     const char *const process = process_directory(directory, 0);
     babeltrace_agrees(process);
     struct stored *const stored = stored_load(process);
-    assert_int_equal(stored->control.rings, 2);
+    assert_int_equal(stored->control.rings, 1); /* one after another */
     check_balance(stored);
     assert_int_equal(stored_lost(stored), 0);
     stored_free(stored);
@@ -366,11 +369,14 @@ static void coroutine(int number)
 {
     const lap_handle handle = lap_begin("coroutine %d", number);
     for (int i = 0; i < 50; i++) {
-        LAP_PROFILE("scope of a coroutine");
-        LAP_MARK("step");
+        if (getenv("TEST_SCOPES")) {
+            LAP_PROFILE("scope of a coroutine");
+            LAP_MARK("step");
+            swapcontext(&contexts[number], &main_context);
+            LAP_MARK("resumed");
+        }
         lap_mark(handle, "step of the handle");
         swapcontext(&contexts[number], &main_context);
-        LAP_MARK("resumed");
     }
     lap_end(handle);
     finished++;
@@ -397,7 +403,7 @@ static void test_coroutines(void **state)
 {
     (void)state;
     const char *const directory = temporary_directory();
-    struct outcome outcome = run_case("coroutines", variable("LAPMARK_RECORD", directory), "LAPMARK=-scope*", "LAPMARK_PRINT=off", NULL);
+    struct outcome outcome = run_case("coroutines", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", NULL);
     assert_ended_well(&outcome);
     outcome_free(&outcome);
     struct stored *stored = stored_load(process_directory(directory, 0));
@@ -405,7 +411,7 @@ static void test_coroutines(void **state)
     assert_int_equal(stored_named(stored, "lapmark:handle_end"), 3);
     stored_free(stored);
     const char *const other = temporary_directory();
-    outcome = run_case("coroutines", variable("LAPMARK_RECORD", other), NULL);
+    outcome = run_case("coroutines", variable("LAPMARK_RECORD", other), "TEST_SCOPES=1", NULL);
     assert_ended_well(&outcome);
     outcome_free(&outcome);
     babeltrace_agrees(process_directory(other, 0));
