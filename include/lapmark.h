@@ -108,8 +108,13 @@ LAP_I_API const char *lap_error_text(int error);
 
 #ifdef __cplusplus
 
+template <class T, bool is_enum = __is_enum(T)> struct lap_impl_number_of { typedef T type; };
+template <class T> struct lap_impl_number_of<T, true> { typedef __underlying_type(T) type; };
+template <class T> struct lap_impl_is_signed { static constexpr bool value = T(-1) < T(0); };
+template <> struct lap_impl_is_signed<bool> { static constexpr bool value = false; };
 template <class T> struct lap_impl_type_of {
-    static constexpr uint64_t value = T(-1) < T(0) ? LAP_IMPL_TYPE_I64 : LAP_IMPL_TYPE_U64;
+    static constexpr uint64_t value = lap_impl_is_signed<typename lap_impl_number_of<T>::type>::value
+                                          ? LAP_IMPL_TYPE_I64 : LAP_IMPL_TYPE_U64;
 };
 template <> struct lap_impl_type_of<bool> { static constexpr uint64_t value = LAP_IMPL_TYPE_U64; };
 template <> struct lap_impl_type_of<float> { static constexpr uint64_t value = LAP_IMPL_TYPE_F64; };
@@ -159,8 +164,9 @@ LAP_I_INLINE uint64_t lap_impl_word_f(double value)
 LAP_I_INLINE uint64_t lap_impl_word_l(long double value) { return lap_impl_word_f((double)value); }
 LAP_I_INLINE uint64_t lap_impl_word_p(const volatile void *value) { return (uint64_t)(uintptr_t)value; }
 
+/* The conditional is what a bit-field is promoted by. */
 #define LAP_I_SELECT(a, i, u, f, l, s, p)                                                                                \
-    _Generic((a), _Bool: u, char: i, signed char: i, short: i, int: i, long: i, long long: i, unsigned char: u,          \
+    _Generic(1 ? (a) : (a), _Bool: u, char: i, signed char: i, short: i, int: i, long: i, long long: i, unsigned char: u,          \
              unsigned short: u, unsigned int: u, unsigned long: u, unsigned long long: u, float: f, double: f,           \
              long double: l, char *: s, const char *: s, default: p)
 #define LAP_I_TYPE(a)                                                                                                    \
@@ -422,6 +428,10 @@ LAP_I_INLINE int lap_impl_nothing(uint64_t size)
 {
     return (void)size, 0;
 }
+LAP_I_INLINE int lap_impl_no_sink(lap_sink *function, void *user)
+{
+    return (void)function, (void)user, 0;
+}
 LAP_I_INLINE const char *lap_impl_no_text(uint64_t size)
 {
     return (void)size, "";
@@ -432,7 +442,7 @@ LAP_I_INLINE const char *lap_impl_no_text(uint64_t size)
 #define lap_flush() ((void)0)
 #define lap_thread_name(name) LAP_I_UNUSED(name)
 #define lap_sink_fd(fd) LAP_I_UNUSED(fd)
-#define lap_sink_function(function, user) (LAP_I_UNUSED(function), LAP_I_UNUSED(user))
+#define lap_sink_function(function, user) ((void)(0 ? lap_impl_no_sink((function), (user)) : 0))
 #define lap_error_text(error) lap_impl_no_text(sizeof(error))
 #ifdef __cplusplus
 #define LAP_LABEL(...) __extension__({ LAP_I_CHECK(__VA_ARGS__); lapmark::label{0, {0}}; })

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+//
+// The same for C++, with its class. Included twice, and within what other headers do.
+#include <lapmark.h>
+
+#include <string>
+#include <vector>
+
+#include <lapmark.h>
+
+extern int external(int value);
+
+namespace {
+
+enum plain { red, green };
+enum class scoped : unsigned char { one = 1 };
+
+template <class T> T in_template(T value)
+{
+    LAP_PROFILE("template");
+    LAP_MARK("value %d", static_cast<int>(value));
+    return value;
+}
+
+struct member {
+    lapmark::profiler profiler;
+    explicit member(const std::string &name) : profiler(LAP_LABEL("member of %s", name.c_str())) {}
+};
+
+class user {
+  public:
+    user() { LAP_PROFILE("constructor"); }
+    ~user() { LAP_PROFILE("destructor"); }
+    int call(int value) const noexcept
+    {
+        LAP_PROFILE("method %d", value);
+        LAP_MARK();
+        return value + count_;
+    }
+    static void every() { LAP_PROFILE("static"); }
+
+  private:
+    int count_ = 0;
+};
+
+} // namespace
+
+int scopes(const std::string &name, const std::vector<int> &values);
+int scopes(const std::string &name, const std::vector<int> &values)
+{
+    LAP_PROFILE("plain");
+    LAP_PROFILE("%s of %zu", name.c_str(), values.size());
+    for (const int value : values) {
+        LAP_MARK("value %d", value);
+        LAP_MARK_N(value, "sized");
+        LAP_MARK_N(values.size(), );
+    }
+    LAP_MARK("%c %hhd %hhu %hd %hu %d %u", 'c', static_cast<signed char>(1), static_cast<unsigned char>(2),
+             static_cast<short>(3), static_cast<unsigned short>(4), 5, 6u);
+    LAP_MARK("%ld %lu %lld %llu %g %Lg", 1L, 2UL, 3LL, 4ULL, 0.5, 0.5L);
+    LAP_MARK("%d %d %p %s", true, green, static_cast<const void *>(&name), "literal");
+    LAP_MARK("%d", static_cast<int>(scoped::one));
+    LAP_MARK_TEXT(name.c_str());
+    LAP_MARK_TEXT_N(7, name.c_str());
+    LAP_PROFILE_TEXT(name.c_str());
+    LAP_PROFILE_TEXT_WITH(lapmark::options().n(5).get(), name.c_str());
+    const auto lambda = [&](int value) {
+        LAP_PROFILE("lambda");
+        LAP_MARK("value %d", value);
+        return value + external(value);
+    };
+    LAP_END();
+    user::every();
+    return lambda(1) + in_template(2) + static_cast<int>(in_template(0.5)) + user().call(3) +
+           static_cast<int>(in_template(red)) + static_cast<int>(in_template(scoped::one));
+}
+
+uint64_t objects(const std::string &name, bool is_quiet);
+uint64_t objects(const std::string &name, bool is_quiet)
+{
+    lapmark::profiler plain(LAP_LABEL("plain"));
+    lapmark::profiler given(LAP_LABEL("%s", name.c_str()),
+                            lapmark::options().threshold_ms(5).disabled(is_quiet).immediate().n(3).parent(0));
+    lapmark::profiler text(LAP_LABEL_TEXT(name.c_str()), lapmark::options());
+    given.mark(LAP_LABEL("m %d", 1));
+    given.mark(LAP_LABEL_N(5, "sized %s", name.c_str()));
+    given.mark(LAP_LABEL_TEXT(name.c_str()));
+    given.end();
+    const member with(name);
+    return plain.elapsed_ns() + with.profiler.elapsed_ns() + LAP_ELAPSED_NS();
+}
+
+uint64_t handles(const char *name, lap_handle parent);
+uint64_t handles(const char *name, lap_handle parent)
+{
+    const lap_handle handle = lap_begin("handle of %s", name);
+    const lap_handle child = lap_begin_with(lapmark::options().parent(parent).get(), "child");
+    const lap_handle text = lap_begin_text(lap_options{}, name);
+    uint64_t sum = lap_mark(handle, "m %d", 1) + lap_mark_n(child, 4, "sized") + lap_mark_text(text, name);
+    sum += lap_elapsed_ns(handle) + lap_end(handle) + lap_end(child) + lap_end(text);
+    return sum;
+}
+
+int functions(int fd);
+int functions(int fd)
+{
+    int error = lap_set("glob");
+    error |= lap_record_start("directory");
+    error |= lap_record_stop();
+    lap_flush();
+    lap_thread_name("name");
+    lap_sink_fd(fd);
+    lap_sink_function([](const char *, uint64_t, void *) {}, nullptr);
+    return error + static_cast<int>(*lap_error_text(error));
+}
+
+#if __cplusplus >= 202002L
+int designated(lap_handle parent);
+int designated(lap_handle parent)
+{
+    LAP_PROFILE_WITH(LAP_OPTS(.threshold_ms = 5, .n = 3, .parent = parent), "designated");
+    LAP_PROFILE_WITH(LAP_OPTS(), "none");
+    const lap_handle handle = lap_begin_with(LAP_OPTS(.immediate = true), "handle");
+    return static_cast<int>(lap_end(handle));
+}
+#endif
