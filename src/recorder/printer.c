@@ -167,7 +167,8 @@ static void write_report(void *user, const char *text, size_t text_bytes)
 
 uint64_t lap_printer_threshold_ns(uint32_t class_id, uint64_t code_threshold_ns)
 {
-    const uint64_t switched = lap_process.switches[lap_process.sites.switch_of_class[class_id]].threshold_ns;
+    const uint64_t switched =
+        __atomic_load_n(&lap_process.switches[lap_process.sites.switch_of_class[class_id]].threshold_ns, __ATOMIC_RELAXED);
     if (switched != LAP_FORMAT_NO_THRESHOLD)
         return switched;
     return code_threshold_ns == LAP_FORMAT_NO_THRESHOLD ? 0 : code_threshold_ns;

@@ -269,13 +269,22 @@ static void make_name(char *name, size_t bytes)
     snprintf(name, bytes, "%s-%d-%08x", program, getpid(), nonce);
 }
 
+/* Threads add paths whenever they like: none gets lost between the copy and its taking the table's place. */
+static int paths_move(const struct lap_storage *storage, int *ret_error)
+{
+    pthread_mutex_lock(&lap_process.paths.lock);
+    const void *const memory = lap_storage_map(storage, ".lapmark/paths", PATHS_BYTES, lap_process.paths.header, 1, ret_error);
+    pthread_mutex_unlock(&lap_process.paths.lock);
+    return memory ? 0 : -1;
+}
+
 /* The storage is open: moves the process's tables into it and describes the process. */
 static int recording_fill(void)
 {
     const struct lap_storage *const storage = &lap_process.storage;
     int error = 0;
     if (!lap_storage_map(storage, ".lapmark/control", CONTROL_BYTES, lap_process.control, 1, &error) ||
-        !lap_storage_map(storage, ".lapmark/paths", PATHS_BYTES, lap_process.paths.header, 1, &error))
+        paths_move(storage, &error) < 0)
         return error;
     uint8_t uuid[16];
     if (getrandom(uuid, sizeof uuid, 0) != (ssize_t)sizeof uuid)
@@ -298,7 +307,7 @@ static void tables_to_memory(void)
     const struct lap_storage memory = {.kind = LAP_STORAGE_MEMORY};
     int error;
     lap_storage_map(&memory, NULL, CONTROL_BYTES, lap_process.control, 1, &error);
-    lap_storage_map(&memory, NULL, PATHS_BYTES, lap_process.paths.header, 1, &error);
+    paths_move(&memory, &error);
 }
 
 /* Under the lock. */
@@ -409,6 +418,7 @@ static int tables_make(void)
 /* What a forked child has inherited and must not share. */
 static void forget_parent(void)
 {
+    pthread_mutex_init(&lap_process.paths.lock, NULL);
     if (lap_process.metadata.fd >= 0)
         close(lap_process.metadata.fd);
     lap_process.metadata.fd = -1;

@@ -41,7 +41,7 @@ const struct lap_segment *lap_ring_segment(const struct lap_ring *ring, uint64_t
 {
     const uint32_t count = __atomic_load_n(&ring->segment_count, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < count; i++)
-        if (ring->segments[i].header && ring->segments[i].header->sequence == sequence)
+        if (ring->segments[i].header && __atomic_load_n(&ring->segments[i].header->sequence, __ATOMIC_ACQUIRE) == sequence)
             return &ring->segments[i];
     return NULL;
 }
@@ -165,7 +165,11 @@ struct lap_ring *lap_ring_settle(uint64_t *ret_position)
  * whoever looks after a kill, see it. */
 static int segment_write(const struct lap_format_segment *segment, const char *name)
 {
-    struct lap_format_segment header = *segment;
+    struct lap_format_segment header;
+    const size_t content_at = offsetof(struct lap_format_segment, content_bits), rest_at = content_at + sizeof header.content_bits;
+    memcpy(&header, segment, content_at);
+    header.content_bits = __atomic_load_n(&segment->content_bits, __ATOMIC_ACQUIRE); /* at the end another thread may go on */
+    memcpy((char *)&header + rest_at, (const char *)segment + rest_at, sizeof header - rest_at);
     header.packet_bits = header.content_bits;
     return lap_storage_write_headed(&lap_process.storage, name, &header, sizeof header, segment, (size_t)(header.content_bits / 8));
 }
@@ -184,7 +188,7 @@ static void segment_keep(struct lap_ring *ring)
         lap_process_fail("cannot write", name, error);
         return;
     }
-    lap_process_kept(ring->number, ring->sequence, header->content_bits / 8);
+    lap_process_kept(ring->number, ring->sequence, __atomic_load_n(&header->content_bits, __ATOMIC_RELAXED) / 8);
 }
 
 /* A further segment for the ring, or none where the process's memory is getting short. */
@@ -243,7 +247,7 @@ static int segment_begin(struct lap_ring *ring, uint64_t now)
     return 1;
 }
 
-/* Gives the current segment's file its names: where the recording has changed meanwhile, nobody looks for it any more. */
+/* Gives the current segment's file its names. */
 static void segment_publish(const struct lap_ring *ring, int is_new)
 {
     if (!is_new && !lap_process.settings.is_full)
@@ -252,17 +256,10 @@ static void segment_publish(const struct lap_ring *ring, int is_new)
     name_of_segment(hidden, ring, ring->segments[ring->current].file, ".");
     name_of_segment(name, ring, ring->segments[ring->current].file, "");
     name_of_kept(kept, ring, ring->sequence);
-    struct lap_guard guard;
-    lap_guard_enter(&guard);
-    pthread_rwlock_rdlock(&lap_process.storage_lock);
-    if (!is_stale(ring)) {
-        const int error = is_new ? lap_storage_publish(&lap_process.storage, hidden, name) : 0;
-        if (error < 0)
-            lap_process_fail("cannot rename", hidden, error);
-        lap_storage_link(&lap_process.storage, name, kept);
-    }
-    pthread_rwlock_unlock(&lap_process.storage_lock);
-    lap_guard_leave(&guard);
+    const int error = is_new ? lap_storage_publish(&lap_process.storage, hidden, name) : 0;
+    if (error < 0)
+        lap_process_fail("cannot rename", hidden, error);
+    lap_storage_link(&lap_process.storage, name, kept);
 }
 
 static void limit_set(struct lap_ring *ring, uint64_t position)
@@ -307,11 +304,18 @@ static uint64_t segment_next(struct lap_ring *ring, uint64_t now)
         lap_printer_before_overwrite(ring, ring->segments[next].header->sequence);
 
     lap_guard_enter(&guard); /* all of it or nothing */
+    pthread_rwlock_rdlock(&lap_process.storage_lock);
+    if (is_stale(ring)) {
+        pthread_rwlock_unlock(&lap_process.storage_lock);
+        lap_guard_leave(&guard);
+        return SEGMENT_STALE;
+    }
     ring->current = next;
-    ring->sequence += !is_first;
+    __atomic_store_n(&ring->sequence, ring->sequence + !is_first, __ATOMIC_RELEASE);
     if (now < ring->decoder.last_ticks)
         now = ring->decoder.last_ticks;
     segment_publish(ring, segment_begin(ring, now));
+    pthread_rwlock_unlock(&lap_process.storage_lock);
     ring->thread->segment = segment_address(ring);
     ring->thread->begin_ticks = now;
     const uint64_t position = lap_ring_store_open(ring, segment_address(ring) + LAP_FORMAT_SEGMENT_HEADER_BYTES);

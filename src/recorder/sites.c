@@ -12,6 +12,7 @@
 #define TEXT_BUCKETS (2u * LAP_SITES_CLASSES)
 #define TEXT_BYTES_MAX 1024u
 #define ARENA_BYTES (64u << 10)
+#define SITE_BUCKETS (2u * LAP_FORMAT_SWITCHES)
 
 static void *reserve(size_t bytes)
 {
@@ -25,10 +26,11 @@ int lap_sites_init(struct lap_sites *sites)
         sites->classes = reserve(LAP_SITES_CLASSES * sizeof *sites->classes);
         sites->descriptions = reserve(LAP_SITES_CLASSES * sizeof *sites->descriptions);
         sites->texts = reserve(TEXT_BUCKETS * sizeof *sites->texts);
+        sites->sites = reserve(SITE_BUCKETS * sizeof *sites->sites);
         sites->texts_of_site = reserve(LAP_SITES_CLASSES * sizeof *sites->texts_of_site);
         sites->switch_of_class = reserve(LAP_SITES_CLASSES * sizeof *sites->switch_of_class);
     }
-    if (!sites->classes || !sites->descriptions || !sites->texts || !sites->texts_of_site || !sites->switch_of_class)
+    if (!sites->classes || !sites->descriptions || !sites->texts || !sites->sites || !sites->texts_of_site || !sites->switch_of_class)
         return -ENOMEM;
     if (sites->count == 0) {
         lap_class_set_fixed(sites->classes);
@@ -97,7 +99,7 @@ static void switch_set(uint32_t id)
     uint64_t threshold_ns;
     const uint8_t state = switch_state(&sites->classes[id], &sites->descriptions[id], &threshold_ns);
     entry->class_id = id;
-    entry->threshold_ns = threshold_ns;
+    __atomic_store_n(&entry->threshold_ns, threshold_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&entry->state, state, __ATOMIC_RELEASE);
 }
 
@@ -179,6 +181,36 @@ static struct lap_class class_of_site(const struct lap_impl_site *site)
     return class;
 }
 
+static uint32_t text_hash(uint32_t seed, const char *text, size_t length)
+{
+    uint64_t hash = seed * UINT64_C(0x9E3779B97F4A7C15) + length;
+    size_t i = 0;
+    for (; i + 8 <= length; i += 8) {
+        uint64_t word;
+        memcpy(&word, text + i, 8);
+        hash = (hash ^ word) * UINT64_C(0xFF51AFD7ED558CCD);
+        hash ^= hash >> 32;
+    }
+    for (; i < length; i++)
+        hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001B3);
+    hash ^= hash >> 29;
+    return (uint32_t)(hash * UINT64_C(0xC4CEB9FE1A85EC53) >> 40);
+}
+
+/* The bucket of a site: the one of its like, for it may have been loaded before, or the empty one where it belongs. */
+static uint32_t *site_bucket(struct lap_sites *sites, const struct lap_impl_site *site, struct lap_class class)
+{
+    for (uint32_t i = text_hash(site->line, site->label, strnlen(site->label, TEXT_BYTES_MAX));; i++) {
+        uint32_t *const bucket = &sites->sites[i & (SITE_BUCKETS - 1)];
+        const struct lap_class *const like = &sites->classes[*bucket];
+        const struct lap_description *const text = &sites->descriptions[*bucket];
+        if (*bucket == 0 || (like->kind == class.kind && like->flags == class.flags && text->types == site->types &&
+                             text->line == site->line && strcmp(text->label, site->label) == 0 &&
+                             strcmp(text->file, site->file) == 0 && strcmp(text->function, site->function) == 0))
+            return bucket;
+    }
+}
+
 int lap_sites_register(struct lap_impl_site *site)
 {
     struct lap_sites *const sites = &lap_process.sites;
@@ -195,19 +227,24 @@ int lap_sites_register(struct lap_impl_site *site)
         lap_guard_leave(&guard);
         return 0;
     }
-    uint32_t id = 0;
+    const struct lap_class class = class_of_site(site);
+    uint32_t *const bucket = site_bucket(sites, site, class);
+    uint32_t id = *bucket;
     const uint32_t index = lap_process.control->switches;
-    if (index < LAP_FORMAT_SWITCHES) {
+    if (id == 0 && index < LAP_FORMAT_SWITCHES) {
         const struct lap_description description = {site->label, text_copy(sites, site->file), text_copy(sites, site->function),
                                                     site->types, site->line,  0};
-        id = class_add(class_of_site(site), description);
+        id = class_add(class, description);
+        if (id != 0) {
+            sites->switch_of_class[id] = index;
+            switch_set(id);
+            __atomic_store_n(&lap_process.control->switches, index + 1, __ATOMIC_RELEASE);
+            *bucket = id;
+        }
     }
     if (id != 0) {
-        sites->switch_of_class[id] = index;
-        switch_set(id);
-        __atomic_store_n(&lap_process.control->switches, index + 1, __ATOMIC_RELEASE);
         site->id = id;
-        __atomic_store_n(&site->state, &lap_process.switches[index].state, __ATOMIC_RELEASE);
+        __atomic_store_n(&site->state, &lap_process.switches[sites->switch_of_class[id]].state, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&lap_process.lock);
     lap_guard_leave(&guard);
@@ -216,26 +253,10 @@ int lap_sites_register(struct lap_impl_site *site)
     return id == 0 ? -ENOSPC : 0;
 }
 
-static uint32_t text_hash(uint32_t site_class, const char *text, size_t length)
-{
-    uint64_t hash = site_class * UINT64_C(0x9E3779B97F4A7C15) + length;
-    size_t i = 0;
-    for (; i + 8 <= length; i += 8) {
-        uint64_t word;
-        memcpy(&word, text + i, 8);
-        hash = (hash ^ word) * UINT64_C(0xFF51AFD7ED558CCD);
-        hash ^= hash >> 32;
-    }
-    for (; i < length; i++)
-        hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001B3);
-    hash ^= hash >> 29;
-    return (uint32_t)(hash * UINT64_C(0xC4CEB9FE1A85EC53) >> 40) & (TEXT_BUCKETS - 1);
-}
-
 /* The bucket of a label of a site: the one that holds it, or the empty one where it belongs. */
 static uint32_t *text_bucket(struct lap_sites *sites, uint32_t site_class, const char *text, size_t length)
 {
-    for (uint32_t i = text_hash(site_class, text, length);; i = (i + 1) & (TEXT_BUCKETS - 1)) {
+    for (uint32_t i = text_hash(site_class, text, length) & (TEXT_BUCKETS - 1);; i = (i + 1) & (TEXT_BUCKETS - 1)) {
         const uint32_t id = __atomic_load_n(&sites->texts[i], __ATOMIC_ACQUIRE);
         if (id == 0)
             return &sites->texts[i];

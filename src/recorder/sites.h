@@ -17,7 +17,8 @@
 struct lap_sites {
     struct lap_class *classes;            /* LAP_SITES_CLASSES */
     struct lap_description *descriptions; /* same index */
-    uint32_t *texts;                      /* hash of run-time labels: class id, 0 is empty */
+    uint32_t *sites;                      /* hash of sites: class id, 0 is empty */
+    uint32_t *texts;                      /* the same of run-time labels */
     uint16_t *texts_of_site;              /* how many a site has, by class */
     uint32_t *switch_of_class;
     uint32_t count;                       /* of classes; stored after their entries */

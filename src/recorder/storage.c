@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FILE_FLAGS (O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)
@@ -199,6 +201,18 @@ int lap_storage_absolute(char *out, const char *path)
     return 0;
 }
 
+int lap_storage_refusal(void)
+{
+    const int error = errno;
+    if (error == EFBIG) {
+        sigset_t limit;
+        sigemptyset(&limit);
+        sigaddset(&limit, SIGXFSZ);
+        sigtimedwait(&limit, NULL, &(const struct timespec){0, 0});
+    }
+    return -error;
+}
+
 /* Every byte of a file is there before it is touched. A signal may cut it short on some kernels, one that is held back, too. */
 static int reserve_bytes(int fd, size_t bytes)
 {
@@ -206,7 +220,8 @@ static int reserve_bytes(int fd, size_t bytes)
     do
         error = posix_fallocate(fd, 0, (off_t)bytes);
     while (error == EINTR && ++tries < 1000);
-    return error;
+    errno = error;
+    return error == 0 ? 0 : -lap_storage_refusal();
 }
 
 static int files_fd(const struct lap_storage *storage)
@@ -221,7 +236,7 @@ int lap_storage_create(const struct lap_storage *storage, const char *name, size
     if (fd < 0)
         return -errno;
     if (bytes != 0 && ftruncate(fd, (off_t)bytes) < 0) {
-        const int error = -errno;
+        const int error = lap_storage_refusal();
         close(fd);
         unlinkat(directory_fd, name, 0);
         return error;
@@ -259,7 +274,7 @@ void *lap_storage_map(const struct lap_storage *storage, const char *name, size_
     if (error == 0 && keep) {
         ssize_t written = pwrite(fd, address, bytes, 0);
         if (written != (ssize_t)bytes)
-            error = written < 0 ? errno : ENOSPC;
+            error = written < 0 ? -lap_storage_refusal() : ENOSPC;
     }
     if (error == 0) {
         memory = mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE | fixed, fd, 0);
@@ -314,7 +329,7 @@ static int write_all(int fd, const char *bytes, size_t count)
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
-            return written < 0 ? -errno : -ENOSPC;
+            return written < 0 ? lap_storage_refusal() : -ENOSPC;
         bytes += written;
         count -= (size_t)written;
     }

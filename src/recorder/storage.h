@@ -55,6 +55,9 @@ int lap_storage_write(const struct lap_storage *storage, const char *name, const
 /* The same with a head of its own in the place of the first bytes, which others may be reading as they are. */
 int lap_storage_write_headed(const struct lap_storage *storage, const char *name, const void *head, size_t head_bytes,
                              const void *bytes, size_t count);
+/* The negative of errno, after a call that makes a file longer: where it was the process's limit, its SIGXFSZ, which the guard
+ * holds back, is taken back, too. */
+int lap_storage_refusal(void);
 /* Opens a file for write(2): metadata. A descriptor or a negative errno. */
 int lap_storage_create(const struct lap_storage *storage, const char *name, size_t bytes);
 /* Gives such a file another name. */

@@ -107,8 +107,9 @@ static inline __attribute__((always_inline)) int begin_shortly(struct lap_impl_s
     const double given_ms = options->threshold_ms > 0 ? options->threshold_ms : 0;
     const double code_ms = given_ms < THRESHOLD_MS_MAX ? given_ms : THRESHOLD_MS_MAX;
     uint64_t threshold_ticks = (uint64_t)(int64_t)(code_ms * lap_process.ticks_per_ms);
-    if (site_switch->threshold_ns != LAP_FORMAT_NO_THRESHOLD)
-        threshold_ticks = lap_threshold_ticks(site_switch->threshold_ns);
+    const uint64_t switched_ns = __atomic_load_n(&site_switch->threshold_ns, __ATOMIC_RELAXED);
+    if (switched_ns != LAP_FORMAT_NO_THRESHOLD)
+        threshold_ticks = lap_threshold_ticks(switched_ns);
 
     const uint64_t position = lap_impl_take(thread);
     const uint64_t ticks = lap_impl_ticks();

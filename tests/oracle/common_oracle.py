@@ -166,7 +166,8 @@ def second_reader(recording):
         for event in process.events():
             # In the order of the metadata, which the reader has compared with that of its own.
             fields = [(name, event.fields[name]) for _, name in event.event_class.fields]
-            events[Stream(process.uuid(), event.ring)].append((event.event_class.number, event.event_class.name, event.ticks, fields))
+            kind = event.event_class
+            events[Stream(process.uuid(), event.ring)].append((kind.number, kind.name, event.ticks, fields))
     return events
 
 
@@ -181,7 +182,8 @@ def command_events(directory, recording):
         equal(item["kind"], event_class.kind, line)
         check(item["time_ns"] >= last_ns, f"not in the order of time: {line}")
         last_ns = item["time_ns"]
-        check(abs(item["time_ns"] - process.realtime_ns(item["ticks"])) <= 2, f"{line}: at {float(process.realtime_ns(item['ticks']))}")
+        realtime_ns = process.realtime_ns(item["ticks"])
+        check(abs(item["time_ns"] - realtime_ns) <= 2, f"{line}: at {float(realtime_ns)}")
         types = {name: kind for kind, name in event_class.fields}
         fields = [(name, float(value) if types.get(name) == "double_t" else value) for name, value in item["fields"].items()]
         events[Stream(process.uuid(), item["ring"])].append((item["class"], item["name"], item["ticks"], fields))
@@ -214,12 +216,13 @@ def compare_events(got, wanted, who, in_json=False):
         equal(len(others), len(events), f"{who}, {stream}: how many events")
 
 
+CONTEXT = ("paused_ticks", "thread_id", "thread_index", "clock_ticks", "clock_monotonic_ns", "clock_realtime_ns", "thread_name")
+
+
 def compare_packets(packets, recording):
     for process in recording.values():
         for ring in process.rings.values():
-            wanted = [(segment.begin_ticks, {key: segment.header[key] for key in (
-                "paused_ticks", "thread_id", "thread_index", "clock_ticks", "clock_monotonic_ns", "clock_realtime_ns", "thread_name")})
-                for segment in ring.segments]
+            wanted = [(segment.begin_ticks, {key: segment.header[key] for key in CONTEXT}) for segment in ring.segments]
             # One that was to be used again when the process died is empty, and still at its old place in time.
             wanted.sort(key=lambda packet: packet[0])
             equal(packets[Stream(process.uuid(), ring.number)], wanted, f"packets of ring {ring.number}")
@@ -228,7 +231,7 @@ def compare_packets(packets, recording):
 # ---- what the events add up to ---------------------------------------------------------------------------------------------
 
 def sites_of(recording):
-    """Cells by (labels, kind) over all processes, in nanoseconds: count, sum, least, greatest and [(least, greatest, count)...]."""
+    """Cells by (labels, kind) over all processes, in nanoseconds: count, sum, least, greatest and the buckets."""
     sites = {}
     for process in recording.values():
         ns = 10 ** 9 / process.ticks_a_second()
@@ -297,7 +300,8 @@ def compare_open(report, recording):
             scopes += [(depth, scope.marks) for depth, scope in enumerate(process.walk(ring)[1].scopes)]
         found = [(item["depth"], item["checkpoints"]) for item in entry["open"] if item["kind"] == "scope"]
         equal(sorted(found), sorted(scopes), f"open scopes of {process.name}")
-        equal(sum(item["kind"] == "handle" for item in entry["open"]), len(process.open_handles()), f"open handles of {process.name}")
+        handles = sum(item["kind"] == "handle" for item in entry["open"])
+        equal(handles, len(process.open_handles()), f"open handles of {process.name}")
 
 
 def compare_counts(report, recording, exact):

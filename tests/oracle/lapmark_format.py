@@ -84,8 +84,10 @@ class EventClass:
         self.flags = int(parts.get("flags", "0"))
         self.types = parts.get("types", "")
         self.line = int(parts.get("line", "0"))
-        self.function, self.file = (urllib.parse.unquote(parts.get(key, ""), errors="surrogateescape") for key in ("function", "file"))
-        require((FIXED_CLASSES.get(number) == self.kind) == (number < FIRST_SITE_CLASS), f"class {number} is of kind '{self.kind}'")
+        self.function, self.file = (urllib.parse.unquote(parts.get(key, ""), errors="surrogateescape")
+                                    for key in ("function", "file"))
+        is_fixed = FIXED_CLASSES.get(number) == self.kind
+        require(is_fixed == (number < FIRST_SITE_CLASS), f"class {number} is of kind '{self.kind}'")
         self.fields = fields
         wanted = self.layout()
         require(fields == wanted, f"class {number} has the fields {fields}; its uri says {wanted}")
@@ -100,7 +102,7 @@ class EventClass:
         """The fields that follow from kind, flags and types."""
         fields = [tuple(field.split(" ")) for field in PAYLOADS[self.kind].split(",") if field]
         if self.flags & FLAG_N:
-            fields.append(("int64_t", "n"))
+            fields.append(("int64_t", "label_n" if ("int64_t", "n") in fields else "n"))
         arguments = [(ARGUMENTS[letter], f"a{i}") for i, letter in enumerate(self.types)]
         strings = [field for field in arguments if field[0] == "string"]
         if self.flags & FLAG_TEXT:
@@ -127,7 +129,8 @@ class Metadata:
             header = structure(data, at, METADATA_PACKET)
             require(header["magic"] == METADATA_MAGIC, f"metadata packet at {at} has another magic")
             require((header["major"], header["minor"]) == (1, 8), "metadata of another version of CTF")
-            require(not any(header[key] for key in ("checksum", "compression", "encryption", "checksum_scheme")), "encoded metadata")
+            require(not any(header[key] for key in ("checksum", "compression", "encryption", "checksum_scheme")),
+                    "encoded metadata")
             require(self.uuid in (None, header["uuid"]), "metadata packets of two traces")
             self.uuid = header["uuid"]
             require(37 * 8 <= header["content_size"] <= header["packet_size"], "metadata packet with an impossible size")
@@ -277,20 +280,23 @@ class Segment:
     def read_strings(self, event_class, start, fields):
         at = start + 8 + event_class.packed.size
         end = start + fields["size"]
-        require(fields["size"] % 8 == 0 and at < end <= min(self.content, start + 4096), f"'{self.name}' has a size that cannot be at {start}")
+        require(fields["size"] % 8 == 0 and at < end <= min(self.content, start + 4096),
+                f"'{self.name}' has a size that cannot be at {start}")
         for name in event_class.strings:
             zero = self.data.index(b"\0", at, end)
             require(zero - at <= 255, f"'{self.name}' has a string of {zero - at} bytes at {at}")
             fields[name] = text_of(self.data[at:zero])
             at = zero + 1
-        require(end == (at + 7) // 8 * 8 + 8 and not any(self.data[at:end]), f"'{self.name}' has no zeros behind the strings at {at}")
+        require(end == (at + 7) // 8 * 8 + 8 and not any(self.data[at:end]),
+                f"'{self.name}' has no zeros behind the strings at {at}")
         fields["tail"] = WORD.unpack_from(self.data, end - 8)[0]
         return end
 
 
 # CONTROL, PATHS, STATISTICS
 
-CONTROL_MAGIC, PATHS_MAGIC, STATISTICS_MAGIC, CELL_MAGIC = 0x314C54434B50414C, 0x3148544150414C2E, 0x31415453504C2E4C, 0x4C454343
+CONTROL_MAGIC, PATHS_MAGIC, STATISTICS_MAGIC = 0x314C54434B50414C, 0x3148544150414C2E, 0x31415453504C2E4C
+CELL_MAGIC = 0x4C454343
 CONTROL = [("magic", "Q"), ("version", "I"), ("header_bytes", "I"), ("features", "Q"), ("uuid", "16s"), ("boot_id", "16s"),
            ("pid", "Q"), ("start_time", "Q"), ("pid_namespace", "Q"), ("time_namespace", "Q"), ("state", "I"),
            ("clock_source", "I"), ("clock_hz", "Q"), ("clock_resolution_ticks", "Q"), ("start", "32s"), ("end", "32s"),
@@ -548,8 +554,9 @@ class Process:
         require(self.control["uuid"] == self.metadata.uuid, "control page of another process")
         for ring in self.rings.values():
             ring.segments.sort(key=lambda segment: segment.sequence)
-            require(len({segment.sequence for segment in ring.segments}) == len(ring.segments), f"ring {ring.number} has a sequence twice")
-            require(all(segment.header["uuid"] == self.metadata.uuid for segment in ring.segments), "segment of another process")
+            sequences = {segment.sequence for segment in ring.segments}
+            require(len(sequences) == len(ring.segments), f"ring {ring.number} has a sequence twice")
+            require({segment.header["uuid"] for segment in ring.segments} <= {self.metadata.uuid}, "segment of another process")
 
     def read(self, name):
         with open(os.path.join(self.directory, name), "rb") as file:
@@ -634,7 +641,8 @@ class Process:
         headers = [segment.header for ring in self.rings.values() for segment in ring.segments]
         newest = max(headers, key=lambda header: header["clock_ticks"], default=None)
         if newest and newest["clock_monotonic_ns"] > start["monotonic_ns"] + 10 ** 9:
-            return Fraction((newest["clock_ticks"] - start["ticks"]) * 10 ** 9, newest["clock_monotonic_ns"] - start["monotonic_ns"])
+            return Fraction((newest["clock_ticks"] - start["ticks"]) * 10 ** 9,
+                            newest["clock_monotonic_ns"] - start["monotonic_ns"])
         return Fraction(control["clock_hz"])
 
     def realtime_ns(self, ticks):
@@ -648,7 +656,8 @@ class Process:
         for path, cell in ring.statistics.cells.items():
             cells[path].merge(cell)
         applied = ring.statistics.applied
-        require(not ring.segments or ring.segments[0].sequence <= applied[0], f"ring {ring.number} has lost events behind its statistics")
+        require(not ring.segments or ring.segments[0].sequence <= applied[0],
+                f"ring {ring.number} has lost events behind its statistics")
         for lap in self.laps(ring):
             if place_of(lap.event) >= applied:
                 cells.setdefault(lap.path, Cell()).add(lap.ticks)

@@ -60,7 +60,8 @@ static void part_handles(void)
     pthread_barrier_init(&barrier, NULL, THREADS);
     LAP_PROFILE("handles");
     for (int i = 0; i < HANDLES; i++)
-        handles[i] = i % 2 ? lap_begin_with(LAP_OPTS(.parent = handles[i - 1]), "child %d", i) : lap_begin("handle %d", i);
+        handles[i] =
+            i % 2 ? lap_begin_with(LAP_OPTS(.parent = handles[i - 1]), "child %d", i) : lap_begin("handle %d", i);
     for (long i = 0; i < THREADS; i++)
         pthread_create(&ids[i], NULL, handles_run, (void *)i);
     for (long i = 0; i < THREADS; i++)

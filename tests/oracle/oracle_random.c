@@ -17,10 +17,33 @@
 #include <string.h>
 
 enum { THREADS = 3, TEXTS = 80, SHARED = 16, DEPTH_MAX = 40, LONGEST = 400 };
-enum { PLAIN, STRINGS, SIZED, NUMBERED, TEXT, SCOPE, SCOPE_WITH, SCOPE_TEXT, SCOPE_SLOW, HANDLE, HANDLE_LAP, PART, COUNTERS };
-static const char *const labels[COUNTERS] = {
-    "plain", "strings %s %s", "sized %d %f", "numbered", "text", "scope %u", "scope with options", "text of a scope",
-    "scope to take back", "handle %u", "lap of a handle %s", "part of a handle"};
+enum {
+    PLAIN,
+    STRINGS,
+    SIZED,
+    NUMBERED,
+    TEXT,
+    SCOPE,
+    SCOPE_WITH,
+    SCOPE_TEXT,
+    SCOPE_SLOW,
+    HANDLE,
+    HANDLE_LAP,
+    PART,
+    COUNTERS
+};
+static const char *const labels[COUNTERS] = {"plain",
+                                             "strings %s %s",
+                                             "sized %d %f",
+                                             "numbered",
+                                             "text",
+                                             "scope %u",
+                                             "scope with options",
+                                             "text of a scope",
+                                             "scope to take back",
+                                             "handle %u",
+                                             "lap of a handle %s",
+                                             "part of a handle"};
 
 static atomic_ulong counts[COUNTERS];
 static _Atomic(lap_handle) shared[SHARED];
@@ -92,7 +115,8 @@ static void handles(struct dice *dice, unsigned kind)
             lap_end(*place);
             counts[HANDLE]++;
         }
-        *place = lap_begin_with(LAP_OPTS(.parent = roll(dice, 2) && parent != *place ? parent : 0), "handle %u", dice->depth);
+        *place =
+            lap_begin_with(LAP_OPTS(.parent = roll(dice, 2) && parent != *place ? parent : 0), "handle %u", dice->depth);
     } else if (*place) {
         lap_mark(*place, "lap of a handle %s", text_of(dice, text));
         counts[HANDLE_LAP]++;

@@ -47,7 +47,7 @@ static void pointers(void)
 {
     LAP_PROFILE("pointers %p", (void *)0);
     LAP_MARK("pointer %p %p", (const void *)(uintptr_t)0x1234, (void *)UINTPTR_MAX);
-    LAP_MARK("function %p", (int *)(uintptr_t)0xdeadbeef);
+    LAP_MARK("great %p", (void *)(uintptr_t)0xdeadbeef);
 }
 
 static char *filled(char *text, size_t length, char with)
@@ -80,13 +80,14 @@ static void strings(void)
     LAP_MARK("no utf-8 %s", "\xff\xfe \xc3( \xe2\x82 \xf0\x9f\x98 \x80");
     LAP_MARK("signs %s", "\" ' \\ / % %s %n { } ; /* */ // \\n");
     LAP_MARK("controls %s", "\n\t\r\x01\x02\x1b[31m\x7f");
-    LAP_MARK("most %s%s%s%s%s%s%s%s%s%s%s%s", at_255, at_255, at_255, at_255, at_255, at_255, at_255, at_255, at_255, at_255, at_255,
-             at_255);
+    LAP_MARK("most %s%s%s%s%s%s%s%s%s%s%s%s", at_255, at_255, at_255, at_255, at_255, at_255, at_255, at_255, at_255,
+             at_255, at_255, at_255);
 }
 
 static void many(void)
 {
-    LAP_PROFILE("many %d %u %f %s %p %d %u %f %s %p %d %u", -1, 2u, 3.5, "four", (void *)5, -6, 7u, 8.5, "nine", (void *)10, -11, 12u);
+    LAP_PROFILE("many %d %u %f %s %p %d %u %f %s %p %d %u", -1, 2u, 3.5, "four", (void *)5, -6, 7u, 8.5, "nine",
+                (void *)10, -11, 12u);
     LAP_MARK("twelve %d %d %d %d %d %d %d %d %d %d %d %d", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11);
     LAP_MARK_N(-5, "with a size %s and %d", "n", 1);
     LAP_MARK_N(LLONG_MAX, "with a great size");
@@ -102,10 +103,14 @@ static void labels(void)
     LAP_MARK("100%% of it, %%d %%s %%");
     LAP_MARK("a \"label\" of \\ 'signs' /* */ // ; { } = := <> ?&=");
     LAP_MARK("line\nand\ttab and \x01\x02\x1b[31m and \x7f");
-    LAP_MARK("octal \1" "23 and \x1" "1");
+    LAP_MARK("octal \1"
+             "23 and \x1"
+             "1");
     LAP_MARK("é € 😀");
     LAP_MARK("\xff no \xc3( utf-8 \xe2\x82");
-    LAP_MARK("?" "?= trigraphs ?" "?/ \\x41 \\101 \\");
+    LAP_MARK("?"
+             "?= trigraphs ?"
+             "?/ \\x41 \\101 \\");
     LAP_MARK("arguments missing %d %s %f %n");
     LAP_MARK("two labels");
     LAP_MARK("two labels"); /* another site: another class of the same name */

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from common_oracle import BUILD, Directory, EXAMPLES, LAPMARK, check, compare, main, only, record, run
+from common_oracle import Directory, EXAMPLES, LAPMARK, check, compare, main, only, record, run
 
 
 def example(name):

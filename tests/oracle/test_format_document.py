@@ -35,8 +35,8 @@ def structures(text):
 def compiled(assertions):
     source = "#include \"lapmark/format.h\"\n" + "".join(
         f"static_assert({condition}, \"{condition}\");\n" for condition in assertions)
-    result = subprocess.run([os.environ.get("CC", "cc"), "-std=c17", "-fsyntax-only", "-I", os.path.join(SOURCE, "include"), "-x", "c", "-"],
-                            input=source, text=True, capture_output=True, check=False)
+    compiler = [os.environ.get("CC", "cc"), "-std=c17", "-fsyntax-only", "-I", os.path.join(SOURCE, "include"), "-x", "c", "-"]
+    result = subprocess.run(compiler, input=source, text=True, capture_output=True, check=False)
     equal(result.returncode, 0, result.stderr)
 
 
@@ -72,7 +72,8 @@ def test_numbers():
                "LAP_FORMAT_CLOCK_TSC": 1, "LAP_FORMAT_CLOCK_CNTVCT": 2, "LAP_FORMAT_CLOCK_MONOTONIC": 3,
                "LAP_FORMAT_FLAG_IMMEDIATE": 1, "LAP_FORMAT_FLAG_PRINT": 2}
     for name, value in numbers.items():
-        check(any(form in text for form in (f"{value}", f"{value:,}", f"0x{value:X}")), f"{name}, {value}, is not in the document")
+        forms = (f"{value}", f"{value:,}", f"0x{value:X}")
+        check(any(form in text for form in forms), f"{name}, {value}, is not in the document")
     fixed = {name: int(number) for number, name, _ in CLASS_TABLE.findall(text)}
     equal(fixed, {name: number for number, name in lapmark_format.FIXED_CLASSES.items()})
     sizes = {name: int(size) for _, name, size in CLASS_TABLE.findall(text) if size != "sized"}
@@ -107,7 +108,8 @@ def test_example():
     for event in segment.events(reader.classes):
         laps = ", ".join(f"{kind} {ticks}" for kind, _, ticks in walker.walk(event))
         found.append((str(event.offset), str(event.end - event.offset), str(event.ticks), f"`{event.event_class.name}`", laps))
-    equal(found, [tuple(cell.strip() for cell in row.split("|")[1:-1]) for row in re.findall(r"^\| \d+ \| \d+ \| \d{14} .*\|$", section, re.M)])
+    rows = re.findall(r"^\| \d+ \| \d+ \| \d{14} .*\|$", section, re.M)
+    equal(found, [tuple(cell.strip() for cell in row.split("|")[1:-1]) for row in rows])
     first = next(iter(segment.events(reader.classes)))
     check(f"{first.ticks - segment.begin_ticks:,} ticks later" in section)
 

@@ -3,7 +3,8 @@
 import json
 import os
 
-from common_oracle import Directory, LAPMARK, Running, check, compare, equal, events_of, lapmark_format, main, only, program, record, run
+from common_oracle import (Directory, LAPMARK, Running, check, compare, equal, events_of, lapmark_format, main, only, program,
+                           record, run)
 
 
 def states(directory):
@@ -67,7 +68,8 @@ def test_jumps():
     # A checkpoint does not see that its scope is gone; a begin or an end behind it does, sooner or later.
     for label in ("landed", "after the jump"):
         equal(sum(cell.count for path, cell in cells.items() if path[-1] == label), 30, label)
-    check(not any(cell.count for path, cell in cells.items() if path[-1] == "jumps from %d"), "scopes that were left have no total")
+    check(not any(cell.count for path, cell in cells.items() if path[-1] == "jumps from %d"),
+          "scopes that were left have no total")
 
 
 def test_forks():
@@ -144,8 +146,8 @@ def test_kept_slow():
 
     process = only(follow("slow", look, LAPMARK_KEEP="slow"))
     cells = cells_of(process)
-    equal([cells[path].count for path in (("slow %d",), ("slow %d", "step"), ("slow %d", "inside"), ("slow %d", "inside", "of the inside"))],
-          [5000] * 4)
+    for path in (("slow %d",), ("slow %d", "step"), ("slow %d", "inside"), ("slow %d", "inside", "of the inside")):
+        equal(cells[path].count, 5000, path)
 
 
 def test_more_paths_than_there_may_be():
@@ -154,10 +156,10 @@ def test_more_paths_than_there_may_be():
         process = only(compare(directory.sub("r")))
     equal(process.paths.stored, len(process.paths.entries), "paths that the file lacks")
     check(len(process.paths.entries) > 14336, len(process.paths.entries))
-    others = {process.labels(path): cell.count for path, cell in process.current_cells(process.rings[0]).items()
-              if process.labels(path)[0] == "(other paths)"}
+    found = process.current_cells(process.rings[0])
+    others = {process.labels(path): cell.count for path, cell in found.items() if process.labels(path)[0] == "(other paths)"}
     check(others[("(other paths)", "left")] > 1000 and others[("(other paths)", "(rest)")] > 0, others)
-    totals = sum(cell.count for path, cell in process.current_cells(process.rings[0]).items() if process.path_kind(path) == "profiler")
+    totals = sum(cell.count for path, cell in found.items() if process.path_kind(path) == "profiler")
     equal(totals + process.rings[0].statistics.head["laps_lost"], 2 * (2 ** 13 - 2), "totals")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that do what dice tell them, in every mode: the readers agree on every event, and the counts are the program's own."""
+"""Programs that do what dice tell them, in every mode: the readers agree, and the counts are the program's own."""
 import os
 import time
 
@@ -32,8 +32,8 @@ def counted(process):
 def go(mode, seed):
     with Directory() as directory:
         steps = "6000" if "wrapped" in mode else "3000"
-        lines = run(program("oracle_random"), str(seed), steps, LAPMARK_RECORD=directory.sub("r"), **MODES[mode]).decode().splitlines()
-        wanted = {label: int(count) for count, label in (line.split(" ", 1) for line in lines)}
+        lines = run(program("oracle_random"), str(seed), steps, LAPMARK_RECORD=directory.sub("r"), **MODES[mode]).decode()
+        wanted = {label: int(count) for count, label in (line.split(" ", 1) for line in lines.splitlines())}
         process = only(compare(directory.sub("r")))
         if "LAPMARK_MEMORY" not in MODES[mode]:
             equal(process.control.losses, (0,) * 16, "losses")
@@ -41,8 +41,8 @@ def go(mode, seed):
             return  # a ring found no memory, or its statistics
         found = counted(process)
         equal({label: found.get(label, 0) for label in wanted}, wanted, "counts")
-        if "wrapped" in mode:
-            check(any(ring.segments[0].sequence for ring in process.rings.values()) or "slow" in mode, "the rings did not go round")
+        if mode == "wrapped":
+            check(any(ring.segments[0].sequence for ring in process.rings.values()), "the rings did not go round")
 
 
 def test_random():

@@ -3,7 +3,8 @@
 import math
 import struct
 
-from common_oracle import Directory, Running, check, compare, equal, events_of, lapmark_format, main, only, program, record, same_value
+from common_oracle import (Directory, Running, check, compare, equal, events_of, lapmark_format, main, only, program, record,
+                           same_value)
 
 I32, I64, U64 = 1 << 31, 1 << 63, (1 << 64) - 1
 SINGLE_THIRD = struct.unpack("<f", struct.pack("<f", 1 / 3))[0]
@@ -31,7 +32,7 @@ REALS = [
     ("third %f %f %Lf", args(1 / 3, SINGLE_THIRD, 0.25)),
     ("whole %f", args(3.0)),
 ]
-POINTERS = [("pointers %p", args(0)), ("pointer %p %p", args(0x1234, U64)), ("function %p", args(0xdeadbeef))]
+POINTERS = [("pointers %p", args(0)), ("pointer %p %p", args(0x1234, U64)), ("great %p", args(0xdeadbeef))]
 STRINGS = [
     ("strings %s", args("and one of the profiler's")),
     ("empty '%s'", args("")),
@@ -52,7 +53,8 @@ STRINGS = [
 ]
 MANY = [
     ("many %d %u %f %s %p %d %u %f %s %p %d %u",
-     {"a0": -1, "a1": 2, "a2": 3.5, "a4": 5, "a5": -6, "a6": 7, "a7": 8.5, "a9": 10, "a10": -11, "a11": 12, "a3": "four", "a8": "nine"}),
+     {"a0": -1, "a1": 2, "a2": 3.5, "a4": 5, "a5": -6, "a6": 7, "a7": 8.5, "a9": 10, "a10": -11, "a11": 12,
+      "a3": "four", "a8": "nine"}),
     ("twelve %d %d %d %d %d %d %d %d %d %d %d %d", args(*range(12))),
     ("with a size %s and %d", {"n": -5, "a1": 1, "a0": "n"}),
     ("with a great size", {"n": I64 - 1}),
@@ -88,7 +90,8 @@ def test_arguments():
             for (name, fields), (wanted_name, wanted_fields) in zip(found, wanted):
                 equal(name, wanted_name, part)
                 equal(list(fields), list(wanted_fields), f"{part}: {name}")
-                check(all(same_value(fields[key], wanted_fields[key]) for key in fields), f"{part}: {name} {fields} {wanted_fields}")
+                check(all(same_value(fields[key], wanted_fields[key]) for key in fields),
+                      f"{part}: {name} {fields} {wanted_fields}")
 
 
 def test_options():
@@ -152,6 +155,20 @@ def test_run_time_labels():
         equal(sizes, sorted(list(range(1, 100)) * 2), "sizes of the marks and scopes with run-time labels")
 
 
+def test_objects():
+    with Directory() as directory:
+        record(directory.sub("r"), program("oracle_objects"))
+        plain = {"parent": 0, "path": 0, "flags": 0}
+        equal(events_of(only(compare(directory.sub("r")))), [
+            ("object %d %s", {"threshold_ns": 500000, "n": 4, **plain, "a0": -1, "a1": "with a string"}),
+            ("types %d %d %p %f", args(1, 3, 0, 1.5)),
+            ("enumerations %u", args(200)),
+            ("sized %d", {"n": 9, "a0": 1}),
+            ("sized profiler", {"threshold_ns": 0, "n": 6, **plain, "label_n": 5}),
+            ("made at run time", {}),
+        ])
+
+
 def test_metadata_of_several_packets():
     """Thousands of classes, looked at while they are being added."""
     with Directory() as directory, Running(directory.sub("r"), program("oracle_classes")) as running:
@@ -163,7 +180,7 @@ def test_metadata_of_several_packets():
             running.go_on()
         check(max(packets) >= 3, f"metadata of {packets} packets")
         process = only(compare(directory.sub("r")))
-        check(len(process.metadata.classes) > 3300, len(process.metadata.classes))
+        check(len(process.metadata.classes) > 3120, len(process.metadata.classes))
         labels = {event_class.name for event_class in process.metadata.classes.values()}
         check(all(len(label) == 255 for label in labels if label.startswith("site ")), "labels that were cut")
 

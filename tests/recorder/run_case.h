@@ -11,14 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#include <cmocka.h>
 
 struct test_case {
     const char *name;
@@ -58,6 +58,10 @@ unsigned process_count(const char *directory);
 
 /* "LAPMARK_RECORD=directory", in static memory (four at a time). */
 const char *variable(const char *name, const char *value);
+
+/* Is this built with a sanitizer, whose runtime has memory, signals and stacks of its own? 1: the address sanitizer, 2: the
+ * thread sanitizer. */
+int is_sanitized(void);
 
 /* A figure of /proc/self/status, in KiB. */
 long status_kib(const char *name);

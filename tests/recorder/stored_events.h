@@ -54,6 +54,8 @@ uint64_t stored_lost(const struct stored *stored);
 size_t babeltrace_count(const char *directory);
 /* The same, and compared with stored_load. Returns the count. */
 size_t babeltrace_agrees(const char *process_directory);
+/* `lapmark check` finds nothing wrong: the statistics, too, are those of the events, where none was overwritten. */
+void check_finds_it_sound(const char *process_directory);
 
 #ifdef __cplusplus
 }

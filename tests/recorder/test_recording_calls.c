@@ -81,6 +81,7 @@ static void test_start_stop(void **state)
     for (unsigned i = 0; i < 2; i++) {
         const char *const process = process_directory(directory, i);
         babeltrace_agrees(process);
+        check_finds_it_sound(process);
         struct stored *const stored = stored_load(process);
         assert_int_equal(stored->control.state, LAP_FORMAT_ENDED);
         assert_int_equal(stored_lost(stored), 0);
@@ -297,6 +298,7 @@ static void test_meanwhile(void **state)
     for (unsigned i = 0; i < RECORDINGS; i++) {
         const char *const process = process_directory(directory, i);
         babeltrace_agrees(process);
+        check_finds_it_sound(process);
         struct stored *const stored = stored_load(process);
         assert_int_equal(stored_lost(stored), 0);
         assert_int_equal(stored->control.state, LAP_FORMAT_ENDED);
@@ -335,6 +337,7 @@ static void test_full_again(void **state)
     for (unsigned i = 0; i < 3; i++) {
         const char *const process = process_directory(directory, i);
         babeltrace_agrees(process);
+        check_finds_it_sound(process);
         struct stored *const stored = stored_load(process);
         const size_t ones = stored_named(stored, "one");
         whole += ones == 40000;

@@ -34,13 +34,15 @@ static int is_over;
 static void on_signal(int signal)
 {
     (void)signal;
-    errno = EDOM; /* a handler may leave it so only if it puts it back; the library must not be what changes it */
+    const int saved = errno;
+    errno = EDOM;
     LAP_MARK("in a handler");
     LAP_MARK_N(1, "in a handler, sized");
     LAP_MARK("in a handler %s", "with a string");
     __atomic_add_fetch(&called, 3, __ATOMIC_RELAXED);
     if (errno != EDOM)
         abort();
+    errno = saved;
 }
 
 static void handle(int signal, void (*handler)(int))
@@ -125,6 +127,7 @@ static void test_hammer(void **state)
     outcome_free(&outcome);
     const char *const process = process_directory(directory, 0);
     babeltrace_agrees(process);
+    check_finds_it_sound(process);
     struct stored *const stored = stored_load(process);
     const uint64_t steps = stored_named(stored, "step");
     const uint64_t others = stored_named(stored, "in a handler") + stored_named(stored, "in a handler, sized") +
@@ -174,7 +177,7 @@ static int case_new_threads(void)
     pthread_sigmask(SIG_BLOCK, &all, NULL); /* the signals go to the threads, in their first checkpoints, too */
     pthread_t hammerer;
     pthread_create(&hammerer, NULL, hammer_process, NULL);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 6; i++) {
         pthread_t threads[3];
         for (int k = 0; k < 3; k++)
             pthread_create(&threads[k], NULL, short_life, NULL);
@@ -203,6 +206,7 @@ static void test_new_threads(void **state)
     outcome_free(&outcome);
     const char *const process = process_directory(directory, 0);
     babeltrace_agrees(process);
+    check_finds_it_sound(process);
     struct stored *const stored = stored_load(process);
     assert_true(in_handlers != 0);
     assert_int_equal(stored_named(stored, "step"), steps);
@@ -263,15 +267,16 @@ static int case_calls(void)
 {
     handle(SIGUSR1, on_signal_all);
     lap_sink_function(sink, NULL);
+    const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     pthread_t main_thread = pthread_self(), hammerer;
     pthread_create(&hammerer, NULL, hammer_main, &main_thread);
     const char *const directory = getenv("TEST_DIRECTORY");
-    for (unsigned i = 0; i < 300 || __atomic_load_n(&handled, __ATOMIC_RELAXED) < 1000; i++) {
+    for (unsigned i = 0; i < 100 || __atomic_load_n(&handled, __ATOMIC_RELAXED) < 300; i++) {
         global_handle = lap_begin("global");
         LAP_PROFILE("main's");
         lap_set(i % 2 ? "-main*" : "main*");
         lap_sink_function(sink, &i);
-        lap_sink_fd(-1);
+        lap_sink_fd(nowhere);
         lap_sink_function(sink, NULL);
         if (i % 10 == 0 && lap_record_start(directory) != 0)
             return 1;
@@ -302,8 +307,10 @@ static void test_calls(void **state)
     assert_ended_well(&outcome);
     assert_int_equal(outcome.err_bytes, 0);
     outcome_free(&outcome);
-    for (unsigned i = 0; i < process_count(directory); i++)
+    for (unsigned i = 0; i < process_count(directory); i++) {
         babeltrace_agrees(process_directory(directory, i));
+        check_finds_it_sound(process_directory(directory, i));
+    }
 }
 
 /* At the very end, too: the process's destructor takes locks. */
@@ -330,6 +337,7 @@ static void test_exits(void **state)
         assert_ended_well(&outcome);
         outcome_free(&outcome);
         babeltrace_agrees(process_directory(directory, 0));
+        check_finds_it_sound(process_directory(directory, 0));
     }
 }
 
@@ -434,12 +442,15 @@ static int case_cancel_anywhere(void)
 static void test_cancel_anywhere(void **state)
 {
     (void)state;
+    if (is_sanitized()) /* AddressSanitizer takes the stack of a thread that was cancelled for damaged */
+        skip();
     const char *const directory = temporary_directory();
     struct outcome outcome = run_case("cancel_anywhere", variable("LAPMARK_RECORD", directory), NULL);
     assert_ended_well(&outcome);
     outcome_free(&outcome);
     const char *const process = process_directory(directory, 0);
     babeltrace_agrees(process);
+    check_finds_it_sound(process);
     struct stored *const stored = stored_load(process);
     assert_true(stored->control.rings <= 4); /* they take over each other's */
     stored_free(stored);
