@@ -60,7 +60,18 @@ static void free_names(char **names, size_t count)
     free(names);
 }
 
-/* A process's directory, or a link to one of the same name on tmpfs, even if that is gone. */
+/* Is it where a process's files lie on tmpfs: .../lapmark/NAME or .../lapmark-<uid>/NAME? */
+static bool is_place(char *target, const char *name)
+{
+    char *const last = strrchr(target, '/');
+    if (!last || strcmp(last + 1, name) != 0)
+        return false;
+    *last = 0;
+    const char *const parent = strrchr(target, '/');
+    return parent && strncmp(parent, "/lapmark", strlen("/lapmark")) == 0;
+}
+
+/* A process's directory, or a link to one on tmpfs, even if that is gone. */
 static bool is_process(const char *directory, const char *name)
 {
     char *const path = join(directory, name);
@@ -68,8 +79,7 @@ static bool is_process(const char *directory, const char *name)
     char target[4096];
     const ssize_t length = readlink(path, target, sizeof target - 1);
     target[length > 0 ? length : 0] = 0;
-    const char *const last = strrchr(target, '/');
-    const bool is = access(metadata, F_OK) == 0 || (last && strcmp(last + 1, name) == 0);
+    const bool is = access(metadata, F_OK) == 0 || is_place(target, name);
     free(metadata);
     free(path);
     return is;

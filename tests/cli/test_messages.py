@@ -87,6 +87,7 @@ def outcome(arguments):
         for name in ("file", "other/file"):
             with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
                 file.write("no recording\n")
+        os.symlink("../elsewhere/link", f"{directory}/other/link")  # as /etc/os-release is
         before = sorted(os.listdir(directory))
         result = common.lapmark(*arguments, cwd=directory)
         common.equal(sorted(os.listdir(directory)), before, "it left something behind")
