@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "reader_error.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,14 @@ const char *lap_reader_error_text(int code)
     case value: return text;
         LAP_READER_CODES(LAP_READER_CODE)
 #undef LAP_READER_CODE
+    /* Lower case, as all texts; what a recording's files may well meet. */
+    case -ENOENT: return "no such file or directory";
+    case -EACCES: return "permission denied";
+    case -EISDIR: return "is a directory";
+    case -ENOTDIR: return "not a directory";
+    case -ELOOP: return "too many levels of symbolic links";
+    case -EIO: return "input/output error";
+    case -EMFILE: return "too many open files";
     default: return strerror(code < 0 ? -code : code);
     }
 }

@@ -419,6 +419,11 @@ static int ring_read(struct lap_process *process, struct lap_ring *ring, const s
     }
     if (shared->may_change)
         segments_keep_moment(ring);
+    if (files[0].is_segment && ring->segment_count > 0) { /* they are made before the ring's first segment */
+        char name[sizeof files->name];
+        snprintf(name, sizeof name, ".lapmark/statistics-%04u", ring->number);
+        lap_process_warn(process, -ENOENT, name, UINT64_MAX, NULL);
+    }
     return 0;
 }
 
