@@ -83,7 +83,8 @@ LAP_I_API uint64_t lap_end(lap_handle handle);
 LAP_I_API uint64_t lap_elapsed_ns(lap_handle handle);
 
 /* Switches by the terms of the LAPMARK variable ("glob[:threshold]", "-glob", "off", comma-separated), on top of what
- * is in force: what they do not name stays as it is. Returns 0, or -EINVAL with nothing changed. Takes effect on all threads at once. Cold. */
+ * is in force: what they do not name stays as it is. Returns 0, or -EINVAL with nothing changed. Takes effect on all
+ * threads at once. Cold. */
 LAP_I_API int lap_set(const char *terms);
 /* Starts to record into a sub-directory of `directory`, which is made where it is missing. Returns 0 or a negative errno
  * (-EALREADY: it records already). What the threads' rings hold already is not part of it. Cold. */
