@@ -171,8 +171,7 @@ static void process_add(struct checking *checking, const struct lap_recording *r
         finding_add(checking, &(struct lap_check_finding){.severity = LAP_CHECK_DAMAGE,
                                                           .what = LAP_CHECK_DIFFERENT,
                                                           .process = process,
-                                                          .text = "stored statistics differ from the events",
-                                                          .count = difference->stored_count});
+                                                          .text = "stored statistics differ from the events"});
     const struct kept *const kept = checking->check->internal;
     for (size_t p = 0; p < recording->process_count; p++)
         for (size_t i = 0; recording->processes[p] == process && i < kept->open_count[p]; i++)

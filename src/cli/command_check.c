@@ -71,9 +71,9 @@ static void print_finding(const struct lap_check_finding *finding)
         printf("'%s': ", file);
         free(file);
     }
-    if (finding->count > 0)
-        printf("%s ", lap_units_count(count, finding->count));
     fputs(finding->what == LAP_CHECK_OPEN ? "still open" : finding->text, stdout);
+    if (finding->count > 0)
+        printf(": %s", lap_units_count(count, finding->count));
     if (finding->offset != UINT64_MAX)
         printf(", at byte %llu", (unsigned long long)finding->offset);
     if (finding->open) {
