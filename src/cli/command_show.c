@@ -70,10 +70,12 @@ int lap_command_show(const struct lap_arguments *arguments)
         return status;
     filter.since_ns = resolve(&since, recording, 0);
     filter.until_ns = resolve(&until, recording, UINT64_MAX);
-    const int error = shows_events ? lap_show_events(recording, &filter) : lap_show_reports(recording, &filter);
+    const int shown = shows_events ? lap_show_events(recording, &filter) : lap_show_reports(recording, &filter);
     lap_input_warn(recording, 0);
-    if (error < 0)
-        status = lap_message_trouble("cannot read the recording: %s", lap_message_reason(error));
+    if (shown < 0)
+        status = lap_message_trouble("cannot read the recording: %s", lap_message_reason(shown));
+    else if (shown == 0 && !filter.is_json)
+        lap_message_note("nothing to show: no %s in the recording matches", shows_events ? "event" : "report");
     lap_recording_free(recording);
     return status;
 }

@@ -24,7 +24,7 @@ bool lap_show_matches_thread(const struct lap_show_filter *filter, const struct 
 bool lap_show_matches_name(const struct lap_show_filter *filter, const struct lap_description *description,
                            const char *name);
 
-/* Return 0 or a negative errno. */
+/* Return 1, 0 if there was nothing to show, or a negative errno. */
 int lap_show_reports(struct lap_recording *recording, const struct lap_show_filter *filter);
 int lap_show_events(struct lap_recording *recording, const struct lap_show_filter *filter);
 

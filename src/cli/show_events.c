@@ -105,17 +105,19 @@ int lap_show_events(struct lap_recording *recording, const struct lap_show_filte
         if (recording->processes[i]->clock.start_realtime_ns < start_ns)
             start_ns = recording->processes[i]->clock.start_realtime_ns;
     struct lap_event_item item;
+    int has_shown = 0;
     while (!ferror(stdout) && (error = lap_events_next(events, &item)) > 0) {
         if (item.realtime_ns > filter->until_ns)
             break;
         if (item.realtime_ns < filter->since_ns || !lap_show_matches_thread(filter, item.thread) ||
             !lap_show_matches_name(filter, item.description, item.name))
             continue;
+        has_shown = 1;
         if (filter->is_json)
             write_json(&item);
         else
             write_text(&item, start_ns);
     }
     lap_events_free(events);
-    return error < 0 ? error : 0;
+    return error < 0 ? error : has_shown;
 }

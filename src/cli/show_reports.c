@@ -50,6 +50,7 @@ struct replay {
     size_t process;                 /* whose event came last */
     const struct lap_thread *shown; /* whose report came last */
     bool names_threads;
+    bool has_shown;
 };
 
 /* ---- which, and out ---- */
@@ -114,6 +115,7 @@ static void write_report(void *user, const char *text, size_t bytes)
     const uint64_t now_ns = lap_timebase_realtime_ns(&player->process->clock, player->now_ticks);
     if (now_ns < replay->filter->since_ns || !lap_show_matches_thread(replay->filter, player->thread))
         return;
+    replay->has_shown = true;
     if (replay->filter->is_json) {
         print_json(player, text, bytes, now_ns);
         return;
@@ -351,5 +353,5 @@ int lap_show_reports(struct lap_recording *recording, const struct lap_show_filt
     free(replay.players);
     free(replay.first);
     lap_merge_free(merge);
-    return error < 0 ? error : 0;
+    return error < 0 ? error : replay.has_shown;
 }

@@ -228,7 +228,10 @@ def test_show_threads():
     number = re.search(r"\((\d+)\)", one).group(1)
     common.equal(common.lapmark("show", "--thread", number, directory).out, one)
     common.equal(common.lapmark("show", "--thread", "worker-*", directory).out, text)
-    common.equal(common.lapmark("show", "--thread", "nobody", directory).out, "")
+    for option in ([], ["--events"]):
+        nobody = common.lapmark("show", "--thread", "nobody", *option, directory)
+        common.equal((nobody.out, nobody.status), ("", 0))
+        common.check(nobody.err.startswith("lapmark: nothing to show"), nobody.err)
     reports = [json.loads(line) for line in common.lapmark("show", "--json", directory).out.splitlines()]
     common.equal(sorted(report["thread_name"] for report in reports), ["worker-0", "worker-1", "worker-2"])
     common.check(all(report["lines"][0] == "> Entering work" and len(report["lines"]) == 4 for report in reports), reports)
