@@ -68,7 +68,8 @@ static size_t next(const char *text, int *ret_columns)
         *ret_columns = -1;
         return 1;
     }
-    *ret_columns = wcwidth(character);
+    const bool turns = (character >= 0x2028 && character <= 0x202E) || (character >= 0x2066 && character <= 0x2069);
+    *ret_columns = turns ? -1 : wcwidth(character); /* a new line, or the direction of what follows */
     return bytes;
 }
 
@@ -98,6 +99,13 @@ size_t lap_text_fit(const char *text, size_t columns)
     return (size_t)(at - text);
 }
 
+/* As reports escape it. */
+static char *escape(char *out, unsigned char byte)
+{
+    const char *const letter = byte == '\n' ? "\\n" : byte == '\t' ? "\\t" : byte == '\r' ? "\\r" : NULL;
+    return out + (letter ? sprintf(out, "%s", letter) : sprintf(out, "\\x%02x", byte));
+}
+
 char *lap_text_printable(const char *text)
 {
     char *const copy = malloc(strlen(text) * 4 + 1);
@@ -112,7 +120,7 @@ char *lap_text_printable(const char *text)
             out += bytes;
         } else {
             for (size_t i = 0; i < bytes; i++)
-                out += sprintf(out, "\\x%02x", (unsigned char)text[i]);
+                out = escape(out, (unsigned char)text[i]);
         }
         text += bytes;
     }
