@@ -182,9 +182,11 @@ LAP_I_INLINE uint64_t lap_impl_word_p(const volatile void *value) { return (uint
 #define LAP_I_JOIN(a, b) LAP_I_JOIN_(a, b)
 #define LAP_I_FIRST_(first, ...) first
 #define LAP_I_FIRST(...) LAP_I_FIRST_(__VA_ARGS__, 0)
-/* Number of arguments behind the label: 0 to 12. */
-#define LAP_I_COUNT_(l, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, n, ...) n
-#define LAP_I_COUNT(...) LAP_I_COUNT_(__VA_ARGS__, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0)
+/* Number of arguments behind the label: 0 to 12. More than that end in a name that says so, in the compiler's message. */
+#define LAP_I_COUNT_(l, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, n, ...) n
+#define LAP_I_COUNT(...)                                                                                                 \
+    LAP_I_COUNT_(__VA_ARGS__, more_than_12_arguments, more_than_12_arguments, more_than_12_arguments,                    \
+                 more_than_12_arguments, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0)
 #define LAP_I_TYPES_0(l) UINT64_C(0)
 #define LAP_I_TYPES_1(l, a) LAP_I_TYPE(a)
 #define LAP_I_TYPES_2(l, a, ...) (LAP_I_TYPE(a) | LAP_I_TYPES_1(l, __VA_ARGS__) << 4)
