@@ -146,7 +146,7 @@ enum lap_format_loss {
     LAP_FORMAT_LOSS_HANDLE = 3,    /* handles: stale, ended twice, too many open */
     LAP_FORMAT_LOSS_CLASS = 4,     /* too many sites */
     LAP_FORMAT_LOSS_STATISTICS = 5,/* samples for which no memory was left */
-    LAP_FORMAT_LOSS_DISK = 6,      /* segments that could not be written, in events */
+    LAP_FORMAT_LOSS_DISK = 6,      /* 1: something could not be written, and recording stopped */
     LAP_FORMAT_LOSS_CLOCK = 7,     /* clocks that went backward (clamped, not lost) */
     LAP_FORMAT_LOSSES = 16
 };

@@ -116,7 +116,7 @@ static void losses_add(struct checking *checking, const struct lap_process *proc
         [LAP_FORMAT_LOSS_HANDLE] = "calls on handles that were not open",
         [LAP_FORMAT_LOSS_CLASS] = "events of more sites than there can be",
         [LAP_FORMAT_LOSS_STATISTICS] = "samples for which the statistics had no memory",
-        [LAP_FORMAT_LOSS_DISK] = "events that could not be written",
+        [LAP_FORMAT_LOSS_DISK] = "event and all after it: the recording stopped early, for something could not be written",
         [LAP_FORMAT_LOSS_CLOCK] = "clocks that went backward",
     };
     for (int loss = 0; loss < LAP_FORMAT_LOSSES; loss++) {

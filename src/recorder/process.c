@@ -115,6 +115,7 @@ void lap_process_fail(const char *what, const char *name, int error)
 {
     if (__atomic_exchange_n(&lap_process.failed, 1, __ATOMIC_ACQ_REL))
         return;
+    lap_process_count_loss(LAP_FORMAT_LOSS_DISK, 1);
     for (uint32_t i = 0; i < LAP_FORMAT_SWITCHES; i++)
         if (lap_process.switches[i].state != LAP_IMPL_OFF)
             __atomic_store_n(&lap_process.switches[i].state, LAP_IMPL_OFF, __ATOMIC_RELAXED);
@@ -236,7 +237,7 @@ static void control_describe(struct lap_format_control *control, const uint8_t *
         control->start.ticks = control->start.monotonic_ns;
     memset(&control->end, 0, sizeof control->end);
     memset(control->losses, 0, sizeof control->losses);
-    control->segment_bytes = settings->ring_bytes / LAP_RING_SEGMENTS;
+    control->segment_bytes = settings->segment_bytes;
     control->segments_each = LAP_RING_SEGMENTS;
     control->memory_limit_bytes = settings->memory_bytes;
     control->event_ticks_x1000 = event_cost();
@@ -431,6 +432,7 @@ static void forget_parent(void)
     pthread_mutex_init(&kept_lock, NULL);
     memory_used = 0;
     lap_process.thread_count = 0;
+    lap_process.control->rings = 0;
     lap_process.failed = 0;
     lap_process.recording = 0;
     /* The parent shared its tables with us since the fork, and wrote into them. */

@@ -16,7 +16,6 @@
 
 #define STATISTICS_BYTES_FIRST (16u << 10)
 #define REFUSALS_EACH 1024u /* events lost before a ring without a segment asks for one again */
-#define SEGMENT_BYTES_SMALL LAP_FORMAT_SEGMENT_BYTES_MIN
 #define RING_MEMORY_BYTES (32u << 10) /* what a ring touches besides segments and statistics, roughly */
 #define STATISTICS_TABLES_BYTES                                                                                          \
     (LAP_STATISTICS_CACHE * sizeof(struct lap_statistics_cached) + LAP_FORMAT_PATHS * sizeof(uint16_t))
@@ -79,16 +78,16 @@ static int statistics_grow(struct lap_statistics *statistics)
     void *heap = NULL;
     if (!is_stale(ring)) /* else its file belongs to a recording that has ended */
         heap = lap_storage_extend(&lap_process.storage, name, statistics->heap, ring->statistics_bytes, bytes);
+    if (heap) { /* before a held back signal comes, whose handler may not return: the old one is gone */
+        statistics->heap = heap;
+        statistics->units = (uint32_t)(bytes / LAP_FORMAT_UNIT_BYTES);
+        ring->statistics_bytes = bytes;
+    } else {
+        lap_process_release(bytes - ring->statistics_bytes);
+    }
     pthread_rwlock_unlock(&lap_process.storage_lock);
     lap_guard_leave(&guard);
-    if (!heap) {
-        lap_process_release(bytes - ring->statistics_bytes);
-        return -ENOMEM;
-    }
-    statistics->heap = heap;
-    statistics->units = (uint32_t)(bytes / LAP_FORMAT_UNIT_BYTES);
-    ring->statistics_bytes = bytes;
-    return 0;
+    return heap ? 0 : -ENOMEM;
 }
 
 static int statistics_open(struct lap_ring *ring)
@@ -165,6 +164,8 @@ struct lap_ring *lap_ring_settle(uint64_t *ret_position)
  * whoever looks after a kill, see it. */
 static int segment_write(const struct lap_format_segment *segment, const char *name)
 {
+    if (segment->magic == 0) /* its thread has made it, and not begun it yet */
+        return 0;
     struct lap_format_segment header;
     const size_t content_at = offsetof(struct lap_format_segment, content_bits), rest_at = content_at + sizeof header.content_bits;
     memcpy(&header, segment, content_at);
@@ -395,15 +396,9 @@ static int ring_restart(struct lap_ring *ring)
         ring->slow[i].place.sequence = UINT64_MAX; /* not taken back: its begin is gone */
     for (uint32_t i = 0; i < ring->decoder.depth; i++)
         ring->decoder.open[i].unit = 0; /* of the heap that goes */
-    uint64_t bytes = lap_process.settings.ring_bytes / LAP_RING_SEGMENTS;
-    bytes = (bytes + LAP_RING_BLOCK_BYTES - 1) & ~(uint64_t)(LAP_RING_BLOCK_BYTES - 1);
-    if (bytes < LAP_FORMAT_SEGMENT_BYTES_MIN)
-        bytes = LAP_FORMAT_SEGMENT_BYTES_MIN;
-    if (bytes > LAP_FORMAT_SEGMENT_BYTES_MAX)
-        bytes = LAP_FORMAT_SEGMENT_BYTES_MAX;
-    if (lap_process_memory_used() + bytes > lap_process.settings.memory_bytes / 4 * 3)
-        bytes = SEGMENT_BYTES_SMALL;
-    ring->segment_bytes = bytes;
+    ring->segment_bytes = lap_process.settings.segment_bytes;
+    if (lap_process_memory_used() + ring->segment_bytes > lap_process.settings.memory_bytes / 4 * 3)
+        ring->segment_bytes = LAP_FORMAT_SEGMENT_BYTES_MIN; /* memory is getting short */
     const int error = statistics_open(ring);
     pthread_rwlock_unlock(&lap_process.storage_lock);
     lap_guard_leave(&guard);

@@ -61,9 +61,19 @@ uint64_t lap_ring_store_thread(struct lap_ring *ring, uint64_t position)
     return event_commit(ring, end);
 }
 
-/* Says at the start of a segment what is open, so that the segments before it may go. */
+/* Says at the start of a segment what is open, so that the segments before it may go. There is room for all, as long as the
+ * messages of those far inside are short ones. */
+#define OPEN_TEXT_BYTES_SHORT 16u
+#define OPEN_BYTES(text_bytes) (8u + sizeof(struct lap_format_open) + (text_bytes) + 8u)
+#define OPEN_WHOLE_PART 16u
+static_assert(LAP_FORMAT_SEGMENT_HEADER_BYTES + LAP_FORMAT_SEGMENT_BYTES_MIN / OPEN_WHOLE_PART + OPEN_BYTES(LAP_RING_OPEN_TEXT_BYTES) +
+                      LAP_DECODE_DEPTH * OPEN_BYTES(OPEN_TEXT_BYTES_SHORT) + LAP_FORMAT_EVENT_BYTES_MAX + LAP_RING_SLACK_BYTES <
+                  LAP_FORMAT_SEGMENT_BYTES_MIN,
+              "all that can be open, and the largest event, fit into the smallest segment");
+
 uint64_t lap_ring_store_open(struct lap_ring *ring, uint64_t position)
 {
+    const uint64_t whole_until = ring->thread->segment + ring->segment_bytes / OPEN_WHOLE_PART;
     for (uint32_t depth = 0; depth < ring->decoder.depth; depth++) {
         const struct lap_open *const scope = &ring->decoder.open[depth];
         const char *const text = ring->open_text[depth];
@@ -77,10 +87,9 @@ uint64_t lap_ring_store_open(struct lap_ring *ring, uint64_t position)
                                              .marks = scope->marks,
                                              .flags = scope->flags,
                                              .path = scope->path};
-        if (position + 8 + sizeof open + LAP_RING_OPEN_TEXT_BYTES + 16 > ring->thread->segment + ring->segment_bytes / 2)
-            break;
+        const size_t most_bytes = position < whole_until ? LAP_RING_OPEN_TEXT_BYTES : OPEN_TEXT_BYTES_SHORT;
         memcpy(event_at(position) + 1, &open, sizeof open);
-        const uint64_t end = string_store(position + 8 + sizeof open, text, strlen(text));
+        const uint64_t end = string_store(position + 8 + sizeof open, text, strnlen(text, most_bytes - 1));
         event_at(position)[0] = event_ticks(ring) << LAP_FORMAT_CLOCK_SHIFT | LAP_FORMAT_OPEN;
         event_at(position)[1] = end - position;
         position = event_commit(ring, end);

@@ -93,9 +93,10 @@ static const char *string_of(uint64_t word)
     return text ? text : "(null)";
 }
 
-static uint32_t string_bytes(uint64_t word)
+static uint32_t string_bytes(uint64_t word, uint8_t *ret_length)
 {
-    return (uint32_t)strnlen(string_of(word), LAP_FORMAT_STRING_BYTES - 1) + 1;
+    *ret_length = (uint8_t)strnlen(string_of(word), LAP_FORMAT_STRING_BYTES - 1);
+    return *ret_length + 1u;
 }
 
 void lap_event_measure(struct lap_event_parts *parts)
@@ -111,23 +112,26 @@ void lap_event_measure(struct lap_event_parts *parts)
         return;
     }
     uint32_t numbers = sizes, strings = 0;
+    uint8_t *length = parts->lengths;
     for (unsigned i = 0; i < site->args; i++) {
         if ((site->types >> (4 * i) & 15) == LAP_IMPL_TYPE_STRING)
-            strings += string_bytes(parts->words[sizes + i]);
+            strings += string_bytes(parts->words[sizes + i], length++);
         else
             numbers++;
     }
     if (class->flags & LAP_CLASS_TEXT)
-        strings += string_bytes(parts->words[sizes + site->args]);
+        strings += string_bytes(parts->words[sizes + site->args], length);
     parts->bytes = 8 * (3 + parts->fixed_words + numbers) + ((strings + 7) & ~7u);
 }
 
-static char *string_put(char *out, uint64_t word)
+/* Another thread may be changing the string: it gets the room that was measured, and is one string. */
+static char *string_put(char *out, uint64_t word, size_t length)
 {
-    const uint32_t bytes = string_bytes(word);
-    memcpy(out, string_of(word), bytes - 1);
-    out[bytes - 1] = 0;
-    return out + bytes;
+    memcpy(out, string_of(word), length);
+    out[length] = 0;
+    for (size_t ended; (ended = strlen(out)) < length;)
+        out[ended] = '?';
+    return out + length + 1;
 }
 
 uint64_t lap_event_store(const struct lap_event_parts *parts, uint64_t position, uint64_t ticks)
@@ -151,11 +155,12 @@ uint64_t lap_event_store(const struct lap_event_parts *parts, uint64_t position,
     if (class->words != 0)
         return end;
     char *text = (char *)out;
+    const uint8_t *length = parts->lengths;
     for (unsigned i = 0; i < site->args; i++)
         if ((site->types >> (4 * i) & 15) == LAP_IMPL_TYPE_STRING)
-            text = string_put(text, word[i]);
+            text = string_put(text, word[i], *length++);
     if (class->flags & LAP_CLASS_TEXT)
-        text = string_put(text, word[site->args]);
+        text = string_put(text, word[site->args], *length);
     memset(text, 0, (size_t)((char *)(uintptr_t)end - text));
     return end;
 }

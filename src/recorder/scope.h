@@ -37,8 +37,9 @@ struct lap_event_parts {
     const uint64_t *words; /* as the macros make them: [n] arguments [text] */
     const void *fixed;     /* the fixed payload of its kind, or NULL */
     uint32_t fixed_words;
-    uint32_t id;           /* filled by lap_event_measure */
-    uint32_t bytes;        /* likewise */
+    uint8_t lengths[LAP_IMPL_ARGS_MAX + 1]; /* of its strings; this and what follows is filled by lap_event_measure */
+    uint32_t id;
+    uint32_t bytes;
 };
 /* Works out class and size. */
 void lap_event_measure(struct lap_event_parts *parts);

@@ -3,6 +3,7 @@
 #include "settings.h"
 
 #include "printer.h"
+#include "ring.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,10 +39,21 @@ static int setting_is(const char *name, const char *word, const char *other)
     return 0;
 }
 
+/* What a segment of a ring of so many bytes has: whole blocks, within the format's bounds. */
+static uint64_t segment_bytes(uint64_t ring_bytes)
+{
+    const uint64_t bytes = ring_bytes / LAP_RING_SEGMENTS;
+    if (bytes < LAP_FORMAT_SEGMENT_BYTES_MIN)
+        return LAP_FORMAT_SEGMENT_BYTES_MIN;
+    if (bytes > LAP_FORMAT_SEGMENT_BYTES_MAX)
+        return LAP_FORMAT_SEGMENT_BYTES_MAX;
+    return (bytes + LAP_RING_BLOCK_BYTES - 1) & ~(uint64_t)(LAP_RING_BLOCK_BYTES - 1);
+}
+
 void lap_settings_read(struct lap_settings *settings)
 {
     memset(settings, 0, sizeof *settings);
-    settings->ring_bytes = RING_BYTES_DEFAULT;
+    uint64_t ring_bytes = RING_BYTES_DEFAULT;
     settings->memory_bytes = MEMORY_BYTES_DEFAULT;
     const char *const terms = secure_getenv("LAPMARK");
     const char *where = "";
@@ -53,7 +65,8 @@ void lap_settings_read(struct lap_settings *settings)
     settings->is_full = setting_is("LAPMARK_MODE", "full", "flight");
     settings->keeps_slow = setting_is("LAPMARK_KEEP", "slow", "all");
     settings->has_prefix = setting_is("LAPMARK_PREFIX", "on", "off");
-    setting_size("LAPMARK_RING", &settings->ring_bytes);
+    setting_size("LAPMARK_RING", &ring_bytes);
+    settings->segment_bytes = segment_bytes(ring_bytes);
     setting_size("LAPMARK_MEMORY", &settings->memory_bytes);
     setting_size("LAPMARK_DISK", &settings->disk_bytes);
     const char *const print = secure_getenv("LAPMARK_PRINT");

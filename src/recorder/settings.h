@@ -15,7 +15,7 @@ struct lap_settings {
     int keeps_slow;       /* what is below its threshold is taken back */
     int is_full;          /* every segment is kept */
     int has_prefix;       /* program, pid and thread on each line */
-    uint64_t ring_bytes;  /* of a thread */
+    uint64_t segment_bytes; /* of a ring */
     uint64_t memory_bytes;
     uint64_t disk_bytes;  /* of full recording; 0: no bound */
     char directory[LAP_STORAGE_PATH_BYTES]; /* where to record; "" for not */

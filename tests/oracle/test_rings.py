@@ -60,14 +60,16 @@ def test_threads():
 
 
 def test_deep():
-    """Dumps of so many scopes that they take half a segment, and not all of them fit."""
+    """Dumps of so many scopes that they take most of a segment; those far inside have short messages."""
     with Directory() as directory:
         record(directory.sub("r"), program("oracle_rings"), "9000", "1", "480", LAPMARK_RING="64K", LAPMARK_MEMORY="512K")
         process = only(compare(directory.sub("r")))
         first = process.rings[0].segments[0]
         check(first.sequence > 0, counts(process))
         dumps = [event for event in first.events(process.metadata.classes) if event.event_class.kind == "open"]
-        check(200 < len(dumps) < 480 and dumps[-1].end <= len(first.data) // 2, f"{len(dumps)} dumps, to byte {dumps[-1].end}")
+        equal([dump.fields["depth"] for dump in dumps], list(range(len(dumps))))
+        check(400 < len(dumps) <= 480 and dumps[-1].end <= len(first.data) - 4096, f"{len(dumps)} dumps, to byte {dumps[-1].end}")
+        check(len(dumps[0].fields["message"]) > 15 >= len(dumps[-1].fields["message"]), dumps[-1].fields)
 
 
 def test_full():

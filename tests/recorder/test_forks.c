@@ -280,9 +280,11 @@ static void test_storm(void **state)
             assert_int_equal(stored_named(stored, "child's"), MARKS);
             assert_int_equal(stored_named(stored, "child's handle"), 1);
             assert_int_equal(stored_named(stored, "open at fork %d"), 0);
+            assert_in_range(stored->control.rings, 1, 2); /* its parent has more */
             children++;
         } else {
             assert_int_equal(stored_named(stored, "one"), MARKS);
+            assert_int_equal(stored->control.rings, 1);
             grandchildren++;
         }
         stored_free(stored);

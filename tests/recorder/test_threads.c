@@ -157,6 +157,10 @@ static void at_once(const char *threads, const char *marks, const char *memory_m
         /* A begin that is lost has no end to lose. */
         const uint64_t turns = 2 * strtoull(threads, NULL, 10);
         assert_int_equal(begins, ends);
+        if (steps + stored_lost(stored) != said + turns - begins)
+            for (int kind = 0; kind < LAP_FORMAT_LOSSES; kind++)
+                print_error("%llu losses of kind %d, %llu steps\n", (unsigned long long)stored->control.losses[kind], kind,
+                            (unsigned long long)steps);
         assert_int_equal(steps + stored_lost(stored), said + turns - begins);
     }
     stored_free(stored);
