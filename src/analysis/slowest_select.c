@@ -4,9 +4,9 @@
 
 #include "cursor.h"
 #include "label.h"
+#include "switches.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,7 +87,7 @@ static enum match class_match(struct selection *selection, uint32_t class_id)
     if (*known == MATCH_UNKNOWN) {
         const char *const name = selection->options->name;
         const struct lap_description *const description = lap_catalog_description(catalog, class_id);
-        if (fnmatch(name, description->label, 0) == 0 || fnmatch(name, description->function, 0) == 0)
+        if (lap_glob_matches(name, description->label) || lap_glob_matches(name, description->function))
             *known = MATCH_YES;
         else
             *known = lap_label_needs_event(&catalog->classes[class_id]) ? MATCH_BY_MESSAGE : MATCH_NO;
@@ -106,7 +106,7 @@ static bool is_wanted(struct selection *selection, uint32_t class_id, const uint
     const struct lap_catalog *const catalog = &selection->process->catalog;
     lap_label_format(message, sizeof message, lap_catalog_description(catalog, class_id),
                      &catalog->classes[words[0] & LAP_FORMAT_CLASS_MASK], words, 0);
-    return fnmatch(selection->options->name, message, 0) == 0;
+    return lap_glob_matches(selection->options->name, message);
 }
 
 /* ---- events ----------------------------------------------------------------------------------------------------------- */

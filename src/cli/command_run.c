@@ -8,6 +8,7 @@
 #include "input.h"
 #include "launch.h"
 #include "message.h"
+#include "switches.h"
 #include "view.h"
 
 #include <signal.h>
@@ -57,8 +58,14 @@ static int make_environment(struct environment *environment, const struct lap_ar
         set(environment, "LAPMARK_MODE", "full");
     if (keep >= 0)
         set(environment, "LAPMARK_KEEP", keep == KEEP_SLOW ? "slow" : "all");
-    if (arguments->given[LAP_OPTION_FILTER])
-        set(environment, "LAPMARK", arguments->values[LAP_OPTION_FILTER]);
+    if (arguments->given[LAP_OPTION_FILTER]) {
+        const char *const terms = arguments->values[LAP_OPTION_FILTER], *where = terms;
+        struct lap_switches switches = {.count = 0};
+        if (lap_switches_add(&switches, terms, 1, &where) < 0)
+            return lap_message_trouble("cannot read --filter='%s' at '%s': give terms 'GLOB', 'GLOB:MILLISECONDS', '-GLOB' or 'off'",
+                                       terms, where);
+        set(environment, "LAPMARK", terms);
+    }
     return 0;
 }
 

@@ -4,8 +4,8 @@
 #include "input.h"
 #include "message.h"
 #include "show.h"
+#include "switches.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,14 +19,14 @@ bool lap_show_matches_thread(const struct lap_show_filter *filter, const struct 
     const unsigned long long number = strtoull(filter->thread, &end, 10);
     if (*filter->thread && !*end && (number == thread->id || number == thread->index))
         return true;
-    return fnmatch(filter->thread, thread->name, 0) == 0;
+    return lap_glob_matches(filter->thread, thread->name);
 }
 
 bool lap_show_matches_name(const struct lap_show_filter *filter, const struct lap_description *description,
                            const char *name)
 {
-    return !filter->name || fnmatch(filter->name, name, 0) == 0 ||
-           (description->function && fnmatch(filter->name, description->function, 0) == 0);
+    return !filter->name || lap_glob_matches(filter->name, name) ||
+           (description->function && lap_glob_matches(filter->name, description->function));
 }
 
 static uint64_t resolve(const struct lap_moment *moment, const struct lap_recording *recording, uint64_t otherwise)

@@ -12,6 +12,7 @@
 
 #define RING_BYTES_DEFAULT (UINT64_C(4) << 20)
 #define MEMORY_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define MEMORY_BYTES_MIN (UINT64_C(256) << 10) /* a ring has room in it */
 
 static void warn_value(const char *name, const char *value, const char *where)
 {
@@ -68,6 +69,8 @@ void lap_settings_read(struct lap_settings *settings)
     setting_size("LAPMARK_RING", &ring_bytes);
     settings->segment_bytes = segment_bytes(ring_bytes);
     setting_size("LAPMARK_MEMORY", &settings->memory_bytes);
+    if (settings->memory_bytes < MEMORY_BYTES_MIN)
+        settings->memory_bytes = MEMORY_BYTES_MIN;
     setting_size("LAPMARK_DISK", &settings->disk_bytes);
     const char *const print = secure_getenv("LAPMARK_PRINT");
     settings->prints = !print || strcmp(print, "off") != 0;

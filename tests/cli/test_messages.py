@@ -50,6 +50,7 @@ CASES = {
     "bad_size_zero": ["run", "--memory=0", "--", "true"],
     "bad_size_negative": ["run", "--disk", "-4M", "--full", "--", "true"],
     "bad_size_huge": ["run", "--ring", "1e30", "--", "true"],
+    "bad_filter": ["run", "--filter", "*:5,load:fast", "--", "true"],
     "bad_word": ["run", "--keep", "fast", "--", "true"],
     "bad_by": ["report", "--by", "cpu", "."],
     "disk_without_full": ["run", "--disk", "4M", "--", "true"],

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The LAPMARK variable: which profilers are on, and from which threshold they print.
+ * What users write to choose: the terms of LAPMARK (which profilers are on, from which threshold they print), globs, sizes.
  */
 #ifndef LAP_SWITCHES_H
 #define LAP_SWITCHES_H
@@ -22,6 +22,9 @@ struct lap_switches {
     unsigned count;
     int is_off_by_default;
 };
+
+/* Is the whole text as the glob says? `*` is any run of bytes, `?` any byte, `\` takes the next byte as it is. */
+int lap_glob_matches(const char *glob, const char *text);
 
 /* Adds the terms of a text "glob[:threshold],-glob,off". A threshold is a number of milliseconds, or one with ns, us, ms or
  * s. With `sets_default` a list that begins with a positive term switches off what no term matches. Returns 0, or -EINVAL

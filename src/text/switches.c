@@ -9,8 +9,8 @@
 
 #define THRESHOLD_NS_MAX (UINT64_C(1) << 60) /* 36 years: never */
 
-/* `*` any run, `?` any byte, `\` takes the next byte as it is. Linear in practice: one star is remembered. */
-static int glob_matches(const char *glob, const char *text)
+/* Linear in practice: one star is remembered. */
+int lap_glob_matches(const char *glob, const char *text)
 {
     const char *star = NULL, *retry = NULL;
     while (*text) {
@@ -42,11 +42,16 @@ uint64_t lap_threshold_ns(double ns)
 
 static int threshold_parse(const char *text, const char **ret_end, uint64_t *ret_ns)
 {
-    char *end;
-    const double value = strtod(text, &end);
-    if (end == text || !(value >= 0) || value > 1e12)
+    const char *end = text;
+    double value = 0, place = 1, unit_ns = 1e6; /* not strtod, which reads "0.5" or "0,5" as the program's locale has it */
+    unsigned digits = 0;
+    for (; *end >= '0' && *end <= '9'; end++, digits++)
+        value = value * 10 + (*end - '0');
+    if (*end == '.')
+        for (end++; *end >= '0' && *end <= '9'; end++, digits++)
+            value += (*end - '0') * (place /= 10);
+    if (digits == 0 || value > 1e12)
         return -EINVAL;
-    double unit_ns = 1e6;
     static const struct {
         const char *name;
         double ns;
@@ -133,7 +138,7 @@ int lap_switches_add(struct lap_switches *switches, const char *text, int sets_d
 const struct lap_term *lap_switches_find(const struct lap_switches *switches, const char *label, const char *function)
 {
     for (unsigned i = switches->count; i-- > 0;)
-        if (glob_matches(switches->terms[i].glob, label) || glob_matches(switches->terms[i].glob, function))
+        if (lap_glob_matches(switches->terms[i].glob, label) || lap_glob_matches(switches->terms[i].glob, function))
             return &switches->terms[i];
     return NULL;
 }
