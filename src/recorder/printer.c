@@ -80,25 +80,29 @@ void lap_sink_function(lap_sink *function, void *user)
     lap_guard_leave(&guard);
 }
 
-/* A reader that is gone ends the host as little as a full disk does: the SIGPIPE that we cause is taken back. */
+/* A reader that is gone, or a file at the process's limit, ends the host as little as a full disk does: the signal that we
+ * cause is taken back. */
 static void fd_write(int fd, const char *text, size_t text_bytes)
 {
-    sigset_t pipe, waiting, before;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    const int was_waiting = sigpending(&waiting) == 0 && sigismember(&waiting, SIGPIPE) == 1;
-    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    sigset_t caused, waiting, before;
+    sigemptyset(&caused);
+    sigpending(&waiting);
+    if (!sigismember(&waiting, SIGPIPE)) /* else it is the host's */
+        sigaddset(&caused, SIGPIPE);
+    if (!sigismember(&waiting, SIGXFSZ))
+        sigaddset(&caused, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &caused, &before);
     while (text_bytes > 0) {
         const ssize_t written = write(fd, text, text_bytes);
         if (written < 0 && errno == EINTR)
             continue;
-        if (written <= 0)
+        if (written <= 0) {
+            sigtimedwait(&caused, NULL, &(const struct timespec){0, 0});
             break;
+        }
         text += written;
         text_bytes -= (size_t)written;
     }
-    if (text_bytes > 0 && errno == EPIPE && !was_waiting)
-        sigtimedwait(&pipe, NULL, &(const struct timespec){0, 0});
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
