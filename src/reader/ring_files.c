@@ -294,6 +294,10 @@ static int statistics_read(const struct lap_process *process, const struct ring_
     }
     const int64_t got = statistics_copy(fd, heap, bytes, file->is_final, &ring->is_provisional);
     close(fd);
+    if (got >= 0 && heap->magic == 0 && process->state != LAP_PROCESS_ENDED) { /* it was just being made */
+        free(heap);
+        return 0;
+    }
     const uint64_t whole = got > 0 ? (uint64_t)got / LAP_FORMAT_UNIT_BYTES : 0;
     if (whole < LAP_FORMAT_FIRST_UNIT || heap->magic != LAP_FORMAT_STATISTICS_MAGIC) {
         lap_process_warn(process, got < 0 ? (int)got : LAP_READER_STATISTICS, file->name, 0, NULL);

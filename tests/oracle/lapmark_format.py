@@ -545,7 +545,9 @@ class Process:
         # In this order beside a running process: ORDER OF THE STORES.
         for name in self.names(os.path.join(directory, ".lapmark"), r"statistics-(\d{4,})"):
             ring = int(name.rsplit("-", 1)[1])
-            self.ring(ring).statistics = Statistics(self.read(os.path.join(".lapmark", name)))
+            data = self.read(os.path.join(".lapmark", name))
+            if data[:8].strip(b"\0"):  # else it was just being made
+                self.ring(ring).statistics = Statistics(data)
         for name in self.names(directory, r"stream-(\d{4,})-(\d{2}|\d{8,})"):
             self.read_segment(name)
         self.control = Control(self.read(".lapmark/control"))

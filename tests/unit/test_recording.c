@@ -542,6 +542,33 @@ static void test_missing_side_files(void **state)
     }
 }
 
+/* Statistics that were just being made when the process died, before or after their file got its size. */
+static void test_unmade_statistics(void **state)
+{
+    (void)state;
+    static const char zeros[LAP_FORMAT_STATISTICS_HEADER_BYTES];
+    char path[600];
+    size_t bytes;
+    synthetic_example(directory, "a-1-x", 1, 65536, 4, 3);
+    snprintf(path, sizeof path, "%s/a-1-x/.lapmark/control", directory);
+    char *const control = synthetic_read(path, &bytes);
+    for (uint32_t process_state = LAP_FORMAT_RUNNING; process_state <= LAP_FORMAT_ENDED; process_state++) {
+        memcpy(control + offsetof(struct lap_format_control, state), &process_state, sizeof process_state);
+        synthetic_write(path, control, bytes);
+        for (size_t size = 0; size <= sizeof zeros; size += sizeof zeros) {
+            char statistics[600];
+            snprintf(statistics, sizeof statistics, "%s/a-1-x/.lapmark/statistics-0000", directory);
+            synthetic_write(statistics, zeros, size);
+            struct lap_recording *const recording = open_good(directory);
+            assert_int_equal(count_events(recording, LAP_MERGE_BY_TIME), 3 * 12 + 7);
+            assert_int_equal(has_warning(recording, LAP_READER_STATISTICS), process_state == LAP_FORMAT_ENDED);
+            use_all(recording);
+            lap_recording_free(recording);
+        }
+    }
+    free(control);
+}
+
 static void test_odd_files(void **state)
 {
     (void)state;
@@ -709,6 +736,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_foreign_metadata, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing_side_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unmade_statistics, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn_anywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_any_byte, setup, teardown),
