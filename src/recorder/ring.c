@@ -78,7 +78,7 @@ static int statistics_grow(struct lap_statistics *statistics)
     void *heap = NULL;
     if (!is_stale(ring)) /* else its file belongs to a recording that has ended */
         heap = lap_storage_extend(&lap_process.storage, name, statistics->heap, ring->statistics_bytes, bytes);
-    if (heap) { /* before a held back signal comes, whose handler may not return: the old one is gone */
+    if (heap) { /* under the lock, since who stops the recording writes it out; and before a held back signal's handler jumps */
         statistics->heap = heap;
         statistics->units = (uint32_t)(bytes / LAP_FORMAT_UNIT_BYTES);
         ring->statistics_bytes = bytes;
