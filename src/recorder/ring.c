@@ -365,15 +365,18 @@ uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t b
 static void segments_release(struct lap_ring *ring)
 {
     __atomic_store_n(&ring->thread->limit, 0, __ATOMIC_RELAXED); /* they are not to be touched any more */
-    for (uint32_t i = 0; i < ring->segment_count; i++) {
+    /* Forgotten before they go: a child that is forked in between must not unmap what came into their place. */
+    const uint32_t count = ring->segment_count;
+    ring->segment_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
         munmap(ring->segments[i].header, ring->segment_bytes);
         lap_process_release(ring->segment_bytes);
     }
-    ring->segment_count = 0;
-    if (ring->statistics.heap) {
-        munmap(ring->statistics.heap, ring->statistics_bytes);
+    void *const heap = ring->statistics.heap;
+    ring->statistics.heap = NULL;
+    if (heap) {
+        munmap(heap, ring->statistics_bytes);
         lap_process_release(ring->statistics_bytes);
-        ring->statistics.heap = NULL;
     }
 }
 
