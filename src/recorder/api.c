@@ -79,9 +79,7 @@ void lap_thread_name(const char *name)
     memcpy(ring->thread_name, name, strnlen(name, sizeof ring->thread_name - 1));
     if (!lap_ring_has_room(ring, position, 128, lap_clock_ticks(&lap_process.clock)))
         position = lap_ring_make_room(ring, position, 128);
-    if (position != 0)
-        position = lap_ring_store_thread(ring, position);
-    lap_ring_give(ring, position);
+    lap_ring_give(ring, position != 0 ? lap_ring_store_thread(ring, position) : ring->thread->position & ~LAP_IMPL_BUSY);
 }
 
 const char *lap_error_text(int error)
