@@ -113,11 +113,11 @@ void lap_process_count_loss(enum lap_format_loss kind, uint64_t events)
 
 void lap_process_fail(const char *what, const char *name, int error)
 {
-    if (__atomic_exchange_n(&lap_process.failed, 1, __ATOMIC_ACQ_REL))
+    if (__atomic_exchange_n(&lap_process.failed, 1, __ATOMIC_SEQ_CST))
         return;
     lap_process_count_loss(LAP_FORMAT_LOSS_DISK, 1);
     for (uint32_t i = 0; i < LAP_FORMAT_SWITCHES; i++)
-        if (lap_process.switches[i].state != LAP_IMPL_OFF)
+        if (__atomic_load_n(&lap_process.switches[i].state, __ATOMIC_SEQ_CST) != LAP_IMPL_OFF)
             __atomic_store_n(&lap_process.switches[i].state, LAP_IMPL_OFF, __ATOMIC_RELAXED);
     char line[LAP_STORAGE_PATH_BYTES + 256];
     const int length = snprintf(line, sizeof line, "lapmark: %s '%s': %s; recording stopped\n", what, name, lap_error_text(error));

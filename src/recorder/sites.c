@@ -100,7 +100,9 @@ static void switch_set(uint32_t id)
     const uint8_t state = switch_state(&sites->classes[id], &sites->descriptions[id], &threshold_ns);
     entry->class_id = id;
     __atomic_store_n(&entry->threshold_ns, threshold_ns, __ATOMIC_RELAXED);
-    __atomic_store_n(&entry->state, state, __ATOMIC_RELEASE);
+    __atomic_store_n(&entry->state, state, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&lap_process.failed, __ATOMIC_SEQ_CST)) /* just now: lap_process_fail may have been here before us */
+        __atomic_store_n(&entry->state, LAP_IMPL_OFF, __ATOMIC_RELAXED);
 }
 
 void lap_sites_switch_all(void)
@@ -140,7 +142,7 @@ static uint32_t class_add(struct lap_class class, struct lap_description descrip
     description.label = text_copy(sites, description.label);
     sites->classes[id] = class;
     sites->descriptions[id] = description;
-    if (lap_process.metadata.fd >= 0 && !lap_process.failed) {
+    if (lap_process.metadata.fd >= 0 && !__atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED)) {
         const int error = lap_metadata_add(&lap_process.metadata, id, &class, &description);
         if (error < 0)
             lap_process_fail("cannot write", "metadata", error);
@@ -281,7 +283,7 @@ uint32_t lap_sites_text_class(uint32_t site_class, const char *text)
     pthread_mutex_lock(&lap_process.lock);
     uint32_t *const bucket = text_bucket(sites, site_class, text, length);
     uint32_t id = *bucket;
-    if (id == 0 && sites->texts_of_site[site_class] < LAP_SITES_TEXTS_EACH && !lap_process.failed) {
+    if (id == 0 && sites->texts_of_site[site_class] < LAP_SITES_TEXTS_EACH && !__atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED)) {
         struct lap_class class = sites->classes[site_class];
         struct lap_description description = sites->descriptions[site_class];
         char label[LAP_FORMAT_STRING_BYTES];
@@ -293,7 +295,7 @@ uint32_t lap_sites_text_class(uint32_t site_class, const char *text)
         class.words = (uint8_t)(lap_class_fixed_words((enum lap_class_kind)class.kind) + (class.flags & LAP_CLASS_N));
         sites->switch_of_class[sites->count] = sites->switch_of_class[site_class];
         id = class_add(class, description);
-        if (lap_process.failed) /* not in the metadata: for no event */
+        if (__atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED)) /* not in the metadata: for no event */
             id = 0;
         if (id != 0) {
             __atomic_store_n(bucket, id, __ATOMIC_RELEASE);
