@@ -109,7 +109,8 @@ static void gather_ring(struct gathered *gathered, const struct lap_ring *ring, 
         const uint32_t start = sequence == from.sequence ? from.offset : LAP_FORMAT_SEGMENT_HEADER_BYTES;
         if (start <= bytes && bytes <= ring->segment_bytes)
             lap_decode(&decoder, segment->header, segment->header->begin_ticks, start, (uint32_t)bytes, &visitor, gathered);
-        if (__atomic_load_n(&segment->header->sequence, __ATOMIC_ACQUIRE) != sequence) {
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* what was read, before the look whether it still counts */
+        if (__atomic_load_n(&segment->header->sequence, __ATOMIC_RELAXED) != sequence) {
             gathered->count = count;
             gathered->used_words = used;
         }

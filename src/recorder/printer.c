@@ -190,7 +190,8 @@ static int decide(void *user, const struct lap_open *open, const struct lap_clas
     if (open->flags & LAP_FORMAT_FLAG_IMMEDIATE)
         return 0; /* it has printed line by line */
     if (class->kind == LAP_CLASS_BEGIN)
-        return lap_process.switches[lap_process.sites.switch_of_class[open->class_id]].state & LAP_IMPL_PRINT;
+        return __atomic_load_n(&lap_process.switches[lap_process.sites.switch_of_class[open->class_id]].state, __ATOMIC_RELAXED) &
+               LAP_IMPL_PRINT;
     return (open->flags & LAP_FORMAT_FLAG_PRINT) != 0;
 }
 
@@ -286,7 +287,7 @@ static void feed(struct lap_ring *ring, struct lap_ring_place to)
         ring->is_fed = 1;
     }
     ring->at_work++;
-    decoder->class_count = lap_process.sites.count;
+    decoder->class_count = __atomic_load_n(&lap_process.sites.count, __ATOMIC_ACQUIRE);
     while (ring->print_place.sequence <= to.sequence) {
         const struct lap_segment *const segment = lap_ring_segment(ring, ring->print_place.sequence);
         const int is_last = ring->print_place.sequence == to.sequence;

@@ -506,7 +506,8 @@ __attribute__((constructor)) static void process_enter(void)
 
 __attribute__((destructor)) static void process_leave(void)
 {
-    if (!process_state || *process_state != STATE_READY)
+    const uint32_t *const state = __atomic_load_n(&process_state, __ATOMIC_ACQUIRE);
+    if (!state || __atomic_load_n(state, __ATOMIC_ACQUIRE) != STATE_READY)
         return;
     uint64_t position = 0;
     struct lap_ring *const ring = lap_ring_settle(&position);
