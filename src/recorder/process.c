@@ -305,10 +305,10 @@ static int recording_fill(void)
 /* Back to memory that nobody else sees. */
 static void tables_to_memory(void)
 {
-    const struct lap_storage memory = {.kind = LAP_STORAGE_MEMORY};
-    int error;
-    lap_storage_map(&memory, NULL, CONTROL_BYTES, lap_process.control, 1, &error);
-    paths_move(&memory, &error);
+    lap_storage_to_memory(lap_process.control, CONTROL_BYTES);
+    pthread_mutex_lock(&lap_process.paths.lock); /* as in paths_move */
+    lap_storage_to_memory(lap_process.paths.header, PATHS_BYTES);
+    pthread_mutex_unlock(&lap_process.paths.lock);
 }
 
 /* Under the lock. */
@@ -378,10 +378,10 @@ int lap_process_stop_recording(void)
     pthread_rwlock_wrlock(&lap_process.storage_lock);
     recording_mark_end();
     lap_metadata_done(&lap_process.metadata);
+    __atomic_add_fetch(&lap_process.recording, 1, __ATOMIC_SEQ_CST); /* before the paths go: see lap_ring_apply */
     tables_to_memory();
     lap_storage_done(&lap_process.storage);
     lap_process.settings.directory[0] = 0;
-    __atomic_add_fetch(&lap_process.recording, 1, __ATOMIC_SEQ_CST);
     pthread_rwlock_unlock(&lap_process.storage_lock);
     lap_ring_interrupt_all();
     pthread_mutex_unlock(&lap_process.lock);

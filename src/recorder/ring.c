@@ -129,6 +129,10 @@ void lap_ring_apply(struct lap_ring *ring, uint64_t position)
 {
     if (!lap_ring_has_segment(ring))
         return;
+    /* The statistics of a recording that is over stay as they are, and its reader counts the rest: a path that is new now
+     * would be none of its paths. */
+    if (is_stale(ring))
+        lap_storage_to_memory(ring->statistics.heap, ring->statistics_bytes);
     const uint32_t to = lap_ring_offset(ring, position);
     const uint64_t backward = ring->decoder.backward;
     ring->at_work++;

@@ -244,25 +244,30 @@ int lap_storage_create(const struct lap_storage *storage, const char *name, size
     return fd;
 }
 
+int lap_storage_to_memory(void *address, size_t bytes)
+{
+    void *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return -errno;
+    memcpy(memory, address, bytes);
+    if (mremap(memory, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, address) != MAP_FAILED)
+        return 0;
+    const int error = -errno;
+    munmap(memory, bytes);
+    return error;
+}
+
 void *lap_storage_map(const struct lap_storage *storage, const char *name, size_t bytes, void *address, int keep, int *ret_error)
 {
     const int fixed = address ? MAP_FIXED : 0;
-    if (storage->kind != LAP_STORAGE_TMPFS || !name) {
-        void *const memory = mmap(keep ? NULL : address, bytes, PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS | (keep ? 0 : fixed), -1, 0);
-        if (memory == MAP_FAILED) {
-            *ret_error = -errno;
-            return NULL;
-        }
-        if (!keep)
+    if (storage->kind != LAP_STORAGE_TMPFS) {
+        if (keep) /* it is in memory */
+            return address;
+        void *const memory = mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
+        if (memory != MAP_FAILED)
             return memory;
-        memcpy(memory, address, bytes);
-        if (mremap(memory, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, address) == MAP_FAILED) {
-            *ret_error = -errno;
-            munmap(memory, bytes);
-            return NULL;
-        }
-        return address;
+        *ret_error = -errno;
+        return NULL;
     }
     const int fd = lap_storage_create(storage, name, 0);
     if (fd < 0) {

@@ -42,8 +42,10 @@ int lap_storage_absolute(char *out, const char *path);
 
 /* Maps `bytes` zero bytes: of a new file, reserved, or anonymous. At `address` where that is not NULL, in place of what
  * is mapped there; `keep` then says that its content stays. NULL on failure, *ret_error set. The file's name is relative
- * to the directory; NULL maps anonymous memory in any case. */
+ * to the directory. */
 void *lap_storage_map(const struct lap_storage *storage, const char *name, size_t bytes, void *address, int keep, int *ret_error);
+/* What is mapped at `address` becomes memory that nobody else sees, with the same bytes. 0, or a negative errno. */
+int lap_storage_to_memory(void *address, size_t bytes);
 /* Makes a mapping longer; it may move. NULL on failure. */
 void *lap_storage_extend(const struct lap_storage *storage, const char *name, void *old, size_t old_bytes, size_t bytes);
 /* Gives a finished file its name. */

@@ -23,7 +23,7 @@
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:lap_storage_map\nrace:gather_ring\n";
+    return "race:lap_storage_map\nrace:lap_storage_to_memory\nrace:gather_ring\n";
 }
 
 int is_sanitized(void)

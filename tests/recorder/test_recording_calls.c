@@ -310,6 +310,62 @@ static void test_meanwhile(void **state)
     }
 }
 
+/* A thread that waits while the recording ends: what it stored before is in there, with the paths that only the batch after
+ * the end would have named. */
+static pthread_barrier_t both;
+
+static void *wait_over_the_end(void *argument)
+{
+    {
+        LAP_PROFILE("waits");
+        LAP_MARK("before the end");
+        pthread_barrier_wait(&both);
+        pthread_barrier_wait(&both);
+    }
+    marks(10);
+    return argument;
+}
+
+static int case_waits(void)
+{
+    pthread_t thread;
+    pthread_barrier_init(&both, NULL, 2);
+    if (lap_record_start(directory_of_test()) != 0)
+        return 1;
+    pthread_create(&thread, NULL, wait_over_the_end, NULL);
+    pthread_barrier_wait(&both);
+    if (lap_record_stop() != 0)
+        return 2;
+    pthread_barrier_wait(&both);
+    pthread_join(thread, NULL);
+    return 0;
+}
+
+static void test_waits(void **state)
+{
+    (void)state;
+    const char *const directory = temporary_directory();
+    struct outcome outcome = run_case("waits", variable("TEST_DIRECTORY", directory), "LAPMARK_PRINT=off", NULL);
+    assert_ended_well(&outcome);
+    outcome_free(&outcome);
+    const char *const process = process_directory(directory, 0);
+    check_finds_it_sound(process);
+    struct stored *const stored = stored_load(process);
+    assert_int_equal(stored_named(stored, "before the end"), 1);
+    assert_int_equal(stored_named(stored, "one"), 0);
+    stored_free(stored);
+    const char *const command = getenv("LAPMARK_BIN");
+    if (!command)
+        return;
+    char line[1024], all[8192];
+    snprintf(line, sizeof line, "'%s' report '%s' 2>&1", command, process);
+    FILE *const pipe = popen(line, "re");
+    assert_non_null(pipe);
+    all[fread(all, 1, sizeof all - 1, pipe)] = 0;
+    assert_int_equal(pclose(pipe), 0);
+    assert_int_equal(count_of(all, "before the end"), 1);
+}
+
 /* The same in full mode with a bound on the disk: each recording has its own files, whatever was removed of the last. */
 static int case_full_again(void)
 {
@@ -373,7 +429,7 @@ static int tests(void)
     const struct CMUnitTest all[] = {
         cmocka_unit_test(test_start_stop), cmocka_unit_test(test_prints_on), cmocka_unit_test(test_trouble),
         cmocka_unit_test(test_relative),   cmocka_unit_test(test_modes),     cmocka_unit_test(test_meanwhile),
-        cmocka_unit_test(test_full_again), cmocka_unit_test(test_clocks),
+        cmocka_unit_test(test_full_again), cmocka_unit_test(test_clocks), cmocka_unit_test(test_waits),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
@@ -381,7 +437,7 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"start_stop", case_start_stop}, {"prints_on", case_prints_on}, {"trouble", case_trouble},
+        {"start_stop", case_start_stop}, {"prints_on", case_prints_on}, {"trouble", case_trouble}, {"waits", case_waits},
         {"relative", case_relative},     {"modes", case_modes},         {"meanwhile", case_meanwhile},
         {"full_again", case_full_again}, {NULL, NULL},
     };
