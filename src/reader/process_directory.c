@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CONTROL_FILE ".lapmark/control"
@@ -297,6 +298,23 @@ static int end_find(struct lap_process *process)
     return 0;
 }
 
+/* A process that runs is at the reader's now, whose clock it shares: what hangs in it is open until now. */
+static void end_at_now(struct lap_process *process)
+{
+    struct stat namespace;
+    struct timespec now;
+    if (stat("/proc/self/ns/time", &namespace) < 0 || namespace.st_ino != process->control.time_namespace ||
+        clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+        return;
+    const struct lap_timebase *const clock = &process->clock;
+    const uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    if (now_ns < clock->start_monotonic_ns)
+        return;
+    const uint64_t ticks = clock->start_ticks + (uint64_t)((double)(now_ns - clock->start_monotonic_ns) * clock->hz / 1e9);
+    if (ticks > process->end_ticks)
+        process->end_ticks = ticks;
+}
+
 static int process_read(struct lap_process *process, struct lap_reader_error *error)
 {
     struct lap_process_shared *const shared = process->internal;
@@ -319,6 +337,8 @@ static int process_read(struct lap_process *process, struct lap_reader_error *er
     process->command = process->catalog.command[0] ? process->catalog.command : (const char *)process->control.command;
     process->pid = process->has_control ? process->control.pid : process->catalog.pid;
     code = end_find(process);
+    if (process->state == LAP_PROCESS_RUNNING)
+        end_at_now(process);
     return code < 0 ? lap_reader_error_set(error, code, process->directory, UINT64_MAX, NULL) : 0;
 }
 

@@ -400,6 +400,26 @@ static void segments_keep_moment(struct lap_ring *ring)
     ring->segment_count = kept;
 }
 
+/* A flight recording's ring has its files from 00 on, and none goes: tells the first that is missing. */
+static void missing_tell(const struct lap_process *process, const struct lap_ring *ring, const struct ring_file *files,
+                         size_t count)
+{
+    if (!process->has_control || process->control.full)
+        return;
+    char name[sizeof files->name];
+    unsigned number = 0;
+    int is_missing = 0;
+    for (size_t i = 0; i < count && !is_missing; i++) {
+        snprintf(name, sizeof name, "stream-%04u-%02u", ring->number, number);
+        if (files[i].is_segment && strlen(files[i].name) == strlen(name)) {
+            is_missing = strcmp(files[i].name, name) != 0;
+            number++;
+        }
+    }
+    if (is_missing || (number == 0 && ring->statistics && ring->statistics->applied != 0))
+        lap_process_warn(process, -ENOENT, name, UINT64_MAX, NULL);
+}
+
 static int ring_read(struct lap_process *process, struct lap_ring *ring, const struct ring_file *files, size_t count)
 {
     const struct lap_process_shared *const shared = process->internal;
@@ -423,6 +443,8 @@ static int ring_read(struct lap_process *process, struct lap_ring *ring, const s
     }
     if (shared->may_change)
         segments_keep_moment(ring);
+    else
+        missing_tell(process, ring, files, count);
     if (files[0].is_segment && ring->segment_count > 0) { /* they are made before the ring's first segment */
         char name[sizeof files->name];
         snprintf(name, sizeof name, ".lapmark/statistics-%04u", ring->number);

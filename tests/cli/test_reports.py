@@ -381,6 +381,16 @@ def test_check_finds_damage():
             common.check(common.lapmark(*command, directory).status in (0, 2), (name, command))
 
 
+def test_check_tells_a_missing_file():
+    for name, file in (("jobs", "stream-0000-00"), ("threads", "stream-0001-00")):
+        directory = f"{WORK}/missing-{name}"
+        shutil.copytree(recorded(name, name), directory)
+        (process,) = os.listdir(directory)
+        os.unlink(f"{directory}/{process}/{file}")
+        result = common.lapmark("check", directory)
+        common.check(f"{process}/{file}': no such file" in result.out and "with something missing" in result.out, result)
+
+
 def test_metadata_is_gone():
     directory = damaged("metadata", "metadata", lambda data: b"nothing")
     for command in ("report", "show", "slowest", "check"):

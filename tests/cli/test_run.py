@@ -191,6 +191,7 @@ def test_process_left_behind():
     with common.Directory() as directory:
         program = common.workload(directory)
         reader, writer = os.pipe()
+        started_ns = time.monotonic_ns()
         result = subprocess.run([common.LAPMARK, "record", "--json", "-o", "rec", "--", program, "leaves"], stdin=reader,
                                 capture_output=True, cwd=directory, env=common.environment(), check=False, timeout=60)
         os.close(reader)
@@ -206,6 +207,13 @@ def test_process_left_behind():
                      "'lapmark record -o rec' finds that it has ended\n")
         report = common.lapmark_json("report", "rec", cwd=directory)
         common.equal(sorted(process["state"] for process in report["processes"]), ["ended", "running"])
+        # What it waits in is open until now, whenever one asks.
+        (later,) = (process for process in common.lapmark_json("report", "rec", cwd=directory)["processes"] if process["open"])
+        (first,) = (process for process in report["processes"] if process["open"])
+        common.equal((first["open"][0]["message"], later["state"]), ("waits", "running"))
+        common.check(later["open"][0]["open_ns"] > first["open"][0]["open_ns"], (first, later))
+        common.check(first["open"][0]["open_ns"] < time.monotonic_ns() - started_ns, first)
+        common.check(later["open"][0]["begin_time_ns"] == first["open"][0]["begin_time_ns"], (first, later))
         os.close(writer)
         while os.path.exists(f"/proc/{left[0]['pid']}"):
             time.sleep(0.01)

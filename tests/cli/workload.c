@@ -110,6 +110,7 @@ static void leaves(void)
             LAP_MARK("started");
         }
         setsid();
+        LAP_PROFILE("waits");
         (void)!write(begun[1], &byte, 1);
         if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
             _exit(1);
