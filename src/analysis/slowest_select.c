@@ -117,7 +117,10 @@ static void see_begin(void *user, struct lap_decoder *decoder, const struct lap_
     const uint32_t depth = decoder->depth - 1;
     selection->begins[depth].sequence = lap_cursor_of(decoder)->segment->header.sequence;
     selection->begins[depth].offset = event->offset;
-    selection->begins[depth].is_match = is_wanted(selection, scope->class_id, event->words, depth == 0);
+    const struct lap_format_begin_with *const with =
+        event->class->kind == LAP_CLASS_BEGIN_WITH ? lap_event_payload(event->words, event->class) : NULL;
+    const bool is_outermost = depth == 0 && (!with || with->parent == 0);
+    selection->begins[depth].is_match = is_wanted(selection, scope->class_id, event->words, is_outermost);
 }
 
 static void see_end(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope,

@@ -416,7 +416,8 @@ static void missing_tell(const struct lap_process *process, const struct lap_rin
             number++;
         }
     }
-    if (is_missing || (number == 0 && ring->statistics && ring->statistics->applied != 0))
+    const int has_none = !files[count - 1].is_segment; /* they are sorted behind the statistics */
+    if (is_missing || (has_none && ring->statistics && ring->statistics->applied != 0))
         lap_process_warn(process, -ENOENT, name, UINT64_MAX, NULL);
 }
 
