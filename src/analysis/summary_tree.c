@@ -152,6 +152,7 @@ static uint32_t node_get(struct lap_summary_tree *tree, uint32_t parent, const s
         .parent = parent,
         .first_child = LAP_SUMMARY_NONE,
         .next_sibling = LAP_SUMMARY_NONE,
+        .met = UINT64_MAX,
         .distribution = distribution,
     };
     node_place(tree, node);
@@ -171,6 +172,8 @@ int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process
                          const struct lap_ring_statistics *statistics)
 {
     enum { UNUSED = 0, USED = 1 };
+    tree->process_count += process != tree->process;
+    tree->process = process;
     const uint32_t count = paths->header->count;
     const struct lap_format_cell **const cells = calloc(count, sizeof *cells);
     uint32_t *const nodes = calloc(count, sizeof *nodes); /* first whether it is used, then its node */
@@ -193,11 +196,15 @@ int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process
         struct identity identity;
         identity_find(&identity, process, &paths->entries[path], path, buffer);
         nodes[path] = node_get(tree, nodes[parent_of(paths, path)], &identity);
-        if (nodes[path] == LAP_SUMMARY_NONE)
+        if (nodes[path] == LAP_SUMMARY_NONE) {
             code = -ENOMEM;
-        else if (cells[path])
-            code = lap_distribution_add(tree->nodes[nodes[path]].distribution, statistics->heap, cells[path],
-                                        process->clock.ns_per_tick);
+            break;
+        }
+        struct lap_summary_node *const node = &tree->nodes[nodes[path]];
+        const uint64_t met = tree->process_count << 32 | path;
+        node->met = met < node->met ? met : node->met; /* a handle's may be in several rings */
+        if (cells[path])
+            code = lap_distribution_add(node->distribution, statistics->heap, cells[path], process->clock.ns_per_tick);
     }
     free(cells);
     free(nodes);
@@ -220,19 +227,27 @@ static void node_finish(struct lap_summary_node *node)
     node->p999_ns = lap_distribution_quantile_ns(distribution, 0.999);
 }
 
-/* Links children in the order of their making, rests last, by going backward and linking each before the others. */
-static uint32_t children_link(struct lap_summary_tree *tree)
+static int by_meeting(const void *a, const void *b)
 {
+    const struct lap_summary_node *const *const p = a, *const *const q = b;
+    const int p_rests = (*p)->kind == LAP_SUMMARY_REST, q_rests = (*q)->kind == LAP_SUMMARY_REST;
+    return p_rests != q_rests ? p_rests - q_rests : ((*p)->met > (*q)->met) - ((*p)->met < (*q)->met);
+}
+
+/* Links children in the order of their first meeting, rests last, by going backward and linking each before the others.
+ * `order` has room for all. */
+static uint32_t children_link(struct lap_summary_tree *tree, struct lap_summary_node **order)
+{
+    for (size_t i = 0; i < tree->count; i++)
+        order[i] = &tree->nodes[i];
+    qsort(order, tree->count, sizeof *order, by_meeting);
     uint32_t first = LAP_SUMMARY_NONE;
-    for (int rests = 1; rests >= 0; rests--)
-        for (size_t i = tree->count; i-- > 0;) {
-            struct lap_summary_node *const node = &tree->nodes[i];
-            if ((node->kind == LAP_SUMMARY_REST) != rests)
-                continue;
-            uint32_t *const head = node->parent == LAP_SUMMARY_NONE ? &first : &tree->nodes[node->parent].first_child;
-            node->next_sibling = *head;
-            *head = (uint32_t)i;
-        }
+    for (size_t i = tree->count; i-- > 0;) {
+        struct lap_summary_node *const node = order[i];
+        uint32_t *const head = node->parent == LAP_SUMMARY_NONE ? &first : &tree->nodes[node->parent].first_child;
+        node->next_sibling = *head;
+        *head = (uint32_t)(node - tree->nodes);
+    }
     return first;
 }
 
@@ -240,13 +255,15 @@ int lap_summary_tree_finish(struct lap_summary_tree *tree, struct lap_summary_gr
 {
     struct lap_summary_node *const sorted = calloc(tree->count ? tree->count : 1, sizeof *sorted);
     uint32_t *const place = calloc(tree->count ? tree->count : 1, sizeof *place); /* of a node in sorted */
-    if (!sorted || !place) {
+    struct lap_summary_node **const order = calloc(tree->count ? tree->count : 1, sizeof *order);
+    if (!sorted || !place || !order) {
         free(sorted);
         free(place);
+        free(order);
         return -ENOMEM;
     }
     uint32_t count = 0;
-    for (uint32_t node = children_link(tree); node != LAP_SUMMARY_NONE;) {
+    for (uint32_t node = children_link(tree, order); node != LAP_SUMMARY_NONE;) {
         place[node] = count;
         sorted[count++] = tree->nodes[node];
         if (tree->nodes[node].first_child != LAP_SUMMARY_NONE) {
@@ -280,6 +297,7 @@ int lap_summary_tree_finish(struct lap_summary_tree *tree, struct lap_summary_gr
     tree->nodes = NULL;
     tree->count = tree->room = 0;
     free(place);
+    free(order);
     return 0;
 }
 

@@ -19,6 +19,8 @@ void lap_summary_texts_done(struct lap_summary_texts *texts);
 struct lap_summary_tree {
     struct lap_summary_node *nodes; /* in the order of their making */
     size_t count, room;
+    const struct lap_process *process; /* of the last ring that was added */
+    uint64_t process_count;
     uint32_t *buckets; /* node + 1 */
     size_t bucket_count;
     struct lap_summary_texts *texts; /* not owned */

@@ -69,10 +69,19 @@ static void threads(void)
         pthread_join(thread[i], NULL);
 }
 
+static void *queue(void *request)
+{
+    lap_mark(*(const lap_handle *)request, "queued");
+    return NULL;
+}
+
 static void handles(void)
 {
-    const lap_handle first = lap_begin("request %d", 1);
+    lap_handle first = lap_begin("request %d", 1);
     const lap_handle second = lap_begin("request %d", 2);
+    pthread_t thread;
+    pthread_create(&thread, NULL, queue, &first);
+    pthread_join(thread, NULL);
     lap_mark(first, "parsed");
     wait_ms(5);
     lap_mark(second, "parsed");
