@@ -56,10 +56,11 @@ static uint64_t kept_bytes;
 
 int lap_process_reserve(uint64_t bytes)
 {
-    if (__atomic_add_fetch(&memory_used, bytes, __ATOMIC_RELAXED) > lap_process.settings.memory_bytes) {
-        __atomic_sub_fetch(&memory_used, bytes, __ATOMIC_RELAXED);
-        return -ENOMEM;
-    }
+    uint64_t used = lap_process_memory_used();
+    do
+        if (used + bytes > lap_process.settings.memory_bytes)
+            return -ENOMEM;
+    while (!__atomic_compare_exchange_n(&memory_used, &used, used + bytes, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     if (lap_process.control)
         __atomic_store_n(&lap_process.control->memory_bytes, lap_process_memory_used(), __ATOMIC_RELAXED);
     return 0;

@@ -137,7 +137,7 @@ static void test_terms(void **state)
     assert_seen("slow*:0", "Ss");
     assert_seen("slow one", "");
     assert_seen("slow*:10s,parse*:1ns", "Pp");
-    assert_seen("parse*:1e9", "");
+    assert_seen("parse*:1000000000", "");
     assert_seen("*:0", "PpWwBbOoISsH");
     assert_seen("slow:0us,  parse*:0.5ns", "PpSs");
 }
@@ -262,7 +262,7 @@ static void wait_for_turns(uint64_t count)
 
 static int case_set_meanwhile(void)
 {
-    static const char *const terms[] = {"-outer", "outer", "-inner", "inner", "off", "*:1e6", "-*", "outer,inner"};
+    static const char *const terms[] = {"-outer", "outer", "-inner", "inner", "off", "*:1000000", "-*", "outer,inner"};
     pthread_t threads[3];
     for (int i = 0; i < 3; i++)
         pthread_create(&threads[i], NULL, run_scopes, NULL);
