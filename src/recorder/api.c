@@ -85,8 +85,8 @@ void lap_thread_name(const char *name)
 const char *lap_error_text(int error)
 {
     static const struct {
-        int error;
-        const char *text;
+        uint8_t error;
+        char text[35]; /* no pointers here and in tables like it: each would take 32 bytes to be filled in at start-up */
     } texts[] = {{EALREADY, "a recording is running already"},
                  {ESRCH, "no recording is running"},
                  {ENOTSUP, "no memory file system can be had"},

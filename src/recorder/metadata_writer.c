@@ -167,26 +167,27 @@ static void text_add_trace(struct text *text, const struct lap_metadata_trace *t
 
 static void text_add_fixed_classes(struct text *text)
 {
-    static const struct {
-        uint32_t id;
-        const char *name;
-        const char *fields;
-    } fixed[] = {
-        {LAP_FORMAT_END, "end", ""},
-        {LAP_FORMAT_ABANDONED, "abandoned", "uint64_t count; "},
-        {LAP_FORMAT_PAUSE, "pause", "uint64_t ticks; "},
-        {LAP_FORMAT_OPEN, "open",
-         "uint64_t size; uint64_t begin_ticks; uint64_t begin_paused; uint64_t last_ticks; uint64_t threshold_ns; int64_t n; "
-         "uint32_t class_id; uint32_t depth; uint32_t marks; uint32_t flags; uint32_t path; uint32_t reserved; string message; "
-         "uint64_t tail; "},
-        {LAP_FORMAT_HANDLE_END, "handle_end",
-         "uint64_t handle; uint64_t lap_ticks; uint64_t total_ticks; uint32_t path; uint32_t marks; "},
-        {LAP_FORMAT_THREAD, "thread", "uint64_t size; uint64_t thread_id; uint64_t thread_index; string name; uint64_t tail; "},
-    };
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+    static const uint8_t ids[] = {LAP_FORMAT_END,  LAP_FORMAT_ABANDONED,  LAP_FORMAT_PAUSE,
+                                  LAP_FORMAT_OPEN, LAP_FORMAT_HANDLE_END, LAP_FORMAT_THREAD};
+    /* Of each its name and its fields. */
+    static const char fixed[] =
+        "end\0\0"
+        "abandoned\0uint64_t count; \0"
+        "pause\0uint64_t ticks; \0"
+        "open\0"
+        "uint64_t size; uint64_t begin_ticks; uint64_t begin_paused; uint64_t last_ticks; uint64_t threshold_ns; int64_t n; "
+        "uint32_t class_id; uint32_t depth; uint32_t marks; uint32_t flags; uint32_t path; uint32_t reserved; string message; "
+        "uint64_t tail; \0"
+        "handle_end\0uint64_t handle; uint64_t lap_ticks; uint64_t total_ticks; uint32_t path; uint32_t marks; \0"
+        "thread\0uint64_t size; uint64_t thread_id; uint64_t thread_index; string name; uint64_t tail; ";
+    const char *name = fixed;
+    for (size_t i = 0; i < sizeof ids; i++) {
+        const char *const fields = name + strlen(name) + 1;
         text_add(text,
                  "event { name = \"lapmark:%s\"; id = %u; stream_id = 0; model.emf.uri = \"lapmark:%s\"; fields := struct { %s}; };\n",
-                 fixed[i].name, fixed[i].id, fixed[i].name, fixed[i].fields);
+                 name, ids[i], name, fields);
+        name = fields + strlen(fields) + 1;
+    }
 }
 
 int lap_metadata_open(struct lap_metadata *metadata, const struct lap_storage *storage, const struct lap_metadata_trace *trace)
@@ -229,10 +230,10 @@ static const char *kind_name(uint8_t kind)
 
 static void text_add_fields(struct text *text, const struct lap_class *class, const struct lap_description *description)
 {
-    static const char *const type_names[16] = {[LAP_IMPL_TYPE_I64] = "int64_t",
-                                               [LAP_IMPL_TYPE_U64] = "uint64_t",
-                                               [LAP_IMPL_TYPE_F64] = "double_t",
-                                               [LAP_IMPL_TYPE_POINTER] = "pointer_t"};
+    static const char type_names[16][10] = {[LAP_IMPL_TYPE_I64] = "int64_t",
+                                            [LAP_IMPL_TYPE_U64] = "uint64_t",
+                                            [LAP_IMPL_TYPE_F64] = "double_t",
+                                            [LAP_IMPL_TYPE_POINTER] = "pointer_t"};
     if (class->words == 0)
         text_add(text, "uint64_t size; ");
     if (class->kind == LAP_CLASS_BEGIN_WITH)
@@ -245,7 +246,7 @@ static void text_add_fields(struct text *text, const struct lap_class *class, co
         text_add(text, lap_class_has_n((enum lap_class_kind)class->kind) ? "int64_t label_n; " : "int64_t n; ");
     for (unsigned i = 0; i < class->args; i++) {
         const char *const name = type_names[description->types >> (4 * i) & 15];
-        if (name)
+        if (*name)
             text_add(text, "%s a%u; ", name, i);
     }
     for (unsigned i = 0; i < class->args; i++)

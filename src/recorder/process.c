@@ -192,13 +192,13 @@ static void boot_id_read(uint8_t *out)
 {
     char text[64];
     file_read("/proc/sys/kernel/random/boot_id", text, sizeof text);
-    unsigned used = 0;
-    for (const char *at = text; *at && used < 16; at++) {
-        unsigned byte;
-        if (*at != '-' && sscanf(at, "%2x", &byte) == 1) {
-            out[used++] = (uint8_t)byte;
-            at++;
-        }
+    unsigned digits = 0;
+    for (const char *at = text; *at && digits < 32; at++) {
+        const int digit = *at >= '0' && *at <= '9' ? *at - '0' : *at >= 'a' && *at <= 'f' ? *at - 'a' + 10 : -1;
+        if (digit < 0)
+            continue;
+        out[digits / 2] = (uint8_t)(digits % 2 == 0 ? digit << 4 : out[digits / 2] | digit);
+        digits++;
     }
 }
 

@@ -72,7 +72,7 @@ static int directory_open_target(const char *path)
 /* The directory of mapped files on the machine's shared-memory file system. */
 static int shared_open(struct lap_storage *storage)
 {
-    static const char *const places[] = {"/dev/shm", "/run/user", "/tmp"};
+    static const char places[][10] = {"/dev/shm", "/run/user", "/tmp"};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         char parent[LAP_STORAGE_PATH_BYTES];
         if (i == 1)
@@ -165,7 +165,7 @@ void lap_storage_done(struct lap_storage *storage)
 
 void lap_storage_discard(struct lap_storage *storage)
 {
-    static const char *const files[] = {"metadata", ".metadata", SIDE_DIRECTORY "/control", SIDE_DIRECTORY "/paths"};
+    static const char files[][18] = {"metadata", ".metadata", SIDE_DIRECTORY "/control", SIDE_DIRECTORY "/paths"};
     const int fds[] = {storage->directory_fd, storage->disk_fd};
     for (int i = 0; i < 2; i++) {
         for (size_t k = 0; fds[i] >= 0 && k < sizeof files / sizeof *files; k++)

@@ -50,7 +50,7 @@ size_t lap_duration_human(char *out, size_t out_bytes, double ns)
 {
     static const struct {
         double ns;
-        const char *text;
+        char text[8];
     } units[] = {{1, " ns"}, {1e3, " µs"}, {1e6, " ms"}, {1e9, " s"}};
     const double value = duration_clamp(ns);
     unsigned unit = 0;

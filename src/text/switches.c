@@ -53,7 +53,7 @@ static int threshold_parse(const char *text, const char **ret_end, uint64_t *ret
     if (digits == 0 || value > 1e12)
         return -EINVAL;
     static const struct {
-        const char *name;
+        char name[8];
         double ns;
     } units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
