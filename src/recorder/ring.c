@@ -5,6 +5,7 @@
 #include "guard.h"
 #include "printer.h"
 #include "process.h"
+#include "ring_segments.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,38 +24,6 @@
 static uint64_t ring_ticks(void)
 {
     return lap_clock_ticks(&lap_process.clock);
-}
-
-static uint64_t segment_address(const struct lap_ring *ring)
-{
-    return (uint64_t)(uintptr_t)ring->segments[ring->current].header;
-}
-
-/* Did a recording begin or end since the ring's segments were made? For certain under one of the process's locks. */
-static int is_stale(const struct lap_ring *ring)
-{
-    return ring->recording != __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE);
-}
-
-const struct lap_segment *lap_ring_segment(const struct lap_ring *ring, uint64_t sequence)
-{
-    const uint32_t count = __atomic_load_n(&ring->segment_count, __ATOMIC_ACQUIRE);
-    for (uint32_t i = 0; i < count; i++)
-        if (ring->segments[i].header && __atomic_load_n(&ring->segments[i].header->sequence, __ATOMIC_ACQUIRE) == sequence)
-            return &ring->segments[i];
-    return NULL;
-}
-
-/* ---- names --------------------------------------------------------------------------------------------------------- */
-
-static void name_of_segment(char *name, const struct lap_ring *ring, uint32_t file, const char *prefix)
-{
-    snprintf(name, LAP_STORAGE_NAME_BYTES, "%sstream-%04u-%02u", prefix, ring->number, file);
-}
-
-static void name_of_kept(char *name, const struct lap_ring *ring, uint64_t sequence)
-{
-    snprintf(name, LAP_STORAGE_NAME_BYTES, "stream-%04u-%08llu", ring->number, (unsigned long long)sequence);
 }
 
 static void name_of_statistics(char *name, const struct lap_ring *ring)
@@ -76,7 +45,7 @@ static int statistics_grow(struct lap_statistics *statistics)
     lap_guard_enter(&guard);
     pthread_rwlock_rdlock(&lap_process.storage_lock);
     void *heap = NULL;
-    if (!is_stale(ring)) /* else its file belongs to a recording that has ended */
+    if (!lap_ring_is_stale(ring)) /* else its file belongs to a recording that has ended */
         heap = lap_storage_extend(&lap_process.storage, name, statistics->heap, ring->statistics_bytes, bytes);
     if (heap) { /* under the lock, since who stops the recording writes it out; and before a held back signal's handler jumps */
         statistics->heap = heap;
@@ -131,7 +100,7 @@ void lap_ring_apply(struct lap_ring *ring, uint64_t position)
         return;
     /* The statistics of a recording that is over stay as they are, and its reader counts the rest: a path that is new now
      * would be none of its paths. */
-    if (is_stale(ring))
+    if (lap_ring_is_stale(ring))
         lap_storage_to_memory(ring->statistics.heap, ring->statistics_bytes);
     const uint32_t to = lap_ring_offset(ring, position);
     const uint64_t backward = ring->decoder.backward;
@@ -162,111 +131,6 @@ struct lap_ring *lap_ring_settle(uint64_t *ret_position)
     return ring;
 }
 
-/* ---- segments ------------------------------------------------------------------------------------------------------ */
-
-/* Writes a segment to the disk, cut to its content. Its own header keeps the size that the mapped file has: readers, and
- * whoever looks after a kill, see it. */
-static int segment_write(const struct lap_format_segment *segment, const char *name)
-{
-    if (segment->magic == 0) /* its thread has made it, and not begun it yet */
-        return 0;
-    struct lap_format_segment header;
-    const size_t content_at = offsetof(struct lap_format_segment, content_bits), rest_at = content_at + sizeof header.content_bits;
-    memcpy(&header, segment, content_at);
-    header.content_bits = __atomic_load_n(&segment->content_bits, __ATOMIC_ACQUIRE); /* at the end another thread may go on */
-    memcpy((char *)&header + rest_at, (const char *)segment + rest_at, sizeof header - rest_at);
-    header.packet_bits = header.content_bits;
-    return lap_storage_write_headed(&lap_process.storage, name, &header, sizeof header, segment, (size_t)(header.content_bits / 8));
-}
-
-/* Full recording: the closed segment goes to the disk. */
-static void segment_keep(struct lap_ring *ring)
-{
-    const struct lap_storage *const storage = &lap_process.storage;
-    if (!storage->is_full || storage->kind == LAP_STORAGE_MEMORY)
-        return;
-    const struct lap_format_segment *const header = ring->segments[ring->current].header;
-    char name[LAP_STORAGE_NAME_BYTES];
-    name_of_kept(name, ring, ring->sequence);
-    const int error = segment_write(header, name);
-    if (error < 0) {
-        lap_process_fail("cannot write", name, error);
-        return;
-    }
-    lap_process_kept(ring->number, ring->sequence, __atomic_load_n(&header->content_bits, __ATOMIC_RELAXED) / 8);
-}
-
-/* A further segment for the ring, or none where the process's memory is getting short. */
-static int segment_make(struct lap_ring *ring)
-{
-    const uint64_t limit = lap_process.settings.memory_bytes;
-    const uint64_t used = lap_process_memory_used();
-    if (ring->segment_count == LAP_RING_SEGMENTS)
-        return -ENOSPC;
-    if (ring->segment_count > 1 && used + ring->segment_bytes > limit / 2)
-        return -ENOSPC;
-    if (ring->segment_count == 1 && used + ring->segment_bytes > limit / 4 * 3)
-        return -ENOSPC;
-    if (lap_process_reserve(ring->segment_bytes) < 0)
-        return -ENOMEM;
-    char name[LAP_STORAGE_NAME_BYTES];
-    name_of_segment(name, ring, ring->segment_count, ".");
-    int error;
-    void *const memory = lap_storage_map(&lap_process.storage, name, ring->segment_bytes, NULL, 0, &error);
-    if (!memory) {
-        lap_process_release(ring->segment_bytes);
-        if (ring->segment_count == 0)
-            lap_process_fail("cannot map", name + 1, error);
-        return error;
-    }
-    const uint32_t made = ring->segment_count;
-    ring->segments[made] = (struct lap_segment){memory, made};
-    __atomic_store_n(&ring->segment_count, made + 1, __ATOMIC_RELEASE);
-    return (int)made;
-}
-
-/* Fills the header of the segment that becomes the current one. The order keeps the file readable throughout: empty first,
- * then the new place in the order. Returns 1 if its file has no name yet. */
-static int segment_begin(struct lap_ring *ring, uint64_t now)
-{
-    struct lap_format_segment *const header = ring->segments[ring->current].header;
-    const int is_new = header->magic == 0;
-    __atomic_store_n(&header->content_bits, LAP_FORMAT_SEGMENT_HEADER_BYTES * UINT64_C(8), __ATOMIC_SEQ_CST);
-    __atomic_store_n(&header->sequence, ring->sequence, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&header->begin_ticks, now, __ATOMIC_SEQ_CST);
-    const struct lap_format_clock_reading reading = lap_clock_read();
-    header->clock_ticks = lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC ? reading.monotonic_ns : reading.ticks;
-    header->clock_monotonic_ns = reading.monotonic_ns;
-    header->clock_realtime_ns = reading.realtime_ns;
-    header->lost_events = ring->lost_events;
-    header->paused_ticks = ring->decoder.paused;
-    header->thread_id = ring->thread_id;
-    header->thread_index = ring->thread_index;
-    memcpy(header->thread_name, ring->thread_name, sizeof header->thread_name);
-    if (!is_new)
-        return 0;
-    header->packet_bits = ring->segment_bytes * 8;
-    header->stream = ring->number;
-    memcpy(header->uuid, lap_process.control->uuid, sizeof header->uuid);
-    __atomic_store_n(&header->magic, LAP_FORMAT_PACKET_MAGIC, __ATOMIC_SEQ_CST);
-    return 1;
-}
-
-/* Gives the current segment's file its names. */
-static void segment_publish(const struct lap_ring *ring, int is_new)
-{
-    if (!is_new && !lap_process.settings.is_full)
-        return;
-    char hidden[LAP_STORAGE_NAME_BYTES], name[LAP_STORAGE_NAME_BYTES], kept[LAP_STORAGE_NAME_BYTES];
-    name_of_segment(hidden, ring, ring->segments[ring->current].file, ".");
-    name_of_segment(name, ring, ring->segments[ring->current].file, "");
-    name_of_kept(kept, ring, ring->sequence);
-    const int error = is_new ? lap_storage_publish(&lap_process.storage, hidden, name) : 0;
-    if (error < 0)
-        lap_process_fail("cannot rename", hidden, error);
-    lap_storage_link(&lap_process.storage, name, kept);
-}
-
 static void limit_set(struct lap_ring *ring, uint64_t position)
 {
     struct lap_impl_thread *const thread = ring->thread;
@@ -280,56 +144,6 @@ static void limit_set(struct lap_ring *ring, uint64_t position)
         __atomic_store_n(&thread->limit, 0, __ATOMIC_RELAXED);
 }
 
-/* What segment_next returns besides a position: the ring has no segment; it must restart first. */
-enum { SEGMENT_NONE = 0, SEGMENT_STALE = 1 };
-
-/* Makes the next segment the current one; returns its first free position. */
-static uint64_t segment_next(struct lap_ring *ring, uint64_t now)
-{
-    struct lap_guard guard;
-    int made = -ENOSPC;
-    lap_guard_enter(&guard);
-    pthread_rwlock_rdlock(&lap_process.storage_lock);
-    const int stale = is_stale(ring);
-    const int is_first = ring->segment_count == 0;
-    if (!stale && !is_first) {
-        lap_ring_keep_messages(ring);
-        segment_keep(ring);
-    }
-    if (!stale)
-        made = segment_make(ring);
-    pthread_rwlock_unlock(&lap_process.storage_lock);
-    lap_guard_leave(&guard);
-    if (stale)
-        return SEGMENT_STALE;
-    if (ring->segment_count == 0)
-        return SEGMENT_NONE;
-    const uint32_t next = made >= 0 ? (uint32_t)made : (ring->current + 1) % ring->segment_count;
-    if (made < 0) /* may wait for who reads the report: no lock, no signal held back */
-        lap_printer_before_overwrite(ring, ring->segments[next].header->sequence);
-
-    lap_guard_enter(&guard); /* all of it or nothing */
-    pthread_rwlock_rdlock(&lap_process.storage_lock);
-    if (is_stale(ring)) {
-        pthread_rwlock_unlock(&lap_process.storage_lock);
-        lap_guard_leave(&guard);
-        return SEGMENT_STALE;
-    }
-    ring->current = next;
-    __atomic_store_n(&ring->sequence, ring->sequence + !is_first, __ATOMIC_RELEASE);
-    if (now < ring->decoder.last_ticks)
-        now = ring->decoder.last_ticks;
-    segment_publish(ring, segment_begin(ring, now));
-    pthread_rwlock_unlock(&lap_process.storage_lock);
-    ring->thread->segment = segment_address(ring);
-    ring->thread->begin_ticks = now;
-    const uint64_t position = lap_ring_store_open(ring, segment_address(ring) + LAP_FORMAT_SEGMENT_HEADER_BYTES);
-    ring->applied = lap_ring_offset(ring, position);
-    __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | ring->applied, __ATOMIC_RELEASE);
-    lap_guard_leave(&guard);
-    return position;
-}
-
 /* ---- room ---------------------------------------------------------------------------------------------------------- */
 
 static int ring_restart(struct lap_ring *ring);
@@ -339,18 +153,18 @@ uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t b
     struct lap_impl_thread *const thread = ring->thread;
     const uint64_t start = ring_ticks();
     const int was_without = !lap_ring_has_segment(ring);
-    if (was_without && !is_stale(ring) && ring->refusals++ % REFUSALS_EACH != 0)
+    if (was_without && !lap_ring_is_stale(ring) && ring->refusals++ % REFUSALS_EACH != 0)
         return 0;
     lap_ring_apply(ring, position);
-    int must_restart = is_stale(ring) || !ring->statistics.heap;
+    int must_restart = lap_ring_is_stale(ring) || !ring->statistics.heap;
     /* A block that is not full is left alone: it came here for its size, its clock or an interruption. */
     int must_go_on = must_restart || was_without || position + bytes + LAP_RING_SLACK_BYTES > thread->segment + ring->segment_bytes ||
                      (start > thread->begin_ticks && (start - thread->begin_ticks) >> (LAP_IMPL_CLOCK_BITS - 1) != 0);
     while (must_go_on) {
-        position = must_restart && ring_restart(ring) < 0 ? SEGMENT_NONE : segment_next(ring, start);
-        must_go_on = must_restart = position == SEGMENT_STALE;
+        position = must_restart && ring_restart(ring) < 0 ? LAP_SEGMENTS_NONE : lap_segments_next(ring, start);
+        must_go_on = must_restart = position == LAP_SEGMENTS_STALE;
     }
-    if (position == SEGMENT_NONE) {
+    if (position == LAP_SEGMENTS_NONE) {
         __atomic_store_n(&thread->limit, 0, __ATOMIC_RELAXED);
         return 0;
     }
@@ -460,21 +274,21 @@ static int ring_enter(struct lap_ring *ring)
     thread->reserved_words[0] = (uint64_t)(uintptr_t)ring;
     uint64_t position = thread->position & ~LAP_IMPL_BUSY;
     const uint64_t now = ring_ticks();
-    if ((is_stale(ring) || !ring->statistics.heap) && ring_restart(ring) < 0)
+    if ((lap_ring_is_stale(ring) || !ring->statistics.heap) && ring_restart(ring) < 0)
         return -ENOMEM;
     if (ring->segment_count == 0) {
-        position = segment_next(ring, now);
+        position = lap_segments_next(ring, now);
     } else {
         ring->statistics.heap->threads++;
         lap_ring_apply(ring, position);
         /* It may have been nobody's for longer than the clock's bits reach. */
         if (position + 256 + LAP_RING_SLACK_BYTES > thread->segment + ring->segment_bytes ||
             (now - thread->begin_ticks) >> (LAP_IMPL_CLOCK_BITS - 1) != 0)
-            position = segment_next(ring, now);
+            position = lap_segments_next(ring, now);
         else
             position = lap_ring_store_thread(ring, position);
     }
-    if (position == SEGMENT_NONE)
+    if (position == LAP_SEGMENTS_NONE)
         return -ENOMEM;
     limit_set(ring, position);
     thread->position = position;
@@ -556,20 +370,12 @@ void lap_ring_interrupt_all(void)
 /* Full recording, no tmpfs: a ring's current segment and statistics become files. */
 static void ring_write_out(struct lap_ring *ring)
 {
-    const struct lap_storage *const storage = &lap_process.storage;
-    char name[LAP_STORAGE_NAME_BYTES];
-    for (uint32_t i = 0; storage->kind == LAP_STORAGE_DISK && !storage->is_full && i < ring->segment_count; i++) {
-        name_of_segment(name, ring, ring->segments[i].file, "");
-        const int error = segment_write(ring->segments[i].header, name);
-        if (error < 0)
-            lap_process_fail("cannot write", name, error);
-    }
-    if (storage->kind == LAP_STORAGE_DISK) {
+    if (lap_process.storage.kind == LAP_STORAGE_DISK) {
+        char name[LAP_STORAGE_NAME_BYTES];
         name_of_statistics(name, ring);
-        lap_storage_write(storage, name, ring->statistics.heap, ring->statistics_bytes);
+        lap_storage_write(&lap_process.storage, name, ring->statistics.heap, ring->statistics_bytes);
     }
-    if (storage->is_full)
-        segment_keep(ring);
+    lap_segments_write_out(ring);
 }
 
 void lap_ring_finish_all(void)
