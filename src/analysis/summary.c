@@ -254,16 +254,16 @@ static bool cells_equal(const struct lap_format_statistics *a, const struct lap_
     return true;
 }
 
-/* A process that did not end by itself may have been at one event, which it had counted, wholly or in part, and not said so:
- * a sample of one cell, or with an end two. */
+/* Where events lie behind the statistics' position, the thread may have been at the first, which it had counted, wholly or in
+ * part, and not said so: a sample of one cell, or with an end two. */
 #define CELLS_IN_DOUBT 2u
 
 /* Finds the first path whose cells differ: its number and counts, or false if there is none. `cells` has room for two of
  * each path. */
-static bool ring_differs(const struct lap_format_statistics *stored, const struct lap_format_statistics *events, bool has_ended,
+static bool ring_differs(const struct lap_format_statistics *stored, const struct lap_format_statistics *events, bool is_in_doubt,
                          struct lap_summary_difference *difference, const struct lap_format_cell **cells)
 {
-    unsigned in_doubt = has_ended ? 0 : CELLS_IN_DOUBT;
+    unsigned in_doubt = is_in_doubt ? CELLS_IN_DOUBT : 0;
     static const struct lap_format_cell none = {.min_ticks = UINT64_MAX};
     const struct lap_format_statistics *const heaps[2] = {stored, events};
     memset(cells, 0, 2 * LAP_FORMAT_PATHS * sizeof *cells);
@@ -320,8 +320,8 @@ static int making_compare(const struct making *events, const struct lap_summary_
         }
         difference->rings_compared++;
         if (!difference->process &&
-            ring_differs(stored.statistics[r].heap, events->statistics[r].heap,
-                         events->statistics[r].ring->process->state == LAP_PROCESS_ENDED, difference, cells))
+            ring_differs(stored.statistics[r].heap, events->statistics[r].heap, stored.statistics[r].replayed != 0, difference,
+                         cells))
             difference_describe(difference, &events->statistics[r]);
     }
     if (stored.recording)

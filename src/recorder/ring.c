@@ -17,6 +17,7 @@
 
 #define STATISTICS_BYTES_FIRST (16u << 10)
 #define REFUSALS_EACH 1024u /* events lost before a ring without a segment asks for one again */
+#define COPIES_MAX 1000u
 #define RING_MEMORY_BYTES (32u << 10) /* what a ring touches besides segments and statistics, roughly */
 #define STATISTICS_TABLES_BYTES                                                                                          \
     (LAP_STATISTICS_CACHE * sizeof(struct lap_statistics_cached) + LAP_FORMAT_PATHS * sizeof(uint16_t))
@@ -367,15 +368,24 @@ void lap_ring_interrupt_all(void)
         __atomic_store_n(&lap_process.rings[i]->thread->limit, 0, __ATOMIC_SEQ_CST);
 }
 
-/* Full recording, no tmpfs: a ring's current segment and statistics become files. */
-static void ring_write_out(struct lap_ring *ring)
+/* Writes statistics that are not on tmpfs. Their thread may be at them: what is written is a copy as of one event. */
+static __attribute__((noinline)) void statistics_write_out(const struct lap_ring *ring)
 {
-    if (lap_process.storage.kind == LAP_STORAGE_DISK) {
-        char name[LAP_STORAGE_NAME_BYTES];
-        name_of_statistics(name, ring);
-        lap_storage_write(&lap_process.storage, name, ring->statistics.heap, ring->statistics_bytes);
-    }
-    lap_segments_write_out(ring);
+    const struct lap_format_statistics *const heap = ring->statistics.heap;
+    void *const copy = mmap(NULL, ring->statistics_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED)
+        return;
+    uint64_t applied;
+    unsigned tries = 0;
+    do {
+        applied = __atomic_load_n(&heap->applied, __ATOMIC_ACQUIRE);
+        memcpy(copy, heap, ring->statistics_bytes);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    } while (__atomic_load_n(&heap->applied, __ATOMIC_RELAXED) != applied && ++tries < COPIES_MAX);
+    char name[LAP_STORAGE_NAME_BYTES];
+    name_of_statistics(name, ring);
+    lap_storage_write(&lap_process.storage, name, copy, ring->statistics_bytes);
+    munmap(copy, ring->statistics_bytes);
 }
 
 void lap_ring_finish_all(void)
@@ -387,7 +397,9 @@ void lap_ring_finish_all(void)
         if (ring->thread == lap_impl_local.thread && !(ring->thread->position & LAP_IMPL_BUSY)) {
             lap_ring_apply(ring, ring->thread->position);
         }
-        ring_write_out(ring);
+        if (lap_process.storage.kind == LAP_STORAGE_DISK)
+            statistics_write_out(ring);
+        lap_segments_write_out(ring);
     }
 }
 

@@ -277,7 +277,7 @@ static void test_parts(void **state)
     lap_recording_free(recording);
 }
 
-/* A sample too many in what is stored is found, and told. */
+/* Samples too many in what is stored are found, and told. One may be: events lie behind the statistics here. */
 static void test_compare_finds_a_difference(void **state)
 {
     (void)state;
@@ -290,7 +290,7 @@ static void test_compare_finds_a_difference(void **state)
     struct lap_format_cell *const cell =
         (struct lap_format_cell *)(uintptr_t)lap_heap_next((const struct lap_format_statistics *)(void *)heap, &unit);
     assert_non_null(cell);
-    cell->count++;
+    cell->count += 2;
     synthetic_write(path, heap, bytes);
     const uint32_t number = cell->path - 1;
     free(heap);
@@ -298,7 +298,7 @@ static void test_compare_finds_a_difference(void **state)
     struct lap_summary_difference difference;
     assert_int_equal(lap_summary_compare(recording, NULL, &difference), 0);
     assert_int_equal(difference.path, number);
-    assert_int_equal(difference.stored_count, difference.events_count + 1);
+    assert_int_equal(difference.stored_count, difference.events_count + 2);
     assert_ptr_equal(difference.process, recording->processes[0]);
     lap_recording_free(recording);
 }
