@@ -63,6 +63,9 @@ const char *variable(const char *name, const char *value);
  * thread sanitizer. */
 int is_sanitized(void);
 
+/* Works for at least this long by CLOCK_MONOTONIC; longer does no harm. */
+void spend_us(long us);
+
 /* A figure of /proc/self/status, in KiB. */
 long status_kib(const char *name);
 

@@ -8,18 +8,7 @@
 #include <lapmark.h>
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-/* At least this long by the clock that thresholds are in; longer does no harm. */
-static void spend_us(long us)
-{
-    struct timespec start, now;
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    do
-        clock_gettime(CLOCK_MONOTONIC, &now);
-    while ((now.tv_sec - start.tv_sec) * 1000000 + (now.tv_nsec - start.tv_nsec) / 1000 < us);
-}
 
 /* ---- what a report looks like -------------------------------------------------------------------------------------- */
 
