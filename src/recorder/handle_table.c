@@ -324,9 +324,10 @@ uint64_t lap_elapsed_ns(lap_handle handle)
     if (!ring)
         return 0;
     struct slot *const slot = slot_find(handle);
+    const uint64_t ticks = now_ticks();
     uint64_t elapsed = 0;
     if (slot) {
-        elapsed = to_ns(now_ticks() - slot->begin_ticks);
+        elapsed = to_ns(ticks > slot->begin_ticks ? ticks - slot->begin_ticks : 0);
         slot_unlock(slot);
     }
     lap_ring_give(ring, position);

@@ -95,6 +95,22 @@ static int statistics_open(struct lap_ring *ring)
     return 0;
 }
 
+/* The counter went backward: what was stored of it is held as the decoder holds it, for readers that know 44 bits of clock
+ * would take it for a turn of those. */
+static void clocks_hold(const struct lap_ring *ring, uint32_t from, uint32_t to, uint64_t last_ticks)
+{
+    const uint64_t begin_ticks = ring->thread->begin_ticks;
+    for (uint32_t offset = from; offset < to;) {
+        uint64_t *const words = (uint64_t *)(uintptr_t)(ring->thread->segment + offset);
+        const uint64_t ticks = begin_ticks + lap_event_elapsed(words[0], begin_ticks << LAP_FORMAT_CLOCK_SHIFT);
+        if (ticks < last_ticks)
+            words[0] = last_ticks << LAP_FORMAT_CLOCK_SHIFT | (words[0] & LAP_FORMAT_CLASS_MASK);
+        else
+            last_ticks = ticks;
+        offset += (uint32_t)lap_event_size_bytes(words, &lap_process.sites.classes[words[0] & LAP_FORMAT_CLASS_MASK]);
+    }
+}
+
 void lap_ring_apply(struct lap_ring *ring, uint64_t position)
 {
     if (!lap_ring_has_segment(ring))
@@ -104,17 +120,20 @@ void lap_ring_apply(struct lap_ring *ring, uint64_t position)
     if (lap_ring_is_stale(ring))
         lap_storage_to_memory(ring->statistics.heap, ring->statistics_bytes);
     const uint32_t to = lap_ring_offset(ring, position);
-    const uint64_t backward = ring->decoder.backward;
+    const uint64_t backward = ring->decoder.backward, last_ticks = ring->decoder.last_ticks;
+    const uint32_t from = ring->applied;
     ring->at_work++;
     ring->decoder.class_count = __atomic_load_n(&lap_process.sites.count, __ATOMIC_ACQUIRE);
     const struct lap_decode_result result =
         lap_statistics_run(&ring->statistics, &ring->decoder, ring->segments[ring->current].header, ring->thread->begin_ticks,
-                           ring->sequence, ring->applied, to);
+                           ring->sequence, from, to);
     (void)result; /* the ring holds what this process stored: a decoder that stops is a defect, and costs statistics only */
     ring->applied = to;
     ring->at_work--;
-    if (ring->decoder.backward != backward)
+    if (__builtin_expect(ring->decoder.backward != backward, 0)) {
+        clocks_hold(ring, from, to, last_ticks);
         lap_process_count_loss(LAP_FORMAT_LOSS_CLOCK, ring->decoder.backward - backward);
+    }
 }
 
 struct lap_ring *lap_ring_settle(uint64_t *ret_position)
@@ -172,7 +191,9 @@ uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t b
     ring->refusals = 0;
     if (was_without && ring->decoder.depth > thread->depth) /* their ends are lost */
         position = lap_ring_store_abandoned(ring, position, ring->decoder.depth - thread->depth);
-    const uint64_t took = ring_ticks() - start;
+    /* Less the time that a counter which went backward has not shown yet: thread time does not go backward. */
+    const uint64_t now = ring_ticks(), shown_from = start > ring->decoder.last_ticks ? start : ring->decoder.last_ticks;
+    const uint64_t took = now > shown_from ? now - shown_from : 0;
     ring->statistics.heap->batch_ticks += took;
     position = lap_ring_store_pause(ring, position, took);
     limit_set(ring, position);

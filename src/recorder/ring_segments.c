@@ -180,6 +180,8 @@ uint64_t lap_segments_next(struct lap_ring *ring, uint64_t now)
     __atomic_store_n(&ring->sequence, ring->sequence + !is_first, __ATOMIC_RELEASE);
     if (now < ring->decoder.last_ticks)
         now = ring->decoder.last_ticks;
+    if (!is_first && now <= ring->thread->begin_ticks) /* readers put packets in order by their begins */
+        now = ring->thread->begin_ticks + 1;
     segment_publish(ring, segment_begin(ring, now));
     pthread_rwlock_unlock(&lap_process.storage_lock);
     ring->thread->segment = segment_address(ring);

@@ -486,7 +486,7 @@ static void slow_undivert(struct lap_ring *ring, const struct lap_slow_scope *sl
 /* What a scope that the library began does at its end, after its event. Returns the position. */
 static uint64_t slow_end(struct lap_ring *ring, const struct lap_slow_scope *slow, uint64_t position, uint64_t ticks)
 {
-    const int is_breach = ticks - slow->begin_ticks >= slow->threshold_ticks;
+    const int is_breach = ticks >= slow->begin_ticks && ticks - slow->begin_ticks >= slow->threshold_ticks;
     slow_undivert(ring, slow);
     if (slow->flags & LAP_SLOW_PRINTS)
         lap_printer_scope_ends(ring, position, is_breach);
@@ -559,8 +559,8 @@ uint64_t lap_impl_elapsed_ns(void)
     const uint32_t depth = depth_alive(thread, 0, (uintptr_t)__builtin_frame_address(0));
     if (thread->segment == 0 || depth == 0 || lap_is_muted())
         return 0;
-    const uint64_t ticks = lap_clock_ticks(&lap_process.clock) - thread->frames[depth].begin_ticks;
-    return (uint64_t)((double)ticks * lap_process.ns_per_tick);
+    const uint64_t ticks = lap_clock_ticks(&lap_process.clock), begin_ticks = thread->frames[depth].begin_ticks;
+    return ticks > begin_ticks ? (uint64_t)((double)(ticks - begin_ticks) * lap_process.ns_per_tick) : 0;
 }
 
 void lap_impl_check_format(const char *format, ...)
