@@ -45,36 +45,14 @@ static void move(int64_t ticks)
 
 /* ---- reading the answer ------------------------------------------------------------------------------------------------ */
 
-static const char *const command_format = "'%s' report --json '%s' 2>&1";
-
-/* The report of a recording, as JSON text without blanks. Static memory. */
-static const char *report_of(const char *process)
-{
-    static char all[1 << 16];
-    char line[1024];
-    const char *const command = getenv("LAPMARK_BIN");
-    snprintf(line, sizeof line, command_format, command ? command : "lapmark", process);
-    FILE *const pipe = popen(line, "re");
-    assert_non_null(pipe);
-    size_t used = fread(all, 1, sizeof all - 1, pipe);
-    all[used] = 0;
-    assert_int_equal(pclose(pipe), 0);
-    char *out = all;
-    for (const char *at = all; *at; at++)
-        if (*at != ' ' && *at != '\n')
-            *out++ = *at;
-    *out = 0;
-    return all;
-}
-
 /* A member of the row whose path ends with this label. */
 static double figure_of(const char *report, const char *label, const char *member)
 {
     char pattern[128];
-    snprintf(pattern, sizeof pattern, "\"%s\"]", label);
+    snprintf(pattern, sizeof pattern, "\"%s\"\n", label); /* the last of its path */
     const char *row = strstr(report, pattern);
     assert_non_null(row);
-    snprintf(pattern, sizeof pattern, "\"%s\":", member);
+    snprintf(pattern, sizeof pattern, "\"%s\": ", member);
     const char *const value = strstr(row, pattern);
     assert_non_null(value);
     return strtod(value + strlen(pattern), NULL);
@@ -132,7 +110,7 @@ static void test_asleep(void **state)
 {
     (void)state;
     const char *const process = record("asleep", "X=");
-    const char *const report = report_of(process);
+    const char *const report = lapmark_says("report --json", process, NULL);
     double sum = 0;
     for (int i = 0; i < SLEEPS; i++)
         sum += (double)sleeps[i];
@@ -166,7 +144,7 @@ static void test_backward(void **state)
 {
     (void)state;
     const char *const process = record("backward", "X=");
-    const char *const report = report_of(process);
+    const char *const report = lapmark_says("report --json", process, NULL);
     assert_int_equal((int)figure_of(report, "before", "count"), 2000);
     assert_int_equal((int)figure_of(report, "behind", "count"), 2000);
     assert_int_equal((int)figure_of(report, "last", "count"), 2000);
@@ -213,7 +191,7 @@ static int case_cores(void)
 static void test_cores(void **state)
 {
     (void)state;
-    const char *const report = report_of(record("cores", "X="));
+    const char *const report = lapmark_says("report --json", record("cores", "X="), NULL);
     assert_int_equal((int)figure_of(report, "step", "count"), 80000);
     assert_int_equal((int)figure_of(report, "shared", "count"), 800);
     assert_true(figure_of(report, "shared", "max_ns") < 10e9);
@@ -244,7 +222,7 @@ static void test_untrusted(void **state)
 {
     (void)state;
     const char *const process = record("untrusted", "TEST_IS_UNTRUSTED=1");
-    const char *const report = report_of(process);
+    const char *const report = lapmark_says("report --json", process, NULL);
     assert_non_null(strstr(report, "\"monotonic\""));
     assert_int_equal((int)figure_of(report, "step", "count"), 1000);
     assert_true(figure_of(report, "slept", "max_ns") >= 20e6);

@@ -38,9 +38,15 @@ int run_cases_or_tests(int argc, char **argv, const struct test_case *cases, int
 
 /* Runs a case to its end, with "NAME=value" texts in its environment up to a NULL; LAPMARK variables but those are gone. */
 struct outcome run_case(const char *name, ...) __attribute__((sentinel));
-/* Starts one; `*ret_pipe` reads its stdout. Its stderr is the test's own. */
+/* Starts one; `*ret_pipe` reads its stdout. Its stderr is the test's own. With "TEST_SUPERVISED=directory" it is `lapmark record`
+ * that starts it, and that is waited for. */
 pid_t start_case(const char *name, int *ret_pipe, ...) __attribute__((sentinel));
 void outcome_free(struct outcome *outcome);
+/* What `lapmark ARGUMENTS RECORDING` prints, on stdout and stderr. Static memory. Its status has to be 0, unless `ret_status`
+ * takes it. */
+const char *lapmark_says(const char *arguments, const char *recording, int *ret_status);
+/* So many, or in a long run as many times as TEST_TIMES says. */
+unsigned times(unsigned count);
 /* It ended by itself with status 0. */
 void assert_ended_well(const struct outcome *outcome);
 /* The same, and its stderr is this text, where every time of a report ("0.0310 ms") is written "T". */

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ["SOURCE_DIR"], "tests", "cli"))
-from common import BUILD, LAPMARK, SOURCE, Directory, check, equal, lapmark, main, run  # pylint: disable=wrong-import-position
+from common import BUILD, LAPMARK, SOURCE, Directory, check, equal, lapmark, lapmark_json, main, run  # pylint: disable=wrong-import-position
 
 SANITIZE = os.environ.get("SANITIZE", "")
 
@@ -410,6 +410,41 @@ def test_planted():
             sound(record, planted)
             equal(os.listdir(victim), ["file"], planted)
             shutil.rmtree(record, ignore_errors=True)
+
+
+def test_setuid():
+    """A program that runs with rights that its user has not is told nothing by the user's environment."""
+    if SANITIZE or os.geteuid() != 0 or not shutil.which("setpriv"):
+        return
+    with Directory() as directory:
+        path = program(directory)
+        record = os.path.join(directory, "record")
+        for mode, records in ((0o755, True), (0o4755, False)):
+            os.chmod(directory, 0o777)
+            os.chmod(path, mode)
+            result = run("setpriv", "--reuid=65534", "--clear-groups", path, "10", LAPMARK_RECORD=record, LAPMARK_PRINT="off")
+            equal((result.status, result.out), (0, "the result\n"), result)
+            equal(os.path.isdir(record), records, f"{mode:o} {result}")
+            equal("> Entering" in result.err, not records, f"{mode:o} {result}")
+            if records:
+                remove_shared(record)
+                shutil.rmtree(record)
+
+
+def test_time_namespace():
+    """The monotonic clock of a container is not its host's: what is still open there has no end here, and all else is right."""
+    if subprocess.run(["unshare", "--time", "true"], capture_output=True, check=False).returncode != 0:
+        return
+    with Directory() as directory:
+        path = program(directory)
+        record = os.path.join(directory, "record")
+        unharmed(run("unshare", "--time", "--monotonic", "1000000", "--fork", path, "5000", LAPMARK_RECORD=record,
+                     LAPMARK_PRINT="off"), said=0)
+        sound(record)
+        (process,) = lapmark_json("report", record)["processes"]
+        equal((process["state"], process["lost"]), ("ended", 0))
+        check(0 < process["duration_ns"] < 60e9, process)
+        remove_shared(record)
 
 
 if __name__ == "__main__":

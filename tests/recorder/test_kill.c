@@ -25,7 +25,7 @@ enum { THREADS = 4, KILLS = 20 };
 /* What the threads say they have done, in memory that outlives them. */
 struct done {
     uint64_t count[THREADS]; /* checkpoints "step" that have returned */
-    uint64_t handles;        /* checkpoints "shared" that have returned */
+    pid_t pid;
 };
 
 static struct done *done_map(const char *path)
@@ -62,6 +62,7 @@ static void *run(void *argument)
 static int case_storm(void)
 {
     done = done_map(getenv("TEST_DONE"));
+    done->pid = getpid();
     for (intptr_t i = 1; i < THREADS; i++) {
         pthread_t thread;
         pthread_create(&thread, NULL, run, (void *)i);
@@ -119,33 +120,63 @@ static void check_steps(const struct stored *stored, const struct done *of)
     }
 }
 
+/* What was open is named, and since when. */
+static void check_names_what_was_open(const char *process)
+{
+    const char *const text = lapmark_says("check", process, NULL);
+    for (int i = 0; i < THREADS; i++) {
+        char open[64];
+        snprintf(open, sizeof open, "still open: thread %d, since ", i);
+        assert_int_equal(count_of(text, open), 1);
+    }
+    assert_int_equal(count_of(text, ": died\n"), 1);
+    assert_int_equal(count_of(text, " 0 lost\n"), 1);
+}
+
+/* As it lies there; nothing of ours has looked at it, or the supervisor has put a copy in its place. */
+static uint64_t killed_once(unsigned steps, int is_full, int is_supervised)
+{
+    const char *const directory = temporary_directory(), *const recording = temporary_directory();
+    char path[512];
+    snprintf(path, sizeof path, "%s/done", directory);
+    const struct done *const of = done_map(path);
+    int pipe;
+    const pid_t pid = start_case("storm", &pipe, variable("LAPMARK_RECORD", recording), variable("TEST_DONE", path),
+                                 is_supervised ? variable("TEST_SUPERVISED", recording) : "X=", "LAPMARK_PRINT=off",
+                                 "LAPMARK_RING=1M", is_full ? "LAPMARK_MODE=full" : "X=", "LAPMARK_DISK=4M", NULL);
+    wait_for(of, steps);
+    kill(of->pid, SIGKILL);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (is_supervised)
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGKILL);
+    else
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    close(pipe);
+    const char *const process = process_directory(recording, 0);
+    struct stat link;
+    assert_int_equal(lstat(process, &link), 0);
+    assert_int_equal(S_ISLNK(link.st_mode), !is_supervised && !is_full);
+    babeltrace_agrees(process);
+    struct stored *const stored = stored_load(process);
+    assert_int_equal(stored->control.state, LAP_FORMAT_RUNNING);
+    assert_int_equal(stored_lost(stored), 0);
+    check_steps(stored, of);
+    const uint64_t events = stored->count;
+    stored_free(stored);
+    check_names_what_was_open(process);
+    return events;
+}
+
 static void test_storm(void **state)
 {
     (void)state;
     unsigned seed = 1;
-    for (int i = 0; i < KILLS; i++) {
-        const char *const directory = temporary_directory();
-        char path[512];
-        snprintf(path, sizeof path, "%s/.done", directory);
-        const struct done *const of = done_map(path);
-        int pipe;
-        const pid_t pid = start_case("storm", &pipe, variable("LAPMARK_RECORD", directory), variable("TEST_DONE", path),
-                                     "LAPMARK_PRINT=off", "LAPMARK_RING=1M", i % 4 == 3 ? "LAPMARK_MODE=full" : "X=",
-                                     "LAPMARK_DISK=4M", NULL);
-        wait_for(of, (uint64_t)rand_r(&seed) % 600000);
-        kill(pid, SIGKILL);
-        int status;
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-        close(pipe);
-        const char *const process = process_directory(directory, 0);
-        babeltrace_agrees(process);
-        struct stored *const stored = stored_load(process);
-        assert_int_equal(stored->control.state, LAP_FORMAT_RUNNING);
-        assert_int_equal(stored_lost(stored), 0);
-        check_steps(stored, of);
-        stored_free(stored);
-    }
+    uint64_t events = 0;
+    const unsigned kills = times(KILLS);
+    for (unsigned i = 0; i < kills; i++)
+        events += killed_once((unsigned)rand_r(&seed) % 600000, i % 4 == 3, i % 4 == 2);
+    print_message("counted: %u kills with 4 threads at full speed, %llu events read\n", kills, (unsigned long long)events);
 }
 
 /* ---- other ways to die --------------------------------------------------------------------------------------------- */
@@ -182,6 +213,16 @@ static void by_memory(void)
         memset(malloc(1 << 20), 1, 1 << 20); /* NULL in the end */
 }
 
+/* Killed by the kernel for the memory of its control group, which tmpfs counts to, too. */
+static void by_cgroup(void)
+{
+    const int fd = open(getenv("TEST_CGROUP"), O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        _exit(4);
+    for (int i = 0; i < 512; i++)
+        memset(malloc(1 << 20), 1, 1 << 20);
+}
+
 static int case_abort(void)
 {
     return die(by_abort);
@@ -197,6 +238,10 @@ static int case_exit(void)
 static int case_memory(void)
 {
     return die(by_memory);
+}
+static int case_cgroup(void)
+{
+    return die(by_cgroup);
 }
 
 static void test_other_deaths(void **state)
@@ -217,6 +262,51 @@ static void test_other_deaths(void **state)
         assert_int_equal(stored->control.state, LAP_FORMAT_RUNNING);
         stored_free(stored);
     }
+}
+
+static int write_text(const char *directory, const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    const ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
+    if (fd >= 0)
+        close(fd);
+    return written < 0 ? -1 : 0;
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    if (is_sanitized()) /* it dies otherwise, of its own memory */
+        skip();
+    static const struct {
+        const char *parent, *limit;
+    } kinds[] = {{"/sys/fs/cgroup", "memory.max"}, {"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}};
+    char group[256] = "";
+    for (int i = 0; i < 2 && !*group; i++) {
+        snprintf(group, sizeof group, "%s/lapmark-test-%d", kinds[i].parent, getpid());
+        if (mkdir(group, 0700) == 0 && write_text(group, kinds[i].limit, "67108864") == 0)
+            break;
+        rmdir(group);
+        *group = 0;
+    }
+    if (!*group) /* not root, or none here */
+        skip();
+    char procs[512];
+    snprintf(procs, sizeof procs, "%s/cgroup.procs", group);
+    const char *const directory = temporary_directory();
+    struct outcome outcome = run_case("cgroup", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off",
+                                      variable("TEST_CGROUP", procs), NULL);
+    rmdir(group);
+    assert_true(WIFSIGNALED(outcome.status) && WTERMSIG(outcome.status) == SIGKILL);
+    outcome_free(&outcome);
+    const char *const process = process_directory(directory, 0);
+    babeltrace_agrees(process);
+    struct stored *const stored = stored_load(process);
+    assert_int_equal(stored_named(stored, "step"), 1000);
+    stored_free(stored);
+    assert_int_equal(count_of(lapmark_says("check", process, NULL), "still open: dying, since "), 1);
 }
 
 /* ---- read while it runs -------------------------------------------------------------------------------------------- */
@@ -266,6 +356,7 @@ static int tests(void)
     const struct CMUnitTest all[] = {
         cmocka_unit_test(test_storm),
         cmocka_unit_test(test_other_deaths),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_read_alive),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
@@ -275,7 +366,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         {"storm", case_storm}, {"abort", case_abort}, {"segv", case_segv}, {"exit", case_exit}, {"memory", case_memory},
-        {NULL, NULL},
+        {"cgroup", case_cgroup}, {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }
