@@ -209,6 +209,34 @@ def threads_ratio(bench):
     return {"value": together / alone, "detail": f"{together:.2f} ns / {alone:.2f} ns, the worse of two cores"}
 
 
+# ---- programs that people run ---------------------------------------------------------------------------------------
+
+
+REAL_EVENTS = 5  # of a step, as in real_jobs.h
+
+
+def real_case(bench, job):
+    program = PROGRAMS / "real"
+    if not program.exists():
+        raise NotMeasured("built without libsqlite3-dev and zlib1g-dev")
+    rounds = 40 if bench.is_quick else 400
+    with bench.recording(f"real-{job}", LAPMARK_PRINT="off") as (directory, variables):
+        output = quiet(program, job, rounds, env=variables)
+        check_recorded(directory, rounds * 1000 * REAL_EVENTS)
+    names = ("ns", "p99_ns", "median")
+    return {line.split("\t")[0]: dict(zip(names, map(float, line.split("\t")[1:]))) for line in output.splitlines()}
+
+
+def real_cost(job, variant):
+    def measure(bench):
+        cases = bench.once(f"real {job}", lambda: real_case(bench, job))
+        case, without = cases[variant], cases["without"]
+        return {"value": 100 * (1 - without["ns"] / case["ns"]), "median": case["median"],
+                "detail": f"{1e9 / case['ns']:,.0f} / {1e9 / without['ns']:,.0f} steps a second, p99 {case['p99_ns'] / 1e3:.1f} / "
+                          f"{without['p99_ns'] / 1e3:.1f} µs, {1e9 / case['ns'] * REAL_EVENTS:,.0f} events a second"}
+    return measure
+
+
 # ---- a peer ----------------------------------------------------------------------------------------------------------
 
 
@@ -462,6 +490,10 @@ ROWS = [
     row("memory-labels", "resident memory after 10^6 run-time labels, over the same", "MiB",
         growth_of("labels", 10 ** 6, 10 ** 6), NOISE_BYTES / MIB),
     row("babeltrace", "`babeltrace2 -o dummy` / `lapmark report --events`", "x", babeltrace_ratio, 40, 80, AT_LEAST),
+    row("sqlite-on", "SQLite job, recording: throughput lost", "%", real_cost("sqlite", "on"), 1),
+    row("sqlite-off", "SQLite job, switched off: throughput lost", "%", real_cost("sqlite", "off"), 1),
+    row("zlib-on", "zlib job, recording: throughput lost", "%", real_cost("zlib", "on"), 1),
+    row("zlib-off", "zlib job, switched off: throughput lost", "%", real_cost("zlib", "off"), 1),
     row("compile", "compile time, lapmark.h / stdio.h", "x", compile_ratio, 2),
     row("library-size", "liblapmark.so stripped", "KiB", stripped_bytes, 100),
     row("library-links", "what liblapmark.so links besides libc", "", linked_besides_libc, 0),

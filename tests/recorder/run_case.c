@@ -293,7 +293,7 @@ static int remove_target(const char *path, const struct stat *status, int type, 
     return 0;
 }
 
-static void remove_directories(void)
+void temporary_directories_remove(void)
 {
     if (getpid() != directory_owner)
         return;
@@ -301,14 +301,15 @@ static void remove_directories(void)
         nftw(directories[i], remove_target, 16, FTW_PHYS);
         nftw(directories[i], remove_one, 16, FTW_DEPTH | FTW_PHYS);
     }
+    directory_count = 0;
 }
 
 const char *temporary_directory(void)
 {
     assert_true(directory_count < DIRECTORIES_MAX);
-    if (directory_count == 0) {
+    if (directory_owner != getpid()) {
         directory_owner = getpid();
-        atexit(remove_directories);
+        atexit(temporary_directories_remove);
     }
     char *const path = directories[directory_count++];
     strcpy(path, "/var/tmp/lapmark-recorder-XXXXXX");

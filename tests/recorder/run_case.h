@@ -58,6 +58,8 @@ unsigned count_of(const char *text, const char *part);
 
 /* A new directory; it, and all that links in it lead to, is gone when the program ends. */
 const char *temporary_directory(void);
+/* All of them go now. */
+void temporary_directories_remove(void);
 /* The only directory entry in one (a recording of one process), or the n-th by name. Static memory. */
 const char *process_directory(const char *directory, unsigned index);
 unsigned process_count(const char *directory);

@@ -165,6 +165,7 @@ static uint64_t killed_once(unsigned steps, int is_full, int is_supervised)
     const uint64_t events = stored->count;
     stored_free(stored);
     check_names_what_was_open(process);
+    temporary_directories_remove();
     return events;
 }
 
