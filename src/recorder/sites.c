@@ -20,6 +20,20 @@ static void *reserve(size_t bytes)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
+static int arena_make(struct lap_sites *sites)
+{
+    if (lap_process_reserve(ARENA_BYTES) < 0)
+        return -ENOMEM;
+    char *const arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (arena == MAP_FAILED) {
+        lap_process_release(ARENA_BYTES);
+        return -ENOMEM;
+    }
+    sites->arena = arena;
+    sites->arena_left_bytes = ARENA_BYTES;
+    return 0;
+}
+
 int lap_sites_init(struct lap_sites *sites)
 {
     if (!sites->classes) {
@@ -37,25 +51,17 @@ int lap_sites_init(struct lap_sites *sites)
         for (uint32_t i = 0; i < LAP_FORMAT_FIRST_SITE_CLASS; i++)
             sites->descriptions[i] = (struct lap_description){"", "", "", 0, 0, 0};
         sites->count = LAP_FORMAT_FIRST_SITE_CLASS;
+        arena_make(sites); /* before rings take all the memory that there may be */
     }
     return 0;
 }
 
-/* A copy that stays as long as the process; "" where there is no memory for it. */
+/* A copy that stays as long as the process; NULL where there is no memory for it. */
 static const char *text_copy(struct lap_sites *sites, const char *text)
 {
     const size_t length = strnlen(text, TEXT_BYTES_MAX);
-    if (length + 1 > sites->arena_left_bytes) {
-        if (lap_process_reserve(ARENA_BYTES) < 0)
-            return "";
-        char *const arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (arena == MAP_FAILED) {
-            lap_process_release(ARENA_BYTES);
-            return "";
-        }
-        sites->arena = arena;
-        sites->arena_left_bytes = ARENA_BYTES;
-    }
+    if (length + 1 > sites->arena_left_bytes && arena_make(sites) < 0)
+        return NULL;
     char *const copy = sites->arena;
     memcpy(copy, text, length);
     copy[length] = 0;
@@ -140,6 +146,8 @@ static uint32_t class_add(struct lap_class class, struct lap_description descrip
         return 0;
     class.description = id;
     description.label = text_copy(sites, description.label);
+    if (!description.label || !description.file || !description.function)
+        return 0;
     sites->classes[id] = class;
     sites->descriptions[id] = description;
     if (lap_process.metadata.fd >= 0 && !__atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED)) {
