@@ -59,6 +59,9 @@ enum lap_format_fixed_class {
     LAP_FORMAT_FIRST_SITE_CLASS = 16
 };
 
+/* Payloads lie in memory that is also read as words. */
+#define LAP_FORMAT_PAYLOAD __attribute__((may_alias))
+
 /* Payloads, behind the event's first word. An event whose class has strings starts its payload with its whole size in
  * bytes, and ends it with a zero word behind the strings, so that it ends on 8 bytes. */
 struct lap_format_abandoned {
@@ -67,21 +70,21 @@ struct lap_format_abandoned {
 struct lap_format_pause {
     uint64_t ticks; /* the recorder's own time, up to this event's clock; no lap contains it */
 };
-struct lap_format_handle_end {
+struct LAP_FORMAT_PAYLOAD lap_format_handle_end {
     uint64_t handle;
     uint64_t lap_ticks;   /* since its last checkpoint */
     uint64_t total_ticks; /* since its begin */
     uint32_t path;
     uint32_t marks;       /* checkpoints it had */
 };
-struct lap_format_begin_with {
+struct LAP_FORMAT_PAYLOAD lap_format_begin_with {
     uint64_t threshold_ns;
     int64_t n;
     uint64_t parent; /* a handle, or 0 */
     uint32_t path;   /* of the parent handle, or 0 */
     uint32_t flags;  /* LAP_FORMAT_FLAG_* */
 };
-struct lap_format_handle_begin {
+struct LAP_FORMAT_PAYLOAD lap_format_handle_begin {
     uint64_t handle;
     uint64_t threshold_ns;
     int64_t n;
@@ -89,14 +92,14 @@ struct lap_format_handle_begin {
     uint32_t path; /* its own */
     uint32_t flags;
 };
-struct lap_format_handle_mark {
+struct LAP_FORMAT_PAYLOAD lap_format_handle_mark {
     uint64_t handle;
     uint64_t lap_ticks;
     uint32_t path; /* its own */
     uint32_t number; /* from 0 */
 };
 /* The state of a thread's open scopes, outermost first, at the start of a segment. */
-struct lap_format_open {
+struct LAP_FORMAT_PAYLOAD lap_format_open {
     uint64_t size;
     uint64_t begin_ticks;  /* of the clock */
     uint64_t begin_paused; /* paused ticks of the ring at the begin */

@@ -110,6 +110,10 @@ const char *lap_error_text(int error)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].error == positive)
             return texts[i].text;
-    const char *const text = strerrordesc_np(positive);
+#if defined(__GLIBC__)
+    const char *const text = strerrordesc_np(positive); /* strerror's may be the thread's */
     return text ? text : "unknown error";
+#else
+    return strerror(positive);
+#endif
 }

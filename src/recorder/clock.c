@@ -8,12 +8,15 @@
 #include <cpuid.h>
 #endif
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+/* Not everybody's C library comes with the kernel's headers. */
+#if !defined(__aarch64__) && __has_include(<linux/perf_event.h>)
+#include <linux/perf_event.h>
+#endif
 
 #define NS_PER_S UINT64_C(1000000000)
 #define RESOLUTION_READINGS 33
@@ -45,6 +48,8 @@ struct lap_format_clock_reading lap_clock_read(void)
 /* The kernel publishes multiplier and shift of its own TSC clock in the page of any perf event. */
 static uint64_t hz_of_kernel(void)
 {
+    uint64_t hz = 0;
+#if defined(PERF_FLAG_FD_CLOEXEC)
     struct perf_event_attr attributes = {.type = PERF_TYPE_SOFTWARE,
                                          .size = sizeof attributes,
                                          .config = PERF_COUNT_SW_DUMMY,
@@ -54,7 +59,6 @@ static uint64_t hz_of_kernel(void)
     const int fd = (int)syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
     if (fd < 0)
         return 0;
-    uint64_t hz = 0;
     const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
     const struct perf_event_mmap_page *const page = mmap(NULL, page_bytes, PROT_READ, MAP_SHARED, fd, 0);
     if (page != MAP_FAILED) {
@@ -63,6 +67,7 @@ static uint64_t hz_of_kernel(void)
         munmap((void *)(uintptr_t)page, page_bytes);
     }
     close(fd);
+#endif
     return hz;
 }
 
@@ -89,13 +94,14 @@ static uint64_t hz_of_counter(const struct lap_format_clock_reading *start)
 #endif
 }
 
+#if !defined(__aarch64__)
 /* Is the counter one that keeps its rate and is the same on all cores? The kernel says so by keeping time with it, or, under
  * a hypervisor's clock, by the processor's flags. */
 static int counter_is_trusted(void)
 {
 #if defined(LAPMARK_TEST_CLOCK)
     return lapmark_test_is_trusted();
-#elif defined(__x86_64__)
+#else
     char name[32] = "";
     const int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
@@ -106,10 +112,9 @@ static int counter_is_trusted(void)
     }
     unsigned a, b, c, d;
     return __get_cpuid(0x80000007u, &a, &b, &c, &d) && d & 1u << 8;
-#else
-    return 1;
 #endif
 }
+#endif
 
 uint64_t lap_clock_ticks(const struct lap_clock *clock)
 {

@@ -139,7 +139,7 @@ uint32_t lap_handle_path(lap_handle handle)
     return path;
 }
 
-static uint64_t to_ns(uint64_t ticks)
+static uint64_t ticks_to_ns(uint64_t ticks)
 {
     return (uint64_t)((double)ticks * lap_process.ns_per_tick);
 }
@@ -270,7 +270,7 @@ uint64_t lap_impl_handle_mark(lap_handle handle, struct lap_impl_site *site, con
     if (is_immediate)
         lap_immediate_handle_mark(ring, &parts, position, mark.number, mark.lap_ticks, total_ticks);
     lap_ring_give(ring, end);
-    return to_ns(mark.lap_ticks);
+    return ticks_to_ns(mark.lap_ticks);
 }
 
 uint64_t lap_end(lap_handle handle)
@@ -308,7 +308,7 @@ uint64_t lap_end(lap_handle handle)
                    sizeof end / 8);
     position += 8 + sizeof end;
     lap_impl_commit(ring->thread, position);
-    const uint64_t total_ns = to_ns(end.total_ticks);
+    const uint64_t total_ns = ticks_to_ns(end.total_ticks);
     if (flags & LAP_SLOW_PRINTS && total_ns >= threshold_ns)
         lap_handle_print(ring, handle, id, &rings);
     else if (flags & LAP_SLOW_IMMEDIATE)
@@ -327,7 +327,7 @@ uint64_t lap_elapsed_ns(lap_handle handle)
     const uint64_t ticks = now_ticks();
     uint64_t elapsed = 0;
     if (slot) {
-        elapsed = to_ns(ticks > slot->begin_ticks ? ticks - slot->begin_ticks : 0);
+        elapsed = ticks_to_ns(ticks > slot->begin_ticks ? ticks - slot->begin_ticks : 0);
         slot_unlock(slot);
     }
     lap_ring_give(ring, position);

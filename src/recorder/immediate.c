@@ -27,7 +27,7 @@ static void label_of(char *out, uint32_t id, uint64_t event, uint64_t number)
 }
 
 /* Lines are as deep as they lie in the outermost immediate scope. */
-static struct lap_line_place place_of(struct lap_ring *ring, uint32_t depth)
+static struct lap_line_place line_place_of(struct lap_ring *ring, uint32_t depth)
 {
     const size_t prefix_bytes = lap_printer_prefix(ring->prefix, sizeof ring->prefix);
     const uint32_t inside = depth > ring->base_immediate ? depth - ring->base_immediate : 0;
@@ -45,7 +45,7 @@ void lap_immediate_enter(struct lap_ring *ring, uint32_t id, uint64_t event, uin
 {
     char label[LAP_LABEL_BYTES], line[LINE_BYTES];
     label_of(label, id, event, 0);
-    const struct lap_line_place place = place_of(ring, depth);
+    const struct lap_line_place place = line_place_of(ring, depth);
     lap_printer_write(line, lap_line_enter(line, sizeof line, &place, label, NULL));
 }
 
@@ -55,7 +55,7 @@ void lap_immediate_mark(struct lap_ring *ring, const struct lap_event_parts *par
     char label[LAP_LABEL_BYTES], line[LINE_BYTES];
     label_of(label, parts->id, event, scope->marks - 1);
     const struct lap_line_sizes sizes = sizes_of(parts);
-    const struct lap_line_place place = place_of(ring, ring->decoder.depth);
+    const struct lap_line_place place = line_place_of(ring, ring->decoder.depth);
     lap_printer_write(line, lap_line_lap(line, sizeof line, &place, label, to_ns(scope->last - ring->immediate_last),
                                          to_ns(scope->last - scope->begin), &sizes));
 }
@@ -67,7 +67,7 @@ void lap_immediate_exit(struct lap_ring *ring, const struct lap_open *scope, uin
         strcpy(label, ring->open_text[depth]);
     else
         label_of(label, scope->class_id, (uint64_t)(uintptr_t)scope->event, 0);
-    const struct lap_line_place inside = place_of(ring, depth + 1), place = place_of(ring, depth);
+    const struct lap_line_place inside = line_place_of(ring, depth + 1), place = line_place_of(ring, depth);
     size_t used = 0;
     if (scope->marks != 0)
         used = lap_line_rest(line, sizeof line, &inside, to_ns(now - scope->last));
@@ -82,7 +82,7 @@ void lap_immediate_handle_mark(struct lap_ring *ring, const struct lap_event_par
     char label[LAP_LABEL_BYTES], line[LINE_BYTES];
     label_of(label, parts->id, event, number);
     const struct lap_line_sizes sizes = sizes_of(parts);
-    const struct lap_line_place place = place_of(ring, ring->base_immediate + 1);
+    const struct lap_line_place place = line_place_of(ring, ring->base_immediate + 1);
     lap_printer_write(line, lap_line_lap(line, sizeof line, &place, label, to_ns(lap_ticks), to_ns(total_ticks), &sizes));
 }
 
@@ -90,7 +90,8 @@ void lap_immediate_handle_end(struct lap_ring *ring, uint32_t id, uint64_t rest_
 {
     char label[LAP_LABEL_BYTES], line[LINE_BYTES];
     label_of(label, id, 0, 0);
-    const struct lap_line_place inside = place_of(ring, ring->base_immediate + 1), place = place_of(ring, ring->base_immediate);
+    const struct lap_line_place inside = line_place_of(ring, ring->base_immediate + 1),
+                                place = line_place_of(ring, ring->base_immediate);
     const struct lap_line_sizes none = {0, 0, 0};
     size_t used = 0;
     if (marks != 0)

@@ -29,7 +29,7 @@ static struct {
     uint64_t second;     /* of the clock, for the limit */
     uint32_t in_second;
     uint64_t suppressed;
-} sink = {.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP, .fd = STDERR_FILENO}; /* a sink may set another */
+} sink = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
 
 int lap_printer_configure(const char *value)
 {
@@ -48,10 +48,12 @@ int lap_printer_configure(const char *value)
     return 0;
 }
 
-void lap_printer_after_fork(void)
+void lap_printer_start(void)
 {
-    static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-    sink.lock = fresh;
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE); /* a sink may set another */
+    pthread_mutex_init(&sink.lock, &attributes);
 }
 
 void lap_sink_fd(int fd)

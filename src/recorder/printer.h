@@ -14,6 +14,8 @@
 /* Where reports go by the LAPMARK_PRINT variable: "off", "on", "stderr", "stdout", a descriptor; NULL: stderr. Returns 0,
  * or -EINVAL for another value: stderr. */
 int lap_printer_configure(const char *value);
+/* At the process's start, and in a forked child: nobody has the lock. */
+void lap_printer_start(void);
 
 /* A scope that prints has begun at `place`, or ended: at `position` the events of it are complete. The thread's position
  * is busy. */
@@ -36,7 +38,6 @@ void lap_printer_forget(struct lap_ring *ring);
 /* The same after a handler has left by siglongjmp what it interrupted here. */
 void lap_printer_heal(struct lap_ring *ring);
 void lap_printer_drop(struct lap_ring *ring);
-void lap_printer_after_fork(void);
 
 /* The ring's report object, for a handle's report. NULL: no memory. */
 struct lap_report *lap_printer_report(struct lap_ring *ring);

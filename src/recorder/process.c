@@ -35,7 +35,7 @@ static_assert(LAP_IMPL_FRAMES == LAP_DECODE_DEPTH, "depth");
 
 enum { STATE_NONE = 0, STATE_STARTING = 1, STATE_READY = 2, STATE_FAILED = 3 };
 static uint32_t *process_state; /* in a page that a fork wipes */
-static int is_made; /* the tables are there: what a forked child finds is its parent's */
+static int has_tables;          /* the tables are there: what a forked child finds is its parent's */
 static pthread_key_t thread_key;
 static int has_thread_key;
 static uint64_t memory_used;
@@ -47,7 +47,7 @@ static struct kept {
     uint32_t ring;
     uint32_t bytes;
     uint64_t sequence;
-} *kept; /* a circle of KEPT_MAX */
+} * kept_circle; /* a circle of KEPT_MAX */
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t kept_first, kept_count;
 static uint64_t kept_bytes;
@@ -130,7 +130,7 @@ void lap_process_fail(const char *what, const char *name, int error)
 static void kept_remove_oldest(void)
 {
     char name[LAP_STORAGE_NAME_BYTES];
-    const struct kept *const oldest = &kept[kept_first];
+    const struct kept *const oldest = &kept_circle[kept_first];
     snprintf(name, sizeof name, "stream-%04u-%08llu", oldest->ring, (unsigned long long)oldest->sequence);
     unlinkat(lap_process.storage.disk_fd, name, 0);
     kept_bytes -= oldest->bytes;
@@ -144,14 +144,15 @@ void lap_process_kept(uint32_t ring, uint64_t sequence, uint64_t bytes)
     if (lap_process.settings.disk_bytes == 0)
         return;
     pthread_mutex_lock(&kept_lock);
-    if (!kept) {
-        void *const memory = mmap(NULL, KEPT_MAX * sizeof *kept, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        kept = memory == MAP_FAILED ? NULL : memory;
+    if (!kept_circle) {
+        void *const memory =
+            mmap(NULL, KEPT_MAX * sizeof *kept_circle, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        kept_circle = memory == MAP_FAILED ? NULL : memory;
     }
-    if (kept) {
+    if (kept_circle) {
         if (kept_count == KEPT_MAX)
             kept_remove_oldest();
-        kept[(kept_first + kept_count) % KEPT_MAX] = (struct kept){ring, (uint32_t)bytes, sequence};
+        kept_circle[(kept_first + kept_count) % KEPT_MAX] = (struct kept){ring, (uint32_t)bytes, sequence};
         kept_count++;
         kept_bytes += bytes;
         while (kept_bytes > lap_process.settings.disk_bytes && kept_count > 1)
@@ -428,7 +429,6 @@ static void forget_parent(void)
     lap_handles_drop_all();
     tables_to_memory();
     lap_storage_done(&lap_process.storage);
-    lap_printer_after_fork();
     wiped.left_bytes = 0; /* the parent's pages stay: this thread's block is one of them */
     pthread_mutex_init(&kept_lock, NULL);
     memory_used = 0;
@@ -445,9 +445,10 @@ static void forget_parent(void)
 
 static int process_start(void)
 {
-    const int is_child = is_made;
+    const int is_child = has_tables;
     pthread_mutex_init(&lap_process.lock, NULL);
     pthread_rwlock_init(&lap_process.storage_lock, NULL);
+    lap_printer_start();
     if (is_child) {
         forget_parent();
     } else {
@@ -459,7 +460,7 @@ static int process_start(void)
         lap_process.ticks_per_ms = (double)lap_process.clock.hz / 1e3;
         if (tables_make() < 0 || lap_sites_init(&lap_process.sites) < 0)
             return -ENOMEM;
-        is_made = 1;
+        has_tables = 1;
     }
     if (lap_process.settings.directory[0] != 0) {
         const int error = recording_start(lap_process.settings.directory);

@@ -18,7 +18,7 @@
 
 #define STACK_BYTES_MAX (UINT64_C(8) << 20)
 #define IMMEDIATE_BIT UINT64_C(1) /* of the divert word: an immediate scope is open; without it, the muting scope's address */
-#define REFUSALS_EACH 1024u
+#define NO_RING_REFUSALS_EACH 1024u
 
 /* ---- taking the ring ----------------------------------------------------------------------------------------------- */
 
@@ -33,7 +33,7 @@ struct lap_ring *lap_ring_take(uint64_t taken, uint64_t *ret_position)
     if (thread->segment == 0) { /* a new thread, or a forked child's */
         /* Without memory for a ring, asking again each time would cost the thread a lock an event. */
         static __thread uint32_t refusals __attribute__((tls_model("initial-exec")));
-        struct lap_ring *const ring = refusals % REFUSALS_EACH == 0 ? lap_ring_adopt() : NULL;
+        struct lap_ring *const ring = refusals % NO_RING_REFUSALS_EACH == 0 ? lap_ring_adopt() : NULL;
         refusals = ring ? 0 : refusals + 1;
         if (!ring) {
             lap_process_count_loss(LAP_FORMAT_LOSS_MEMORY, 1);

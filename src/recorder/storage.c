@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +17,14 @@
 #define FILE_FLAGS (O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define SIDE_DIRECTORY ".lapmark"
+/* As in the kernel's linux/magic.h, which not everybody has. */
+#define TMPFS_TYPE 0x01021994
+#define RAMFS_TYPE 0x858458F6
 
 static int is_on_tmpfs(int fd)
 {
     struct statfs info;
-    return fstatfs(fd, &info) == 0 && (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
+    return fstatfs(fd, &info) == 0 && (info.f_type == TMPFS_TYPE || info.f_type == RAMFS_TYPE);
 }
 
 /* Opens a directory that is ours: made with mode 0700 where it is missing, refused where it is another user's. */

@@ -150,8 +150,8 @@ LAP_REPORT_INLINE void see_lap(struct lap_report *report, uint16_t node, uint32_
 
 /* ---- profilers --------------------------------------------------------------------------------------------------- */
 
-static int decide(const struct lap_report *report, const struct lap_open *open, const struct lap_class *class,
-                  uint64_t *ret_threshold_ns)
+static int node_decide(const struct lap_report *report, const struct lap_open *open, const struct lap_class *class,
+                       uint64_t *ret_threshold_ns)
 {
     *ret_threshold_ns = 0;
     return report->settings.decide(report->settings.user, open, class, ret_threshold_ns) != 0;
@@ -262,7 +262,7 @@ LAP_REPORT_COLD void end_held(struct lap_report *report, uint32_t depth, const s
     node->total = total;
     node->rest = rest;
     node->flags |= (uint16_t)(flags | (open->marks != 0 ? LAP_TREE_REST : 0));
-    const int prints = decide(report, open, lap_report_class(report, open->class_id), &node->threshold_ns);
+    const int prints = node_decide(report, open, lap_report_class(report, open->class_id), &node->threshold_ns);
     if (node->flags & LAP_TREE_PRINTS && prints && lap_report_ns(report, total) >= (double)node->threshold_ns)
         node->flags |= LAP_TREE_QUALIFIES;
     if (report->certain != LAP_REPORT_NONE && report->certain >= depth)
@@ -278,8 +278,8 @@ LAP_REPORT_COLD void end_held(struct lap_report *report, uint32_t depth, const s
 
 /* ---- the visitor ------------------------------------------------------------------------------------------------- */
 
-LAP_REPORT_INLINE void on_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event,
-                               struct lap_open *scope, uint64_t lap)
+LAP_REPORT_INLINE void report_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event,
+                                   struct lap_open *scope, uint64_t lap)
 {
     struct lap_report *const report = user;
     const uint32_t depth = decoder->depth - 1;
@@ -294,8 +294,8 @@ LAP_REPORT_INLINE void on_mark(void *user, struct lap_decoder *decoder, const st
     see_lap(report, node, event->class_id, &seen);
 }
 
-LAP_REPORT_INLINE void on_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event,
-                                struct lap_open *open)
+LAP_REPORT_INLINE void report_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event,
+                                    struct lap_open *open)
 {
     struct lap_report *const report = user;
     const uint32_t depth = decoder->depth - 1;
@@ -303,7 +303,7 @@ LAP_REPORT_INLINE void on_begin(void *user, struct lap_decoder *decoder, const s
     const struct lap_class *const class = is_dump ? lap_report_class(report, open->class_id) : event->class;
     report->last = open->last > open->begin ? open->last : open->begin;
     uint64_t threshold_ns;
-    const int prints = decide(report, open, class, &threshold_ns);
+    const int prints = node_decide(report, open, class, &threshold_ns);
     report->depth = depth + 1;
     report->stack[depth] = 0;
     if (!prints && report->top == LAP_REPORT_NONE)
@@ -322,8 +322,8 @@ LAP_REPORT_INLINE void on_begin(void *user, struct lap_decoder *decoder, const s
         report->top = depth;
 }
 
-LAP_REPORT_INLINE void on_end(void *user, struct lap_decoder *decoder, const struct lap_event *event,
-                              struct lap_open *scope, uint64_t total, uint64_t rest)
+LAP_REPORT_INLINE void report_end(void *user, struct lap_decoder *decoder, const struct lap_event *event,
+                                  struct lap_open *scope, uint64_t total, uint64_t rest)
 {
     struct lap_report *const report = user;
     const uint32_t depth = decoder->depth - 1;
@@ -334,7 +334,8 @@ LAP_REPORT_INLINE void on_end(void *user, struct lap_decoder *decoder, const str
     report->depth = depth;
 }
 
-static void on_abandoned(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope)
+static void report_abandoned(void *user, struct lap_decoder *decoder, const struct lap_event *event,
+                             struct lap_open *scope)
 {
     struct lap_report *const report = user;
     const uint32_t depth = decoder->depth - 1;
@@ -388,7 +389,7 @@ struct lap_decode_result lap_report_run(struct lap_report *report, struct lap_de
                                         uint64_t begin_ticks, uint32_t from, uint32_t to)
 {
     static const struct lap_visitor visitor = {
-        .mark = on_mark, .begin = on_begin, .end = on_end, .abandoned = on_abandoned};
+        .mark = report_mark, .begin = report_begin, .end = report_end, .abandoned = report_abandoned};
     report->settings.classes = decoder->classes;
     report->settings.class_count = decoder->class_count;
     synchronize(report, decoder);
@@ -496,8 +497,9 @@ int lap_report_handle_end(struct lap_report *report, const uint64_t *words, uint
     report->open_note = note ? note : "still open at exit";
     node->flags |= (uint16_t)((marks != 0 ? LAP_TREE_REST : 0) | (words && !note ? 0 : LAP_TREE_OPEN));
     uint64_t threshold_ns;
-    const int prints = decide(report, &report->handle_open, lap_report_class(report, node->class_id), &threshold_ns) &&
-                       lap_report_ns(report, node->total) >= (double)threshold_ns;
+    const int prints =
+        node_decide(report, &report->handle_open, lap_report_class(report, node->class_id), &threshold_ns) &&
+        lap_report_ns(report, node->total) >= (double)threshold_ns;
     if (prints)
         lap_report_print(report, index, NULL);
     lap_tree_node_free(&report->tree, index);

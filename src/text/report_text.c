@@ -37,7 +37,7 @@ static struct lap_line_place place_at(const struct lap_report *report, uint32_t 
 /* Room for one more line with the label that was made last, NULL when the report is full: then it is counted. The line of
  * the count and the outermost profiler's exit always have room behind it; a report with as many lines as it may have
  * gives up its last for the count. */
-static char *line_start(struct lap_report *report, const struct lap_line_place *place, size_t *ret_room)
+static char *report_line_start(struct lap_report *report, const struct lap_line_place *place, size_t *ret_room)
 {
     if (report->is_cut) {
         report->more++;
@@ -133,7 +133,7 @@ static void put_missed(struct lap_report *report, uint32_t indent, uint64_t coun
 {
     const struct lap_line_place place = place_at(report, indent);
     size_t room;
-    char *const out = count == 0 ? NULL : line_start(report, &place, &room);
+    char *const out = count == 0 ? NULL : report_line_start(report, &place, &room);
     if (out)
         line_done(report, lap_line_missed(out, room, &place, count, what));
 }
@@ -144,7 +144,7 @@ static void put_enter(struct lap_report *report, uint16_t index, uint32_t indent
     size_t room;
     lap_tree_settle(&report->tree, index);
     label_set_node(report, index, 0);
-    char *const out = line_start(report, &place, &room);
+    char *const out = report_line_start(report, &place, &room);
     if (out)
         line_done(report, lap_line_enter(out, room, &place, report->label, note));
     put_missed(report, indent + LAP_LINE_INDENT, lap_tree_node(&report->tree, index)->missed, "checkpoint");
@@ -158,7 +158,7 @@ static void put_lap(struct lap_report *report, const struct lap_tree_line *line,
     size_t room;
     label_set(report, line->key & LAP_FORMAT_CLASS_MASK, line->detail, is_folded || line->flags & LAP_TREE_LOST,
               line->max);
-    char *const out = line_start(report, &place, &room);
+    char *const out = report_line_start(report, &place, &room);
     if (!out)
         return;
     const struct lap_line_fold fold = line_fold(report, line);
@@ -178,7 +178,7 @@ static void put_nested(struct lap_report *report, const struct lap_tree_line *li
     else
         label_set(report, line->key & LAP_FORMAT_CLASS_MASK, 0, 1, 0);
     const int is_printed = line->detail != 0 && lap_tree_node(&report->tree, line->detail)->flags & LAP_TREE_PRINTED;
-    char *const out = line_start(report, &place, &room);
+    char *const out = report_line_start(report, &place, &room);
     if (out)
         line_done(report, lap_line_nested(out, room, &place, report->label, &fold, &sizes,
                                           !is_printed      ? NULL
@@ -195,7 +195,7 @@ static void put_rest(struct lap_report *report, uint16_t index, uint32_t indent)
     if (node->more != 0 && report->is_cut) {
         report->more += node->more;
     } else if (node->more != 0) {
-        char *const out = line_start(report, &place, &room);
+        char *const out = report_line_start(report, &place, &room);
         if (out) {
             line_done(report, lap_line_more(out, room, &place, node->more));
             report->last_more = node->more;
@@ -205,7 +205,7 @@ static void put_rest(struct lap_report *report, uint16_t index, uint32_t indent)
     }
     if (!(node->flags & LAP_TREE_REST) || (node->rest == 0 && node->flags & LAP_TREE_ABANDONED))
         return;
-    char *const out = line_start(report, &place, &room);
+    char *const out = report_line_start(report, &place, &room);
     if (out)
         line_done(report, lap_line_rest(out, room, &place, lap_report_ns(report, node->rest)));
 }
@@ -222,7 +222,7 @@ static void put_exit(struct lap_report *report, uint16_t index, uint32_t indent)
     const struct lap_line_sizes sizes = node_sizes(node);
     size_t room;
     label_set_node(report, index, 0);
-    char *const out = line_start(report, &place, &room);
+    char *const out = report_line_start(report, &place, &room);
     if (out)
         line_done(report, lap_line_exit(out, room, &place, report->label, lap_report_ns(report, node->total), &sizes,
                                         exit_note(report, node)));
