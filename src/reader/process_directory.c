@@ -92,41 +92,6 @@ struct lap_thread *lap_process_thread(struct lap_process *process, const struct 
 
 /* ---- side files -------------------------------------------------------------------------------------------------- */
 
-static int control_read(struct lap_process *process, struct lap_reader_error *error)
-{
-    uint64_t bytes = 0;
-    const int fd = lap_file_open(process->directory_fd, CONTROL_FILE, &bytes);
-    if (fd < 0) {
-        lap_process_warn(process, fd, CONTROL_FILE, UINT64_MAX, NULL);
-        return 0;
-    }
-    struct lap_format_control *const control = &process->control;
-    const int64_t got = lap_file_read_at(fd, control, sizeof *control, 0);
-    close(fd);
-    if (got < (int64_t)sizeof *control || control->magic != LAP_FORMAT_CONTROL_MAGIC) {
-        lap_process_warn(process, LAP_READER_CONTROL, CONTROL_FILE, 0, NULL);
-        memset(control, 0, sizeof *control);
-        return 0;
-    }
-    if (control->version != LAP_FORMAT_VERSION || control->features != 0) {
-        char path[4096];
-        snprintf(path, sizeof path, "%s/%s", process->directory, CONTROL_FILE);
-        return lap_reader_error_set(error, LAP_READER_VERSION, path,
-                                    control->version != LAP_FORMAT_VERSION
-                                        ? offsetof(struct lap_format_control, version)
-                                        : offsetof(struct lap_format_control, features),
-                                    NULL);
-    }
-    control->program[sizeof control->program - 1] = 0;
-    control->host[sizeof control->host - 1] = 0;
-    control->command[sizeof control->command - 1] = 0;
-    process->has_control = true;
-    for (int loss = 0; loss < LAP_FORMAT_LOSSES; loss++)
-        if (lap_loss_is_event((enum lap_format_loss)loss))
-            process->lost += control->losses[loss];
-    return 0;
-}
-
 static int paths_read(struct lap_process *process)
 {
     struct lap_format_paths header = {0};
@@ -310,7 +275,8 @@ static void end_at_now(struct lap_process *process)
     const uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     if (now_ns < clock->start_monotonic_ns)
         return;
-    const uint64_t ticks = clock->start_ticks + (uint64_t)((double)(now_ns - clock->start_monotonic_ns) * clock->hz / 1e9);
+    const uint64_t ticks =
+        clock->start_ticks + (uint64_t)((double)(now_ns - clock->start_monotonic_ns) * clock->hz / 1e9);
     if (ticks > process->end_ticks)
         process->end_ticks = ticks;
 }
@@ -318,7 +284,7 @@ static void end_at_now(struct lap_process *process)
 static int process_read(struct lap_process *process, struct lap_reader_error *error)
 {
     struct lap_process_shared *const shared = process->internal;
-    int code = control_read(process, error);
+    int code = lap_process_read_control(process, error);
     if (code < 0)
         return code;
     process->state = lap_process_find_state(process);

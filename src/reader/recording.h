@@ -106,6 +106,7 @@ struct lap_recording {
     void *internal;
 };
 #define LAP_RECORDING_WARNINGS 1000u
+#define LAP_LOSS_MAX (UINT64_C(1) << 56) /* of one kind: more is damage */
 
 /* Opens what `paths` name: process directories, or directories that hold some (one level down), links followed. Other
  * files in them are not looked at. Returns 0 or a negative code: nothing can be read (no process directory at all, or each of them

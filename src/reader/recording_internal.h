@@ -31,6 +31,9 @@ int lap_process_open(struct lap_process **ret_process, struct lap_recording *rec
                      const char *directory, struct lap_reader_error *error);
 void lap_process_free(struct lap_process *process);
 
+/* Reads the control page: what it cannot be is told and taken as 0. 0 or a negative code: a version that is not read. */
+int lap_process_read_control(struct lap_process *process, struct lap_reader_error *error);
+
 /* Reads the rings' segments and statistics. 0 or -ENOMEM. */
 int lap_process_read_rings(struct lap_process *process);
 

@@ -515,6 +515,52 @@ static void test_newer_version(void **state)
     }
 }
 
+static void set_random(struct lap_format_control *control, void *user)
+{
+    uint64_t random = UINT64_C(0x9E3779B97F4A7C15) * *(const uint64_t *)user;
+    for (size_t at = offsetof(struct lap_format_control, pid); at < sizeof *control; at += 8) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        memcpy((char *)control + at, &random, 8);
+    }
+}
+
+/* Of a process that took 10 seconds. */
+static void set_lost(struct lap_format_control *control, void *user)
+{
+    control->losses[LAP_FORMAT_LOSS_SIGNAL] = *(const uint64_t *)user;
+}
+
+/* Counts that cannot be are no one's: told as damage with their place, and counted as 0. */
+static void test_counts_that_cannot_be(void **state)
+{
+    (void)state;
+    char name[32], path[600];
+    for (uint64_t seed = 1; seed <= 64; seed++) {
+        snprintf(name, sizeof name, "%c-%d-x", 'A' + (int)(seed & 31), (int)seed);
+        make_with_control(name, set_random, &seed);
+        snprintf(path, sizeof path, "%s/%s", directory, name);
+        struct lap_recording *const recording = open_good(path);
+        assert_true(has_warning(recording, LAP_READER_CONTROL));
+        assert_true(recording->processes[0]->lost <= LAP_LOSS_MAX * LAP_FORMAT_LOSSES);
+        use_all(recording);
+        lap_recording_free(recording);
+    }
+    static const uint64_t losses[] = {UINT64_C(40960000004096), UINT64_C(40960000004097)};
+    for (uint64_t i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "%c-x", 'a' + (int)i);
+        make_with_control(name, set_lost, (void *)(uintptr_t)&losses[i]);
+        snprintf(path, sizeof path, "%s/%s", directory, name);
+        struct lap_recording *const recording = open_good(path);
+        assert_int_equal(has_warning(recording, LAP_READER_CONTROL), i == 1);
+        assert_int_equal(recording->processes[0]->lost, i == 1 ? 0 : losses[i]);
+        if (i == 1)
+            assert_int_equal(recording->warnings[0].offset, offsetof(struct lap_format_control, losses));
+        lap_recording_free(recording);
+    }
+}
+
 /* Side files that are not there: the events are still read. */
 static void test_missing_side_files(void **state)
 {
@@ -735,6 +781,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_recording, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_metadata, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_counts_that_cannot_be, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing_side_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unmade_statistics, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_files, setup, teardown),
