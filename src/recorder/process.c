@@ -163,20 +163,10 @@ void lap_process_kept(uint32_t ring, uint64_t sequence, uint64_t bytes)
 
 /* ---- facts of the process ------------------------------------------------------------------------------------------ */
 
-static size_t file_read(const char *path, char *out, size_t bytes)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const ssize_t got = fd < 0 ? 0 : read(fd, out, bytes - 1);
-    if (fd >= 0)
-        close(fd);
-    out[got > 0 ? got : 0] = 0;
-    return got > 0 ? (size_t)got : 0;
-}
-
 static uint64_t start_time(void)
 {
     char stat[1024];
-    file_read("/proc/self/stat", stat, sizeof stat);
+    lap_storage_read_text("/proc/self/stat", stat, sizeof stat);
     const char *field = strrchr(stat, ')');
     for (int i = 2; field && i < 22; i++)
         field = strchr(field + 1, ' ');
@@ -192,7 +182,7 @@ static uint64_t namespace_inode(const char *path)
 static void boot_id_read(uint8_t *out)
 {
     char text[64];
-    file_read("/proc/sys/kernel/random/boot_id", text, sizeof text);
+    lap_storage_read_text("/proc/sys/kernel/random/boot_id", text, sizeof text);
     unsigned digits = 0;
     for (const char *at = text; *at && digits < 32; at++) {
         const int digit = *at >= '0' && *at <= '9' ? *at - '0' : *at >= 'a' && *at <= 'f' ? *at - 'a' + 10 : -1;
@@ -247,7 +237,7 @@ static void control_describe(struct lap_format_control *control, const uint8_t *
     control->removed_segments = 0;
     snprintf((char *)control->program, sizeof control->program, "%s", program_invocation_short_name);
     gethostname((char *)control->host, sizeof control->host - 1);
-    const size_t length = file_read("/proc/self/cmdline", (char *)control->command, sizeof control->command);
+    const size_t length = lap_storage_read_text("/proc/self/cmdline", (char *)control->command, sizeof control->command);
     for (size_t i = 0; i + 1 < length; i++)
         if (control->command[i] == 0)
             control->command[i] = ' ';

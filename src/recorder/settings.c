@@ -12,6 +12,7 @@
 
 #define RING_BYTES_DEFAULT (UINT64_C(4) << 20)
 #define MEMORY_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define GROUP_SHARE 4 /* of a control group's memory that is not more than this many times as much, its share is taken */
 #define MEMORY_BYTES_MIN (UINT64_C(256) << 10) /* a ring has room in it */
 
 static void warn_value(const char *name, const char *value, const char *where)
@@ -51,11 +52,37 @@ static uint64_t segment_bytes(uint64_t ring_bytes)
     return (bytes + LAP_RING_BLOCK_BYTES - 1) & ~(uint64_t)(LAP_RING_BLOCK_BYTES - 1);
 }
 
+/* The default bound: less where the control group, which a container has, may have little itself. */
+static uint64_t memory_default(void)
+{
+    char groups[4096], path[4352], text[32];
+    uint64_t least = MEMORY_BYTES_DEFAULT;
+    lap_storage_read_text("/proc/self/cgroup", groups, sizeof groups);
+    for (char *line = groups, *end; *line; line = end) {
+        end = line + strcspn(line, "\n");
+        if (*end)
+            *end++ = 0;
+        const char *const is_old = strstr(line, ":memory:"), *const group = strrchr(line, ':');
+        if (!is_old && strncmp(line, "0::", 3) != 0)
+            continue;
+        /* Its place, or in a container that does not show that, the top. */
+        for (int top = 0; top < 2; top++) {
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s%s/memory.%s", is_old ? "/memory" : "", top ? "" : group + 1,
+                     is_old ? "limit_in_bytes" : "max");
+            lap_storage_read_text(path, text, sizeof text);
+            const uint64_t limit = strtoull(text, NULL, 10); /* 0: none, or "max" */
+            if (limit != 0 && limit / GROUP_SHARE < least)
+                least = limit / GROUP_SHARE;
+        }
+    }
+    return least;
+}
+
 void lap_settings_read(struct lap_settings *settings)
 {
     memset(settings, 0, sizeof *settings);
     uint64_t ring_bytes = RING_BYTES_DEFAULT;
-    settings->memory_bytes = MEMORY_BYTES_DEFAULT;
+    settings->memory_bytes = memory_default();
     const char *const terms = secure_getenv("LAPMARK");
     const char *where = "";
     if (terms && lap_switches_add(&settings->switches, terms, 1, &where) < 0)

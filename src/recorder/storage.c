@@ -203,6 +203,16 @@ int lap_storage_absolute(char *out, const char *path)
     return 0;
 }
 
+size_t lap_storage_read_text(const char *path, char *out, size_t bytes)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t got = fd < 0 ? 0 : read(fd, out, bytes - 1);
+    if (fd >= 0)
+        close(fd);
+    out[got > 0 ? got : 0] = 0;
+    return got > 0 ? (size_t)got : 0;
+}
+
 int lap_storage_refusal(void)
 {
     const int error = errno;

@@ -57,6 +57,8 @@ int lap_storage_write(const struct lap_storage *storage, const char *name, const
 /* The same with a head of its own in the place of the first bytes, which others may be reading as they are. */
 int lap_storage_write_headed(const struct lap_storage *storage, const char *name, const void *head, size_t head_bytes,
                              const void *bytes, size_t count);
+/* Reads the beginning of a file as text, "" where it cannot be read. Returns its bytes. */
+size_t lap_storage_read_text(const char *path, char *out, size_t bytes);
 /* The negative of errno, after a call that makes a file longer: where it was the process's limit, its SIGXFSZ, which the guard
  * holds back, is taken back, too. */
 int lap_storage_refusal(void);

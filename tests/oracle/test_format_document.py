@@ -53,7 +53,7 @@ def test_structures():
             end = offset + count
             assertions += [f"offsetof(struct {name}, {field}) == {offset}", f"sizeof(((struct {name} *)0)->{field}) == {count}"]
         equal(end, size, f"'{name}': the end of its fields")
-    declared = set(re.findall(r"^struct (lap_format_\w+) \{", header(), re.M))
+    declared = set(re.findall(r"^struct (?:LAP_FORMAT_PAYLOAD )?(lap_format_\w+) \{", header(), re.M))
     equal(sorted(described), sorted(declared), "structures of the document, and of the header")
     compiled(assertions)
 

@@ -61,6 +61,45 @@ int run_cases_or_tests(int argc, char **argv, const struct test_case *cases, int
     return 99;
 }
 
+static int write_text(const char *directory, const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    const ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
+    if (fd >= 0)
+        close(fd);
+    return written < 0 ? -1 : 0;
+}
+
+static char group_path[128];
+static pid_t group_owner;
+
+static void group_remove(void)
+{
+    if (getpid() == group_owner)
+        rmdir(group_path);
+}
+
+const char *memory_group(unsigned long bytes)
+{
+    static const struct {
+        const char *parent, *limit;
+    } kinds[] = {{"/sys/fs/cgroup", "memory.max"}, {"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}};
+    char text[32];
+    snprintf(text, sizeof text, "%lu", bytes);
+    for (int i = 0; i < 2; i++) {
+        snprintf(group_path, sizeof group_path, "%s/lapmark-test-%d", kinds[i].parent, getpid());
+        if (mkdir(group_path, 0700) == 0 && write_text(group_path, kinds[i].limit, text) == 0) {
+            group_owner = getpid();
+            atexit(group_remove);
+            return group_path;
+        }
+        rmdir(group_path);
+    }
+    return NULL;
+}
+
 static const char *lapmark_command(void)
 {
     const char *const command = getenv("LAPMARK_BIN");
@@ -112,6 +151,9 @@ static void become(const char *name, char *const *variables, unsigned count, con
     for (int i = 0; i < 2; i++)
         if (fds[i] >= 0)
             dup2(fds[i], STDOUT_FILENO + i);
+    const char *const group = getenv("TEST_GROUP");
+    if (group && write_text(group, "cgroup.procs", "0") < 0)
+        _exit(96);
     const char *const supervised = getenv("TEST_SUPERVISED");
     if (supervised)
         execl(command, "lapmark", "record", "-o", supervised, "--ring", "1M", "--", own, name, (char *)NULL);

@@ -45,6 +45,8 @@ void outcome_free(struct outcome *outcome);
 /* What `lapmark ARGUMENTS RECORDING` prints, on stdout and stderr. Static memory. Its status has to be 0, unless `ret_status`
  * takes it. */
 const char *lapmark_says(const char *arguments, const char *recording, int *ret_status);
+/* A new control group with so much memory, for one case: "TEST_GROUP=path" puts it in. NULL: not root, or none here. */
+const char *memory_group(unsigned long bytes);
 /* So many, or in a long run as many times as TEST_TIMES says. */
 unsigned times(unsigned count);
 /* It ended by itself with status 0. */

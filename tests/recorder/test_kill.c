@@ -217,9 +217,6 @@ static void by_memory(void)
 /* Killed by the kernel for the memory of its control group, which tmpfs counts to, too. */
 static void by_cgroup(void)
 {
-    const int fd = open(getenv("TEST_CGROUP"), O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, "0", 1) != 1)
-        _exit(4);
     for (int i = 0; i < 512; i++)
         memset(malloc(1 << 20), 1, 1 << 20);
 }
@@ -265,41 +262,17 @@ static void test_other_deaths(void **state)
     }
 }
 
-static int write_text(const char *directory, const char *name, const char *text)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    const int fd = open(path, O_WRONLY | O_CLOEXEC);
-    const ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
-    if (fd >= 0)
-        close(fd);
-    return written < 0 ? -1 : 0;
-}
-
 static void test_out_of_memory(void **state)
 {
     (void)state;
     if (is_sanitized()) /* it dies otherwise, of its own memory */
         skip();
-    static const struct {
-        const char *parent, *limit;
-    } kinds[] = {{"/sys/fs/cgroup", "memory.max"}, {"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}};
-    char group[256] = "";
-    for (int i = 0; i < 2 && !*group; i++) {
-        snprintf(group, sizeof group, "%s/lapmark-test-%d", kinds[i].parent, getpid());
-        if (mkdir(group, 0700) == 0 && write_text(group, kinds[i].limit, "67108864") == 0)
-            break;
-        rmdir(group);
-        *group = 0;
-    }
-    if (!*group) /* not root, or none here */
+    const char *const group = memory_group(64 << 20);
+    if (!group)
         skip();
-    char procs[512];
-    snprintf(procs, sizeof procs, "%s/cgroup.procs", group);
     const char *const directory = temporary_directory();
     struct outcome outcome = run_case("cgroup", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off",
-                                      variable("TEST_CGROUP", procs), NULL);
-    rmdir(group);
+                                      variable("TEST_GROUP", group), NULL);
     assert_true(WIFSIGNALED(outcome.status) && WTERMSIG(outcome.status) == SIGKILL);
     outcome_free(&outcome);
     const char *const process = process_directory(directory, 0);

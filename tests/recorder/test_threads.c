@@ -169,6 +169,27 @@ static void at_once(const char *threads, const char *marks, const char *memory_m
     stored_free(stored);
 }
 
+/* A container has little memory, and the recorder takes its share and no more: the host is not killed for it. */
+static void test_little_memory(void **state)
+{
+    (void)state;
+    const char *const group = is_sanitized() ? NULL : memory_group(64 << 20);
+    if (!group)
+        skip();
+    const char *const directory = temporary_directory();
+    struct outcome outcome = run_case("at_once", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off",
+                                      variable("TEST_GROUP", group), "TEST_THREADS=500", "TEST_MARKS=200", NULL);
+    assert_ended_well(&outcome);
+    outcome_free(&outcome);
+    const char *const process = process_directory(directory, 0);
+    babeltrace_agrees(process);
+    check_finds_it_sound(process);
+    struct stored *const stored = stored_load(process);
+    assert_int_equal(stored->control.memory_limit_bytes, 16 << 20);
+    assert_in_range(stored->control.memory_bytes, 1, 16 << 20);
+    stored_free(stored);
+}
+
 static void test_at_once(void **state)
 {
     (void)state;
@@ -317,7 +338,7 @@ static void test_outlive(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_in_turn),    cmocka_unit_test(test_at_once), cmocka_unit_test(test_fast),
+        cmocka_unit_test(test_in_turn),    cmocka_unit_test(test_at_once), cmocka_unit_test(test_little_memory), cmocka_unit_test(test_fast),
         cmocka_unit_test(test_sink_exits), cmocka_unit_test(test_outlive),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
