@@ -20,6 +20,8 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 #define RESOLUTION_READINGS 33
+#define STEPS 8u
+#define STEP_READINGS_MAX 10000u
 
 __extension__ typedef unsigned __int128 wide;
 
@@ -133,7 +135,19 @@ static uint32_t resolution(const struct lap_clock *clock)
             apart[k] = apart[k - 1];
         apart[k] = value;
     }
-    return (uint32_t)apart[RESOLUTION_READINGS / 2];
+    if (apart[RESOLUTION_READINGS / 2] != 0)
+        return (uint32_t)apart[RESOLUTION_READINGS / 2];
+    /* A counter that is slower than its reading: its step, the least of several. */
+    uint64_t step = UINT32_MAX, edge = lap_clock_ticks(clock);
+    for (unsigned edges = 0, readings = 0; edges < STEPS && readings < STEP_READINGS_MAX; readings++) {
+        const uint64_t now = lap_clock_ticks(clock);
+        if (now == edge)
+            continue;
+        if (edges++ != 0 && now - edge < step)
+            step = now - edge;
+        edge = now;
+    }
+    return step == UINT32_MAX ? 1 : (uint32_t)step;
 }
 
 void lap_clock_init(struct lap_clock *clock)

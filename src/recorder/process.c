@@ -487,11 +487,25 @@ int lap_process_ensure(void)
     return __atomic_load_n(state, __ATOMIC_ACQUIRE) == STATE_READY ? 0 : -ENOMEM;
 }
 
+/* In a child of fork(). The kernel has wiped what this would wipe, but for emulators and kernels that accept the advice
+ * and do nothing (qemu-user): there a child would go on in its parent's rings. */
+static void child_wipe(void)
+{
+    uint32_t *const state = __atomic_load_n(&process_state, __ATOMIC_ACQUIRE);
+    if (!state || *state == STATE_NONE)
+        return;
+    for (uint32_t i = 0; i < lap_process.ring_count; i++)
+        if (lap_process.rings[i] && lap_process.rings[i]->thread)
+            memset(lap_process.rings[i]->thread, 0, sizeof *lap_process.rings[i]->thread);
+    *state = STATE_NONE;
+}
+
 /* A process that is told to record is seen from its start, even if it never meets a checkpoint. The key is made before
  * others have made many: then setting it allocates nothing, which a signal handler could not. */
 __attribute__((constructor)) static void process_enter(void)
 {
     has_thread_key = pthread_key_create(&thread_key, thread_ends) == 0;
+    pthread_atfork(NULL, NULL, child_wipe);
     if (secure_getenv("LAPMARK_RECORD"))
         lap_process_ensure();
 }

@@ -65,7 +65,7 @@ def what_was_recorded(path, *arguments):
     equal(report["lost"], 0, report)
     counts = sorted(("/".join(site["path"]), site["kind"], site["count"]) for site in report["sites"])
     # Which thread took whose ring, and when a batch ran, is told by events as well.
-    return counts, len(re.findall(r"^(?!.* lapmark:(?:pause|thread|open): )", babeltrace.out.rstrip(), re.M))
+    return counts, len(re.findall(r"^\[(?!.* lapmark:(?:pause|thread|open): )", babeltrace.out.rstrip(), re.M))
 
 
 def test_static():
