@@ -189,8 +189,23 @@ struct lap_format_control {
     uint8_t program[64];
     uint8_t host[64];
     uint8_t command[256];
+    /* What `lapmark ctl` leaves for sites that are yet to be met, and what it must know for that. */
+    uint32_t mail;       /* number << LAP_FORMAT_MAIL_SHIFT | enum lap_format_mail */
+    uint8_t mail_prints; /* enum lap_format_choice: what is asked for; 0: as it is */
+    uint8_t mail_keeps_slow;
+    uint8_t prints; /* enum lap_format_choice: as the recorder has it; 0: it takes no mail */
+    uint8_t keeps_slow;
+    uint32_t changes;         /* grows when the process itself works out its switches anew */
+    uint32_t terms;           /* how many the recorder has, of LAP_FORMAT_TERMS */
+    uint8_t mail_terms[2048]; /* text, ended by 0 */
 };
-static_assert(sizeof(struct lap_format_control) <= 4096, "control page");
+static_assert(sizeof(struct lap_format_control) <= 4096 && offsetof(struct lap_format_control, mail) == 752,
+              "control page");
+enum lap_format_mail { LAP_FORMAT_MAIL_TAKEN = 0, LAP_FORMAT_MAIL_WRITING = 1, LAP_FORMAT_MAIL_THERE = 2 };
+enum lap_format_choice { LAP_FORMAT_AS_IT_IS = 0, LAP_FORMAT_NO = 1, LAP_FORMAT_YES = 2 };
+#define LAP_FORMAT_MAIL_SHIFT 2
+#define LAP_FORMAT_MAIL_MASK 3u
+#define LAP_FORMAT_TERMS 64u
 struct lap_format_switch {
     uint8_t state; /* enum lap_impl_state */
     uint8_t reserved[3];

@@ -21,11 +21,8 @@ int lap_set(const char *terms)
     lap_guard_enter(&guard);
     int error = lap_process_ensure();
     if (error == 0) {
-        const char *where;
         pthread_mutex_lock(&lap_process.lock);
-        error = lap_switches_add(&lap_process.settings.switches, terms, 0, &where);
-        if (error == 0)
-            lap_sites_switch_all();
+        error = lap_sites_switch(terms);
         pthread_mutex_unlock(&lap_process.lock);
     }
     lap_guard_leave(&guard);

@@ -241,6 +241,7 @@ static void control_describe(struct lap_format_control *control, const uint8_t *
     for (size_t i = 0; i + 1 < length; i++)
         if (control->command[i] == 0)
             control->command[i] = ' ';
+    lap_sites_tell();
     control->state = LAP_FORMAT_RUNNING;
     control->magic = LAP_FORMAT_CONTROL_MAGIC;
 }

@@ -13,6 +13,7 @@
 #define TEXT_BYTES_MAX 1024u
 #define ARENA_BYTES (64u << 10)
 #define SITE_BUCKETS (2u * LAP_FORMAT_SWITCHES)
+#define MAIL_TRIES 8
 
 static void *reserve(size_t bytes)
 {
@@ -70,40 +71,26 @@ static const char *text_copy(struct lap_sites *sites, const char *text)
     return copy;
 }
 
-static uint8_t switch_state(const struct lap_class *class, const struct lap_description *description, uint64_t *ret_threshold_ns)
-{
-    const struct lap_settings *const settings = &lap_process.settings;
-    const uint8_t on = LAP_IMPL_ON | (lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC ? LAP_IMPL_OTHER_CLOCK : 0);
-    *ret_threshold_ns = LAP_FORMAT_NO_THRESHOLD;
-    if (__atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED))
-        return LAP_IMPL_OFF;
-    const struct lap_term *const term = lap_switches_find(&settings->switches, description->label, description->function);
-    if (class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_HANDLE_MARK) {
-        /* A checkpoint goes with its profiler; only "off" for all spares its few cycles. */
-        const int all_off = settings->switches.count == 1 && term && term->is_negative && strcmp(term->glob, "*") == 0;
-        return all_off ? LAP_IMPL_OFF : on;
-    }
-    if (term ? term->is_negative : settings->switches.is_off_by_default)
-        return LAP_IMPL_OFF;
-    unsigned state = on;
-    if (settings->prints && (term || !(class->flags & LAP_CLASS_LIBRARY)))
-        state |= LAP_IMPL_PRINT;
-    /* What can have no threshold is not taken back by itself: it goes, or stays, with what is around it. */
-    if (settings->keeps_slow && (class->kind != LAP_CLASS_BEGIN || (term && term->threshold_ns != LAP_FORMAT_NO_THRESHOLD)))
-        state |= LAP_IMPL_TAKE_BACK;
-    if (term) {
-        *ret_threshold_ns = term->threshold_ns;
-        state |= LAP_IMPL_FORCED; /* heard inside one that is off, too */
-    }
-    return (uint8_t)state;
-}
-
+/* Under the process's lock, like all that follows. */
 static void switch_set(uint32_t id)
 {
     struct lap_sites *const sites = &lap_process.sites;
+    const struct lap_settings *const settings = &lap_process.settings;
+    const struct lap_switches *const switches = &settings->switches;
+    const struct lap_class *const class = &sites->classes[id];
+    const struct lap_description *const description = &sites->descriptions[id];
     struct lap_format_switch *const entry = &lap_process.switches[sites->switch_of_class[id]];
-    uint64_t threshold_ns;
-    const uint8_t state = switch_state(&sites->classes[id], &sites->descriptions[id], &threshold_ns);
+    const struct lap_term *term = NULL;
+    int is_on = !lap_switches_are_off(switches);
+    if (!lap_switch_is_mark(class)) {
+        term = lap_switches_find(switches, description->label, description->function);
+        is_on = term ? !term->is_negative : !switches->is_off_by_default;
+    }
+    const uint64_t threshold_ns = term && is_on ? term->threshold_ns : LAP_FORMAT_NO_THRESHOLD;
+    const struct lap_switching how = {settings->prints, settings->keeps_slow, lap_process.clock.source};
+    const uint8_t state = __atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED)
+                              ? (uint8_t)LAP_IMPL_OFF
+                              : lap_switch_state(&how, class, is_on, term != NULL, threshold_ns);
     entry->class_id = id;
     __atomic_store_n(&entry->threshold_ns, threshold_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&entry->state, state, __ATOMIC_SEQ_CST);
@@ -111,11 +98,65 @@ static void switch_set(uint32_t id)
         __atomic_store_n(&entry->state, LAP_IMPL_OFF, __ATOMIC_RELAXED);
 }
 
-void lap_sites_switch_all(void)
+/* Takes what `lapmark ctl` has left: 1 if there was something. It is copied before it is looked at, and is ours only if the word
+ * stayed the same meanwhile. What a forked child's parent has taken since the fork is new to the child. */
+static int mail_take(void)
 {
-    for (uint32_t i = 0; i < lap_process.control->switches; i++)
-        if (lap_process.switches[i].class_id != 0)
-            switch_set(lap_process.switches[i].class_id);
+    struct lap_settings *const settings = &lap_process.settings;
+    struct lap_format_control *const control = lap_process.control;
+    /* Orders our switches before this look, as ctl orders its mail before its own. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    uint32_t mail = __atomic_load_n(&control->mail, __ATOMIC_ACQUIRE);
+    if (mail == settings->mail || (mail & LAP_FORMAT_MAIL_MASK) == LAP_FORMAT_MAIL_WRITING)
+        return 0;
+    char terms[sizeof control->mail_terms];
+    memcpy(terms, control->mail_terms, sizeof terms);
+    terms[sizeof terms - 1] = 0;
+    const uint8_t prints = control->mail_prints, keeps_slow = control->mail_keeps_slow;
+    const uint32_t taken = (mail & ~LAP_FORMAT_MAIL_MASK) | LAP_FORMAT_MAIL_TAKEN;
+    if (!__atomic_compare_exchange_n(&control->mail, &mail, taken, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return 0;
+    settings->mail = taken;
+    const char *where;
+    lap_switches_add(&settings->switches, terms, 0, &where); /* what cannot be read is no term */
+    if (prints != LAP_FORMAT_AS_IT_IS)
+        settings->prints = prints == LAP_FORMAT_YES;
+    if (keeps_slow != LAP_FORMAT_AS_IT_IS)
+        settings->keeps_slow = keeps_slow == LAP_FORMAT_YES;
+    return 1;
+}
+
+void lap_sites_tell(void)
+{
+    const struct lap_settings *const settings = &lap_process.settings;
+    struct lap_format_control *const control = lap_process.control;
+    control->terms = settings->switches.count;
+    control->prints = settings->prints ? LAP_FORMAT_YES : LAP_FORMAT_NO;
+    control->keeps_slow = settings->keeps_slow ? LAP_FORMAT_YES : LAP_FORMAT_NO;
+}
+
+/* By the classes, which are our own memory: others may write to the switches. What ctl must know is told before it can see that
+ * there was a change, and that before the switches: see lap_switchboard_order. */
+static void switch_all(void)
+{
+    const struct lap_sites *const sites = &lap_process.sites;
+    int tries = MAIL_TRIES; /* somebody who writes for ever does not hold us */
+    do {
+        lap_sites_tell();
+        __atomic_add_fetch(&lap_process.control->changes, 1, __ATOMIC_SEQ_CST);
+        for (uint32_t id = LAP_FORMAT_FIRST_SITE_CLASS; id < sites->count; id++)
+            if (!sites->descriptions[id].is_text)
+                switch_set(id);
+    } while (mail_take() && --tries > 0);
+}
+
+int lap_sites_switch(const char *terms)
+{
+    const char *where;
+    mail_take(); /* it was there before */
+    const int error = lap_switches_add(&lap_process.settings.switches, terms, 0, &where);
+    switch_all();
+    return error;
 }
 
 void lap_sites_after_fork(void)
@@ -133,7 +174,8 @@ void lap_sites_after_fork(void)
     }
     lap_process.control->switches = used;
     sites->arena_left_bytes = 0; /* another thread may have been taking from it */
-    lap_sites_switch_all();
+    mail_take();
+    switch_all();
 }
 
 /* Makes a class known: to the metadata first, then to whoever looks at `count`. 0 where there is no room. Where the
@@ -250,6 +292,8 @@ int lap_sites_register(struct lap_impl_site *site)
             switch_set(id);
             __atomic_store_n(&lap_process.control->switches, index + 1, __ATOMIC_RELEASE);
             *bucket = id;
+            if (mail_take())
+                switch_all();
         }
     }
     if (id != 0) {

@@ -36,8 +36,10 @@ int lap_sites_register(struct lap_impl_site *site);
 /* The class of a run-time label: its own, or the site's class, with whose events the text is stored. Warm where known. */
 uint32_t lap_sites_text_class(uint32_t site_class, const char *text);
 
-/* Works out all switches anew: the LAPMARK terms or what is printed changed. Under the process's lock. */
-void lap_sites_switch_all(void);
+/* Adds terms and works out all switches anew. Under the process's lock. 0, or -EINVAL: they cannot be read. */
+int lap_sites_switch(const char *terms);
+/* Writes into the control page what `lapmark ctl` must know. Under the process's lock. */
+void lap_sites_tell(void);
 
 /* In a forked child: drops what its parent has added to the switches since, and works all out anew. */
 void lap_sites_after_fork(void);

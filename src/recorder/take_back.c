@@ -10,7 +10,8 @@
 
 uint64_t lap_threshold_ticks(uint64_t threshold_ns)
 {
-    return (uint64_t)((double)threshold_ns * lap_process.ticks_per_ms / 1e6);
+    /* Bounded once more: others may write to the switches that it is from. */
+    return (uint64_t)((double)lap_threshold_ns((double)threshold_ns) * lap_process.ticks_per_ms / 1e6);
 }
 
 /* Events and pauses between two offsets of the current segment. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "switches.h"
 
-#include "lapmark/format.h"
+#include "lapmark/abi.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -141,6 +141,31 @@ const struct lap_term *lap_switches_find(const struct lap_switches *switches, co
         if (lap_glob_matches(switches->terms[i].glob, label) || lap_glob_matches(switches->terms[i].glob, function))
             return &switches->terms[i];
     return NULL;
+}
+
+int lap_switches_are_off(const struct lap_switches *switches)
+{
+    return switches->count == 1 && switches->terms[0].is_negative && strcmp(switches->terms[0].glob, "*") == 0;
+}
+
+uint8_t lap_switch_state(const struct lap_switching *how, const struct lap_class *class, int is_on, int is_named,
+                         uint64_t threshold_ns)
+{
+    if (!is_on)
+        return LAP_IMPL_OFF;
+    unsigned state = LAP_IMPL_ON;
+    if (how->clock_source == LAP_FORMAT_CLOCK_MONOTONIC)
+        state |= LAP_IMPL_OTHER_CLOCK;
+    if (lap_switch_is_mark(class))
+        return (uint8_t)state;
+    if (how->prints && (is_named || !(class->flags & LAP_CLASS_LIBRARY)))
+        state |= LAP_IMPL_PRINT;
+    /* What can have no threshold is not taken back by itself: it goes, or stays, with what is around it. */
+    if (how->keeps_slow && (class->kind != LAP_CLASS_BEGIN || threshold_ns != LAP_FORMAT_NO_THRESHOLD))
+        state |= LAP_IMPL_TAKE_BACK;
+    if (is_named)
+        state |= LAP_IMPL_FORCED; /* heard inside one that is off, too */
+    return (uint8_t)state;
 }
 
 int lap_switches_parse_size(const char *text, uint64_t *ret_bytes)

@@ -5,9 +5,12 @@
 #ifndef LAP_SWITCHES_H
 #define LAP_SWITCHES_H
 
+#include "class.h"
+#include "lapmark/format.h"
+
 #include <stdint.h>
 
-#define LAP_SWITCHES_TERMS 64
+#define LAP_SWITCHES_TERMS LAP_FORMAT_TERMS
 #define LAP_SWITCHES_GLOB_BYTES 128
 
 struct lap_term {
@@ -33,6 +36,25 @@ int lap_switches_add(struct lap_switches *switches, const char *text, int sets_d
 
 /* The term that decides for a label or function, NULL if none does. */
 const struct lap_term *lap_switches_find(const struct lap_switches *switches, const char *label, const char *function);
+
+/* Are they "off" and nothing else? A checkpoint goes with its profiler; only that spares its few cycles, too. */
+int lap_switches_are_off(const struct lap_switches *switches);
+
+static inline int lap_switch_is_mark(const struct lap_class *class)
+{
+    return class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_HANDLE_MARK;
+}
+
+/* What all sites of a process have in common. */
+struct lap_switching {
+    int prints;
+    int keeps_slow;
+    uint32_t clock_source; /* enum lap_format_clock */
+};
+
+/* The state byte of a site that is on, or not; `is_named`: by a term, whose threshold it is (LAP_FORMAT_NO_THRESHOLD: none). */
+uint8_t lap_switch_state(const struct lap_switching *how, const struct lap_class *class, int is_on, int is_named,
+                         uint64_t threshold_ns);
 
 /* A threshold as it is stored: none for what is no number or negative, a finite one for what is infinite. */
 uint64_t lap_threshold_ns(double ns);
