@@ -45,7 +45,11 @@ const struct lap_option lap_options[] = {
     {LAP_OPTION_EVENTS, 0, "events", NULL, LAP_COMPLETE_NOTHING, NULL, "show the stored events, one a line",
      LAP_COMMAND_SHOW},
     {LAP_OPTION_COUNT, 'n', "count", "N", LAP_COMPLETE_NOTHING, NULL, "show N instances, not 10", LAP_COMMAND_SLOWEST},
-    {LAP_OPTION_JSON, 0, "json", NULL, LAP_COMPLETE_NOTHING, NULL, "write JSON", RECORDING | READING},
+    {LAP_OPTION_PRINT, 0, "print", "WHETHER", LAP_COMPLETE_WORDS, "on off", "let the profilers print, or not",
+     LAP_COMMAND_CTL},
+    {LAP_OPTION_KEEP, 0, "keep", "WHICH", LAP_COMPLETE_WORDS, "all slow",
+     "keep the events of all profilers from now on, or only of the slow: at or above their threshold", LAP_COMMAND_CTL},
+    {LAP_OPTION_JSON, 0, "json", NULL, LAP_COMPLETE_NOTHING, NULL, "write JSON", RECORDING | READING | LAP_COMMAND_CTL},
     {LAP_OPTION_VERSION, 0, "version", NULL, LAP_COMPLETE_NOTHING, NULL, "print the version", LAP_COMMAND_NONE},
     {LAP_OPTION_HELP, 'h', "help", NULL, LAP_COMPLETE_NOTHING, NULL, "print this help", UINT32_MAX},
 };
@@ -73,6 +77,12 @@ const struct lap_command lap_commands[] = {
      "Exit status 0: sound, 1: not, 2: trouble.\n"
      "Without RECORDING: the newest lapmark-recording* of the current directory.",
      lap_command_check},
+    {LAP_COMMAND_CTL, "ctl", "PID|DIR [TERMS]", 1, 2, LAP_COMPLETE_DIRECTORY, NULL,
+     "list or switch the profilers of a running process",
+     "TERMS are those of the LAPMARK variable: GLOB[:THRESHOLD], -GLOB, off; behind '--' where the first\n"
+     "has a dash. They hold at once for all threads, and for sites that are met later. Without TERMS and\n"
+     "options: lists the sites that were met. The process must be recording; DIR is where it does.",
+     lap_command_ctl},
     {LAP_COMMAND_COMPLETION, "completion", "SHELL", 1, 1, LAP_COMPLETE_WORDS, "bash zsh",
      "print a shell's completion of this command", "SHELL is bash or zsh. To try it: eval \"$(lapmark completion bash)\"",
      lap_command_completion},

@@ -64,7 +64,8 @@ enum lap_command_bit {
     LAP_COMMAND_CHECK = 64,
     LAP_COMMAND_COMPLETION = 128,
     LAP_COMMAND_VERSION = 256,
-    LAP_COMMAND_HELP = 512
+    LAP_COMMAND_HELP = 512,
+    LAP_COMMAND_CTL = 1024
 };
 
 /* A command line, taken apart. Points into argv. */

@@ -59,13 +59,45 @@ def check(condition, where=""):
         raise AssertionError(str(where))
 
 
-def workload(directory):
-    """Builds workload.c as a user would, and returns its path."""
-    path = os.path.join(directory, "workload")
+def workload(directory, name="workload"):
+    """Builds a program of this directory as a user would, and returns its path."""
+    path = os.path.join(directory, name)
     subprocess.run([os.environ.get("CC", "cc"), "-std=c17", "-O1", "-g", f"-I{SOURCE}/include", "-o", path,
-                    f"{SOURCE}/tests/cli/workload.c", f"-L{BUILD}", "-llapmark", f"-Wl,-rpath,{BUILD}", "-pthread"],
+                    f"{SOURCE}/tests/cli/{name}.c", f"-L{BUILD}", "-llapmark", f"-Wl,-rpath,{BUILD}", "-pthread"],
                    check=True)
     return path
+
+
+class Puppet:
+    """puppet.c, which does what it is told: each call of tell() returns its answer when that is done."""
+
+    def __init__(self, directory, **variables):
+        self.process = subprocess.Popen([os.path.join(directory, "puppet")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, bufsize=1, cwd=directory,
+                                        env=environment(**{"LAPMARK_RECORD": "rec", "LAPMARK_PRINT": "off", **variables}))
+        self.pid = str(self.process.pid)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def tell(self, line):
+        self.process.stdin.write(line + "\n")
+        return self.answer()
+
+    def answer(self):
+        answer = self.process.stdout.readline().strip()
+        check(answer, "the puppet is gone")
+        return answer
+
+    def end(self):
+        """Its stderr; it must end well."""
+        _, err = self.process.communicate(timeout=60)
+        equal(self.process.returncode, 0, err)
+        return err
 
 
 class Directory:
@@ -77,6 +109,11 @@ class Directory:
         return self.path
 
     def __exit__(self, *_):
+        for path, directories, files in os.walk(self.path):  # the recorder's files on shared memory, too
+            for link in (os.path.join(path, name) for name in directories + files):
+                place = os.readlink(link) if os.path.islink(link) else ""
+                if place.startswith("/dev/shm/lapmark-"):
+                    shutil.rmtree(place.removesuffix("/.lapmark"), ignore_errors=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
 

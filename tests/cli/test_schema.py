@@ -61,6 +61,16 @@ def test_schemas():
             for inner in each["laps"]:
                 same(inner, lap, ["n"])
 
+        reported = tables("lapmark-report")[1] - {"events", "overwritten", "taken_back", "cost_ns", "open"}
+        top, process, site = tables("lapmark-ctl")
+        common.workload(directory, "puppet")
+        with common.Puppet(directory) as running:
+            running.tell("late 0")
+            value = common.lapmark_json("ctl", running.pid)
+        same(value, top)
+        same(value["processes"][0], process | reported)
+        same(value["processes"][0]["sites"][0], site)
+
         top, finding = tables("lapmark-check")
         value = common.lapmark_json("check", "rec", cwd=directory)
         same(value, top)
