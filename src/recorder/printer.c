@@ -50,10 +50,16 @@ int lap_printer_configure(const char *value)
 
 void lap_printer_start(void)
 {
+    /* A sink may set another. */
+#if defined(PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP)
+    static const pthread_mutex_t recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    sink.lock = recursive;
+#else
     pthread_mutexattr_t attributes;
     pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE); /* a sink may set another */
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&sink.lock, &attributes);
+#endif
 }
 
 void lap_sink_fd(int fd)

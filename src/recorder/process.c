@@ -513,6 +513,10 @@ __attribute__((constructor)) static void process_enter(void)
 
 __attribute__((destructor)) static void process_leave(void)
 {
+    /* The static library in a module that is unloaded: threads that end later must not be sent into it. */
+    if (has_thread_key)
+        pthread_key_delete(thread_key);
+    has_thread_key = 0;
     const uint32_t *const state = __atomic_load_n(&process_state, __ATOMIC_ACQUIRE);
     if (!state || __atomic_load_n(state, __ATOMIC_ACQUIRE) != STATE_READY)
         return;

@@ -104,5 +104,53 @@ def test_loaded_late():
         check("    made: " in result.err, result)
 
 
+STATIC_HOST = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+static pthread_barrier_t barrier;
+static int (*call)(int);
+static void *work(void *argument)
+{
+    call(1);
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier); /* it is unloaded */
+    return argument;
+}
+int main(void)
+{
+    void *const module = dlopen("./static.so", RTLD_NOW);
+    if (!module)
+        return 1;
+    call = (int (*)(int))dlsym(module, "call");
+    pthread_barrier_init(&barrier, NULL, 2);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, work, NULL) != 0)
+        return 2;
+    pthread_barrier_wait(&barrier);
+    call(2);
+    if (dlclose(module) != 0 || dlopen("./static.so", RTLD_NOW | RTLD_NOLOAD))
+        return 3; /* it must be gone, else this tests nothing */
+    pthread_barrier_wait(&barrier);
+    return pthread_join(thread, NULL) != 0;
+}
+"""
+
+
+def test_static_library_unloaded():
+    """A thread that met the module's own recorder ends after it is gone."""
+    if SANITIZE:
+        return  # its runtime would be in the module
+    with Directory() as directory:
+        build(directory, "static", MODULE, '-DWHICH="static"', "-shared", "-fPIC", "-pthread",
+              "-o", os.path.join(directory, "static.so"), os.path.join(BUILD, "liblapmark.a"))
+        build(directory, "host", STATIC_HOST, "-pthread", "-ldl", "-o", os.path.join(directory, "host"))
+        record = os.path.join(directory, "recording")
+        result = run("./host", cwd=directory, LAPMARK_RECORD=record, LAPMARK_PRINT="off")
+        equal(result.status, 0, result)
+        counts = {"/".join(site["path"]): site["count"] for site in lapmark_json("report", record)["sites"]}
+        equal(counts["call/inner of static"], 2)
+
+
 if __name__ == "__main__":
     main(globals())
