@@ -47,7 +47,7 @@ def test_compiles():
 
 def workload(compiler, directory):
     path = os.path.join(directory, "workload-" + compiler)
-    subprocess.run([compiler, "-std=c11", "-O1", "-static", f"-I{directory}", f"{SOURCE}/tests/cli/workload.c",
+    subprocess.run([compiler, "-std=c11", "-static", f"-I{directory}", f"{SOURCE}/tests/cli/workload.c",
                     os.path.join(directory, "lapmark.c"), "-o", path, "-pthread"], check=True)
     return path
 

@@ -24,7 +24,7 @@ def compile_for(target, language):
 
 def test_refused():
     for target, message in TARGETS:
-        for language in ("c", "c++"):
+        for language in ("c", "c++")[:2 if target.startswith(("arm", "x86_64-linux-gnu")) else 1]:
             result = compile_for(target, language)
             if message is None:
                 check(result.returncode == 0, f"{target} {language}\n{result.stderr}")
