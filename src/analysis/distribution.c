@@ -4,7 +4,9 @@
 #include "statistics.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Clocks whose rates differ less than this share their buckets: the error is far below a bucket's width. */
 #define RATE_TOLERANCE 1e-3
@@ -48,6 +50,35 @@ static int bucket_spread(struct lap_distribution *distribution, double least, do
     return 0;
 }
 
+static bool is_same_rate(double rate) { return rate > 1 - RATE_TOLERANCE && rate < 1 + RATE_TOLERANCE; }
+
+/* Adds an octave's counters of a clock that is `rate` times ours. */
+static int octave_add(struct lap_distribution *distribution, uint32_t octave, const uint64_t *counters, double rate)
+{
+    const bool is_same = is_same_rate(rate);
+    for (uint32_t counter = 0; counter < LAP_FORMAT_CHUNK_COUNTERS; counter++) {
+        if (counters[counter] == 0)
+            continue;
+        const int code = is_same ? count_add(distribution, octave, counter, counters[counter])
+                                 : bucket_spread(distribution, (double)lap_histogram_least(octave, counter) * rate,
+                                                 (double)lap_histogram_width(octave) * rate, counters[counter]);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+static void totals_add(struct lap_distribution *distribution, uint64_t count, double total_ns, double min_ns,
+                       double max_ns)
+{
+    if (distribution->count == 0 || min_ns < distribution->min_ns)
+        distribution->min_ns = min_ns;
+    if (distribution->count == 0 || max_ns > distribution->max_ns)
+        distribution->max_ns = max_ns;
+    distribution->count += count;
+    distribution->total_ns += total_ns;
+}
+
 int lap_distribution_add(struct lap_distribution *distribution, const struct lap_format_statistics *heap,
                          const struct lap_format_cell *cell, double ns_per_tick)
 {
@@ -55,31 +86,88 @@ int lap_distribution_add(struct lap_distribution *distribution, const struct lap
         return 0;
     if (distribution->ns_per_tick == 0)
         distribution->ns_per_tick = ns_per_tick;
-    const double rate = ns_per_tick / distribution->ns_per_tick;
-    const int is_same = rate > 1 - RATE_TOLERANCE && rate < 1 + RATE_TOLERANCE;
-    const double min_ns = (double)cell->min_ticks * ns_per_tick, max_ns = (double)cell->max_ticks * ns_per_tick;
-    if (distribution->count == 0 || min_ns < distribution->min_ns)
-        distribution->min_ns = min_ns;
-    if (distribution->count == 0 || max_ns > distribution->max_ns)
-        distribution->max_ns = max_ns;
-    distribution->count += cell->count;
-    distribution->total_ns += (double)cell->sum_ticks * ns_per_tick;
-    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++) {
-        if (cell->chunks[octave] == 0)
-            continue;
-        const uint64_t *const counters =
-            (const uint64_t *)(const void *)((const char *)heap + (size_t)cell->chunks[octave] * LAP_FORMAT_UNIT_BYTES);
-        for (uint32_t counter = 0; counter < LAP_FORMAT_CHUNK_COUNTERS; counter++) {
-            if (counters[counter] == 0)
+    totals_add(distribution, cell->count, (double)cell->sum_ticks * ns_per_tick, (double)cell->min_ticks * ns_per_tick,
+               (double)cell->max_ticks * ns_per_tick);
+    int code = 0;
+    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES && code == 0; octave++)
+        if (cell->chunks[octave] != 0)
+            code = octave_add(distribution, octave,
+                              (const uint64_t *)(const void *)((const char *)heap +
+                                                               (size_t)cell->chunks[octave] * LAP_FORMAT_UNIT_BYTES),
+                              ns_per_tick / distribution->ns_per_tick);
+    return code;
+}
+
+int lap_distribution_join(struct lap_distribution *distribution, const struct lap_distribution *other)
+{
+    if (other->count == 0)
+        return 0;
+    if (distribution->ns_per_tick == 0)
+        distribution->ns_per_tick = other->ns_per_tick;
+    totals_add(distribution, other->count, other->total_ns, other->min_ns, other->max_ns);
+    int code = 0;
+    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES && code == 0; octave++)
+        if (other->octaves[octave])
+            code =
+                octave_add(distribution, octave, other->octaves[octave], other->ns_per_tick / distribution->ns_per_tick);
+    return code;
+}
+
+/* Where the buckets that have samples begin and end, within what is known of the whole. */
+static void bounds_find(struct lap_distribution *recent, double least_ns, double most_ns)
+{
+    bool is_first = true;
+    recent->min_ns = least_ns;
+    recent->max_ns = most_ns;
+    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++)
+        for (uint32_t counter = 0; recent->octaves[octave] && counter < LAP_FORMAT_CHUNK_COUNTERS; counter++) {
+            if (recent->octaves[octave][counter] == 0)
                 continue;
-            const int code = is_same ? count_add(distribution, octave, counter, counters[counter])
-                                     : bucket_spread(distribution, (double)lap_histogram_least(octave, counter) * rate,
-                                                     (double)lap_histogram_width(octave) * rate, counters[counter]);
+            const double least = (double)lap_histogram_least(octave, counter) * recent->ns_per_tick;
+            const double most = least + (double)(lap_histogram_width(octave) - 1) * recent->ns_per_tick;
+            if (is_first && least > least_ns)
+                recent->min_ns = least;
+            is_first = false;
+            recent->max_ns = most < most_ns ? most : most_ns;
+        }
+}
+
+int lap_distribution_since(struct lap_distribution *recent, const struct lap_distribution *before,
+                           const struct lap_distribution *after)
+{
+    lap_distribution_clear(recent);
+    recent->ns_per_tick = after->ns_per_tick;
+    if (after->count <= before->count)
+        return 0;
+    /* Ticks are exact; what a tick takes may have been measured anew in between. */
+    const double rate = before->ns_per_tick > 0 ? after->ns_per_tick / before->ns_per_tick : 1;
+    const double total_ns = after->total_ns - before->total_ns * rate;
+    recent->count = after->count - before->count;
+    recent->total_ns = total_ns > 0 ? total_ns : 0;
+    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++)
+        for (uint32_t counter = 0; after->octaves[octave] && counter < LAP_FORMAT_CHUNK_COUNTERS; counter++) {
+            const uint64_t had = before->octaves[octave] ? before->octaves[octave][counter] : 0;
+            const uint64_t has = after->octaves[octave][counter];
+            const int code = has > had ? count_add(recent, octave, counter, has - had) : 0;
             if (code < 0)
                 return code;
         }
-    }
+    bounds_find(recent, after->min_ns, after->max_ns);
+    const double half_tick_ns = after->ns_per_tick / 2;
+    if (before->count == 0 || after->max_ns > before->max_ns * rate + half_tick_ns)
+        recent->max_ns = after->max_ns;
+    if (before->count == 0 || after->min_ns < before->min_ns * rate - half_tick_ns)
+        recent->min_ns = after->min_ns;
     return 0;
+}
+
+void lap_distribution_clear(struct lap_distribution *distribution)
+{
+    struct lap_distribution empty = {0};
+    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++)
+        if ((empty.octaves[octave] = distribution->octaves[octave]))
+            memset(empty.octaves[octave], 0, LAP_FORMAT_CHUNK_COUNTERS * sizeof **empty.octaves);
+    *distribution = empty;
 }
 
 void lap_distribution_done(struct lap_distribution *distribution)
@@ -115,4 +203,16 @@ double lap_distribution_quantile_ns(const struct lap_distribution *distribution,
         }
     }
     return value;
+}
+
+uint64_t lap_distribution_octave(const struct lap_distribution *distribution, uint32_t octave, double *ret_least_ns,
+                                 double *ret_end_ns)
+{
+    uint64_t samples = 0;
+    for (uint32_t counter = 0; distribution->octaves[octave] && counter < LAP_FORMAT_CHUNK_COUNTERS; counter++)
+        samples += distribution->octaves[octave][counter];
+    *ret_least_ns = (double)lap_histogram_least(octave, 0) * distribution->ns_per_tick;
+    *ret_end_ns = (double)(lap_histogram_least(octave, LAP_FORMAT_CHUNK_COUNTERS - 1) + lap_histogram_width(octave)) *
+                  distribution->ns_per_tick;
+    return samples;
 }

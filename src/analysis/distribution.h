@@ -21,10 +21,23 @@ struct lap_distribution {
 /* Adds a cell of a heap whose references have been checked. Returns 0 or -ENOMEM. */
 int lap_distribution_add(struct lap_distribution *distribution, const struct lap_format_statistics *heap,
                          const struct lap_format_cell *cell, double ns_per_tick);
+/* Adds another one. Returns 0 or -ENOMEM. */
+int lap_distribution_join(struct lap_distribution *distribution, const struct lap_distribution *other);
+/* What came between two moments of one clock's distribution, into `recent`, whose memory is used again. The counts are exact;
+ * the greatest is exact where it is the greatest of all so far, else the end of the last bucket that something came into;
+ * likewise the least. Returns 0 or -ENOMEM. */
+int lap_distribution_since(struct lap_distribution *recent, const struct lap_distribution *before,
+                           const struct lap_distribution *after);
+/* Empties it, and keeps its memory. */
+void lap_distribution_clear(struct lap_distribution *distribution);
 void lap_distribution_done(struct lap_distribution *distribution);
 
 /* The value that a share `q` of the samples (0 to 1) does not exceed: interpolated in its bucket, never outside of the
  * least and the greatest. 0 with no samples. */
 double lap_distribution_quantile_ns(const struct lap_distribution *distribution, double q);
+
+/* How many samples an octave has (below LAP_FORMAT_OCTAVES), and where it begins and ends. */
+uint64_t lap_distribution_octave(const struct lap_distribution *distribution, uint32_t octave, double *ret_least_ns,
+                                 double *ret_end_ns);
 
 #endif

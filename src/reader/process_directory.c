@@ -263,22 +263,24 @@ static int end_find(struct lap_process *process)
     return 0;
 }
 
-/* A process that runs is at the reader's now, whose clock it shares: what hangs in it is open until now. */
-static void end_at_now(struct lap_process *process)
+/* A process that runs is at the reader's now, whose clock it shares: what hangs in it is open until now. False: it is not
+ * known when that is. */
+static bool end_at_now(struct lap_process *process)
 {
     struct stat namespace;
     struct timespec now;
     if (stat("/proc/self/ns/time", &namespace) < 0 || namespace.st_ino != process->control.time_namespace ||
         clock_gettime(CLOCK_MONOTONIC, &now) < 0)
-        return;
+        return false;
     const struct lap_timebase *const clock = &process->clock;
     const uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     if (now_ns < clock->start_monotonic_ns)
-        return;
+        return false;
     const uint64_t ticks =
         clock->start_ticks + (uint64_t)((double)(now_ns - clock->start_monotonic_ns) * clock->hz / 1e9);
     if (ticks > process->end_ticks)
         process->end_ticks = ticks;
+    return true;
 }
 
 static int process_read(struct lap_process *process, struct lap_reader_error *error)
@@ -302,9 +304,9 @@ static int process_read(struct lap_process *process, struct lap_reader_error *er
     process->host = process->catalog.host[0] ? process->catalog.host : (const char *)process->control.host;
     process->command = process->catalog.command[0] ? process->catalog.command : (const char *)process->control.command;
     process->pid = process->has_control ? process->control.pid : process->catalog.pid;
-    code = end_find(process);
-    if (process->state == LAP_PROCESS_RUNNING)
-        end_at_now(process);
+    const bool is_at_now = process->state == LAP_PROCESS_RUNNING && end_at_now(process);
+    const struct lap_recording_shared *const recording = process->recording->internal;
+    code = is_at_now && recording->is_newest ? 0 : end_find(process);
     return code < 0 ? lap_reader_error_set(error, code, process->directory, UINT64_MAX, NULL) : 0;
 }
 

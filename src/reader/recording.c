@@ -226,8 +226,8 @@ static int processes_compare(const void *a, const void *b)
     return strcmp(p->directory, q->directory);
 }
 
-int lap_recording_open(struct lap_recording **ret_recording, const char *const *paths, size_t count,
-                       struct lap_reader_error *error)
+static int recording_open(struct lap_recording **ret_recording, const char *const *paths, size_t count, bool is_newest,
+                          struct lap_reader_error *error)
 {
     struct lap_recording *const recording = calloc(1, sizeof *recording);
     struct lap_recording_shared *const shared = calloc(1, sizeof *shared);
@@ -237,6 +237,7 @@ int lap_recording_open(struct lap_recording **ret_recording, const char *const *
         return lap_reader_error_set(error, -ENOMEM, "", UINT64_MAX, NULL);
     }
     pthread_mutex_init(&shared->lock, NULL);
+    shared->is_newest = is_newest;
     recording->internal = shared;
     struct opening opening = {.recording = recording};
     int code = 0;
@@ -256,6 +257,18 @@ int lap_recording_open(struct lap_recording **ret_recording, const char *const *
     qsort(recording->processes, recording->process_count, sizeof *recording->processes, processes_compare);
     *ret_recording = recording;
     return 0;
+}
+
+int lap_recording_open(struct lap_recording **ret_recording, const char *const *paths, size_t count,
+                       struct lap_reader_error *error)
+{
+    return recording_open(ret_recording, paths, count, false, error);
+}
+
+int lap_recording_open_newest(struct lap_recording **ret_recording, const char *const *paths, size_t count,
+                              struct lap_reader_error *error)
+{
+    return recording_open(ret_recording, paths, count, true, error);
 }
 
 void lap_recording_free(struct lap_recording *recording)

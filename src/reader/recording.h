@@ -113,6 +113,11 @@ struct lap_recording {
  * unreadable; of several, the readable ones are opened, and the others are warnings). Cold. */
 int lap_recording_open(struct lap_recording **ret_recording, const char *const *paths, size_t count,
                        struct lap_reader_error *error);
+/* The same with only those segments that hold events which the stored statistics lack, for who wants the statistics as of
+ * now, again and again: what else the rings hold is not looked at, and does not count. Cost: a copy of the statistics and of
+ * one segment of each ring. */
+int lap_recording_open_newest(struct lap_recording **ret_recording, const char *const *paths, size_t count,
+                              struct lap_reader_error *error);
 void lap_recording_free(struct lap_recording *recording);
 
 /* Adds a warning; thread-safe. `file` is copied; `text` NULL takes the code's. */

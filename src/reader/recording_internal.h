@@ -13,6 +13,7 @@
 struct lap_recording_shared {
     pthread_mutex_t lock; /* of the warnings and the threads */
     uint64_t copied_bytes;
+    bool is_newest; /* only the segments that the statistics lack events of */
 };
 
 /* Behind process->internal. */

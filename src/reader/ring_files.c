@@ -19,8 +19,9 @@
 /* A file of a ring. */
 struct ring_file {
     uint32_t ring;
-    bool is_segment; /* else statistics */
-    bool is_final;   /* nobody writes to it */
+    bool is_segment;        /* else statistics */
+    bool is_final;          /* nobody writes to it */
+    uint64_t kept_sequence; /* of a segment that is not used again; else UINT64_MAX */
     char name[32];
 };
 
@@ -63,7 +64,10 @@ static bool name_parse(const char *name, bool is_segment, struct ring_file *ret_
     }
     if (*at != 0)
         return false;
-    *ret_file = (struct ring_file){.ring = (uint32_t)ring, .is_segment = is_segment, .is_final = digits >= KEPT_DIGITS};
+    *ret_file = (struct ring_file){.ring = (uint32_t)ring,
+                                   .is_segment = is_segment,
+                                   .is_final = digits >= KEPT_DIGITS,
+                                   .kept_sequence = digits >= KEPT_DIGITS ? rest : UINT64_MAX};
     const int length = snprintf(ret_file->name, sizeof ret_file->name, "%s%s", is_segment ? "" : ".lapmark/", name);
     return length > 0 && (size_t)length < sizeof ret_file->name;
 }
@@ -197,10 +201,20 @@ static int segment_copy(const struct lap_process *process, int fd, struct lap_se
     return 0;
 }
 
-/* 0, or a code: it is left out. */
-static int segment_read(const struct lap_process *process, const struct ring_file *file, struct lap_segment *segment)
+/* The first segment that is wanted: that of the statistics' position, where only what they lack is. */
+static uint64_t first_wanted(const struct lap_ring *ring)
+{
+    const struct lap_recording_shared *const shared = ring->process->recording->internal;
+    return shared->is_newest && ring->statistics ? ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT : 0;
+}
+
+/* 0, or a code: it is left out, for LAP_READER_EMPTY without a word. Segments before the sequence `first` are not wanted. */
+static int segment_read(const struct lap_process *process, const struct ring_file *file, uint64_t first,
+                        struct lap_segment *segment)
 {
     uint64_t file_bytes = 0;
+    if (file->kept_sequence < first)
+        return LAP_READER_EMPTY;
     const int fd = lap_file_open(process->directory_fd, file->name, &file_bytes);
     if (fd < 0) {
         lap_process_warn_segment(process, fd, file->name);
@@ -217,6 +231,8 @@ static int segment_read(const struct lap_process *process, const struct ring_fil
                              "segment is shorter than its header");
         } else {
             code = header_check(process, file, segment, file_bytes);
+            if (code == 0 && segment->header.sequence < first)
+                code = LAP_READER_EMPTY;
             if (code == 0 && !file->is_final)
                 code = segment_copy(process, fd, segment);
         }
@@ -432,7 +448,8 @@ static int ring_read(struct lap_process *process, struct lap_ring *ring, const s
     for (int try = 0; try < TRIES; try++) {
         segments_drop(process, ring);
         for (size_t i = 0; i < count; i++) {
-            const int code = files[i].is_segment ? segment_read(process, &files[i], &ring->segments[ring->segment_count])
+            const int code = files[i].is_segment ? segment_read(process, &files[i], first_wanted(ring),
+                                                                &ring->segments[ring->segment_count])
                                                  : statistics_read(process, &files[i], ring);
             if (code == -ENOMEM)
                 return code;
