@@ -14,6 +14,7 @@ int lap_command_show(const struct lap_arguments *arguments);
 int lap_command_slowest(const struct lap_arguments *arguments);
 int lap_command_check(const struct lap_arguments *arguments);
 int lap_command_ctl(const struct lap_arguments *arguments);
+int lap_command_top(const struct lap_arguments *arguments);
 int lap_command_completion(const struct lap_arguments *arguments);
 int lap_command_version(const struct lap_arguments *arguments);
 int lap_command_help(const struct lap_arguments *arguments);

@@ -49,7 +49,13 @@ const struct lap_option lap_options[] = {
      LAP_COMMAND_CTL},
     {LAP_OPTION_KEEP, 0, "keep", "WHICH", LAP_COMPLETE_WORDS, "all slow",
      "keep the events of all profilers from now on, or only of the slow: at or above their threshold", LAP_COMMAND_CTL},
-    {LAP_OPTION_JSON, 0, "json", NULL, LAP_COMPLETE_NOTHING, NULL, "write JSON", RECORDING | READING | LAP_COMMAND_CTL},
+    {LAP_OPTION_INTERVAL, 0, "interval", "TIME", LAP_COMPLETE_NOTHING, NULL, "look every TIME, not every second",
+     LAP_COMMAND_TOP},
+    {LAP_OPTION_ONCE, 0, "once", NULL, LAP_COMPLETE_NOTHING, NULL, "look once, and print what was since the start",
+     LAP_COMMAND_TOP},
+    {LAP_OPTION_COUNT, 'n', "count", "N", LAP_COMPLETE_NOTHING, NULL, "end after N intervals", LAP_COMMAND_TOP},
+    {LAP_OPTION_JSON, 0, "json", NULL, LAP_COMPLETE_NOTHING, NULL, "write JSON",
+     RECORDING | READING | LAP_COMMAND_CTL | LAP_COMMAND_TOP},
     {LAP_OPTION_VERSION, 0, "version", NULL, LAP_COMPLETE_NOTHING, NULL, "print the version", LAP_COMMAND_NONE},
     {LAP_OPTION_HELP, 'h', "help", NULL, LAP_COMPLETE_NOTHING, NULL, "print this help", UINT32_MAX},
 };
@@ -83,6 +89,11 @@ const struct lap_command lap_commands[] = {
      "has a dash. They hold at once for all threads, and for sites that are met later. Without TERMS and\n"
      "options: lists the sites that were met. The process must be recording; DIR is where it does.",
      lap_command_ctl},
+    {LAP_COMMAND_TOP, "top", "[PID|DIR]...", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
+     "what running processes do now, once a second",
+     "Without PID or DIR: all of this user's processes that are being recorded. Where standard output is\n"
+     "no terminal it prints each look as text.",
+     lap_command_top},
     {LAP_COMMAND_COMPLETION, "completion", "SHELL", 1, 1, LAP_COMPLETE_WORDS, "bash zsh",
      "print a shell's completion of this command", "SHELL is bash or zsh. To try it: eval \"$(lapmark completion bash)\"",
      lap_command_completion},

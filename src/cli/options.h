@@ -30,6 +30,8 @@ enum lap_option_id {
     LAP_OPTION_UNTIL,
     LAP_OPTION_MIN_DURATION,
     LAP_OPTION_COUNT,
+    LAP_OPTION_INTERVAL,
+    LAP_OPTION_ONCE,
     LAP_OPTION_JSON,
     LAP_OPTIONS
 };
@@ -65,7 +67,8 @@ enum lap_command_bit {
     LAP_COMMAND_COMPLETION = 128,
     LAP_COMMAND_VERSION = 256,
     LAP_COMMAND_HELP = 512,
-    LAP_COMMAND_CTL = 1024
+    LAP_COMMAND_CTL = 1024,
+    LAP_COMMAND_TOP = 2048
 };
 
 /* A command line, taken apart. Points into argv. */

@@ -87,6 +87,12 @@ char *lap_units_frequency(char out[LAP_UNITS_BYTES], double hz)
     return scaled(out, hz, 1000, units);
 }
 
+char *lap_units_rate(char out[LAP_UNITS_BYTES], double a_second)
+{
+    static const char *const units[] = {"/s", "k/s", "M/s", "G/s", NULL};
+    return scaled(out, a_second, 1000, units);
+}
+
 char *lap_units_size(char out[LAP_UNITS_BYTES], double bytes)
 {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", NULL};

@@ -21,6 +21,8 @@ char *lap_units_share(char out[LAP_UNITS_BYTES], double part, double whole);
 char *lap_units_time(char out[LAP_UNITS_BYTES], uint64_t realtime_ns);
 /* "2.10 GHz" */
 char *lap_units_frequency(char out[LAP_UNITS_BYTES], double hz);
+/* "12.3 k/s" */
+char *lap_units_rate(char out[LAP_UNITS_BYTES], double a_second);
 /* "64.0 MiB" */
 char *lap_units_size(char out[LAP_UNITS_BYTES], double bytes);
 

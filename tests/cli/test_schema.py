@@ -70,6 +70,17 @@ def test_schemas():
         same(value, top)
         same(value["processes"][0], process | reported)
         same(value["processes"][0]["sites"][0], site)
+        top, process, site, numbers = tables("lapmark-top")
+        for options in (["--once"], ["-n", "1", "--interval", "10ms"]):
+            value = common.lapmark_json("top", *options, "rec", cwd=directory)
+            same(value, top)
+            for each in value["processes"]:
+                same(each, process)
+            for each in value["sites"]:
+                same(each, site)
+                same(each["since_start"], numbers)
+                if each["interval"] is not None:
+                    same(each["interval"], numbers)
 
         top, finding = tables("lapmark-check")
         value = common.lapmark_json("check", "rec", cwd=directory)
