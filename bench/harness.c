@@ -63,6 +63,13 @@ static uint64_t ticks_of(const struct lap_bench_case *what, uint64_t events)
     return lap_bench_ticks() - start;
 }
 
+static double processor_time_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
 static int compare_doubles(const void *a, const void *b)
 {
     const double left = *(const double *)a;
@@ -81,6 +88,7 @@ void lap_bench_compare(const struct lap_bench_case *base, const struct lap_bench
 {
     double least_base = 1e300;
     double least[LAP_BENCH_CASES];
+    double processor_ns[LAP_BENCH_CASES] = {0};
     double *const ratios = calloc((size_t)count * rounds, sizeof *ratios);
     double *const differences = calloc((size_t)count * rounds, sizeof *differences);
     if (!ratios || !differences || count > LAP_BENCH_CASES)
@@ -92,7 +100,9 @@ void lap_bench_compare(const struct lap_bench_case *base, const struct lap_bench
         for (unsigned i = 0; i < count; i++) {
             const double an_event = (double)(events / cases[i].events * cases[i].events);
             const double floor = (double)ticks_of(base, events) / (double)(events / base->events * base->events);
+            const double processor = processor_time_ns();
             const double ticks = (double)ticks_of(&cases[i], events) / an_event;
+            processor_ns[i] += (processor_time_ns() - processor) / an_event;
             if (floor < least_base)
                 least_base = floor;
             if (ticks < least[i])
@@ -105,8 +115,9 @@ void lap_bench_compare(const struct lap_bench_case *base, const struct lap_bench
     const double ns = lap_bench_ns_a_tick();
     for (unsigned i = 0; i < count; i++) {
         const double scale = ns * cases[i].events;
-        printf("%s\t%.4f\t%.4f\t%.4f\t%.4f\n", cases[i].name, least[i] * scale, least_base * scale,
-               median(&ratios[i * rounds], rounds), median(&differences[i * rounds], rounds) * scale);
+        printf("%s\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\n", cases[i].name, least[i] * scale, least_base * scale,
+               median(&ratios[i * rounds], rounds), median(&differences[i * rounds], rounds) * scale,
+               processor_ns[i] / rounds * cases[i].events);
     }
     free(ratios);
     free(differences);

@@ -125,7 +125,8 @@ def least_lines(runs):
         medians = sorted(value[2] for value in values)
         differences = sorted(value[3] for value in values)
         result[name] = {"ns": min(value[0] for value in values), "base_ns": min(value[1] for value in values),
-                        "median_ratio": medians[len(medians) // 2], "median_difference_ns": differences[len(differences) // 2]}
+                        "median_ratio": medians[len(medians) // 2], "median_difference_ns": differences[len(differences) // 2],
+                        "processor_ns": min(value[4] for value in values)}
     return result
 
 
@@ -197,6 +198,54 @@ def off_difference(name):
         return {"value": case["ns"] - case["base_ns"], "median": case["median_difference_ns"], "ns": case["ns"], "base_ns": case["base_ns"],
                 "detail": f"{case['ns']:.3f} ns - {case['base_ns']:.3f} ns" + (f"; in a profiler that is off {muted['ns']:.2f} ns" if muted else "")}
     return measure
+
+
+@contextlib.contextmanager
+def looked_at(directory):
+    """`lapmark top` at the process that has begun to record there; says how often it has looked."""
+    deadline = time.monotonic() + 10
+    while not any(directory.glob("*/metadata")):
+        if time.monotonic() > deadline:
+            raise NotMeasured("nothing is recorded")
+        time.sleep(0.001)
+    looks = []
+    with tempfile.TemporaryFile() as output:
+        top = subprocess.Popen([str(COMMAND), "top", "--json", "--interval", f"{LOOK_MS}ms", str(directory)],
+                               stdin=subprocess.DEVNULL, stdout=output, env=environment())
+        try:
+            yield looks
+        finally:
+            top.terminate()
+            top.wait()
+            output.seek(0)
+            looks.extend(output)
+
+
+LOOK_MS = 100
+
+
+def top_ratio(bench):
+    """Processor time of all rounds: least figures would be those of rounds in which nobody looked. Of several processes, the least."""
+    processes, rounds = (3, 40) if bench.is_quick else (7, 250)
+    runs, looks = {False: [], True: []}, 0
+    for _ in range(processes):
+        for is_looked_at in (False, True):
+            with bench.recording("speed-top", LAPMARK_PRINT="off") as (directory, variables):
+                child = subprocess.Popen([str(PROGRAMS / "speed"), "on", str(rounds)], stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.PIPE, text=True, env=variables)
+                with looked_at(directory) if is_looked_at else contextlib.nullcontext([]) as seen:
+                    runs[is_looked_at].append(child.communicate()[0])
+                looks += len(seen)
+                if child.returncode != 0:
+                    raise NotMeasured(f"'speed' ended with {child.returncode}")
+                check_recorded(directory, SPEED_EVENTS * rounds)
+    if looks < processes:
+        raise NotMeasured(f"only {looks} looks at {processes} processes")
+    alone, watched = (least_lines(runs[is_looked_at])["checkpoint"] for is_looked_at in (False, True))
+    return {"value": watched["processor_ns"] / alone["processor_ns"], "ns": watched["processor_ns"], "base_ns": alone["processor_ns"],
+            "looks": looks,
+            "detail": f"{watched['processor_ns']:.2f} ns / {alone['processor_ns']:.2f} ns of processor time in the mean of all rounds, "
+                      f"{looks} looks; least rounds {watched['ns'] / alone['ns']:.3f}"}
 
 
 def threads_ratio(bench):
@@ -480,6 +529,7 @@ ROWS = [
     row("off-profiler", "profiler switched off, over the empty loop", "ns", off_difference("off_profiler"), 0.70),
     row("lttng", "two LTTng-UST tracepoints / our begin + end", "x", lttng_ratio, 6, 8, AT_LEAST),
     row("threads", "two threads / one thread, a checkpoint", "x", threads_ratio, 1.10),
+    row("top", "checkpoint with `lapmark top` looking ten times a second / without", "x", top_ratio, 1.05),
     row("bytes-checkpoint", "bytes of a checkpoint in the recording", "B", cached_bytes("checkpoints", 1), 8),
     row("bytes-profiler", "bytes of a profiler in the recording", "B", cached_bytes("profilers", 2), 16),
     row("bytes-headers", "headers' share of the recording", "%", header_share, 1),

@@ -58,6 +58,8 @@ MEANINGS = """
 - *LTTng-UST*: two tracepoints without payload, recorded by a session of its own (snapshot mode, per-user buffers), in turns with one
   profiler in the same process.
 - *Two threads*: each on a core of its own; a round counts where both ran at the same time for nine tenths of it.
+- *`lapmark top`*: the same checkpoint in a process that nobody looks at and in one that `lapmark top --interval 100ms` looks at,
+  in turns. Least rounds would be those in which nobody looked: it is the processor time of all rounds, of seven processes each the least.
 - *Bytes*: what a walk over the files of a full recording (`LAPMARK_MODE=full`) finds; metadata is not counted.
 - *Memory*: resident memory, which the mapped rings and histograms are part of, with recording and printing on; all three rows over
   what it is after 10^7 checkpoints (and a profiler, a size and a value with every 64th) on one thread.
