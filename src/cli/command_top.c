@@ -46,7 +46,15 @@ static void print_frame(const struct lap_top_watch *watch, bool is_recent, doubl
     free(rows);
 }
 
-/* Once, or `count` times (0: any number) after an interval each. */
+static bool is_any_left(const struct lap_top_watch *watch)
+{
+    for (size_t i = 0; i < watch->process_count; i++)
+        if (!watch->processes[i]->is_over)
+            return true;
+    return false;
+}
+
+/* Once, or `count` times (0: any number) after an interval each, as long as a process runs. */
 static int print_frames(struct lap_top_watch *watch, const struct lap_arguments *arguments, uint64_t interval_ns,
                         uint64_t count)
 {
@@ -60,7 +68,7 @@ static int print_frames(struct lap_top_watch *watch, const struct lap_arguments 
     }
     int status = 0;
     uint64_t due_ns = watch->looked_ns;
-    for (uint64_t i = 0; status == 0 && (count == 0 || i < count) && !ferror(stdout); i++) {
+    for (uint64_t i = 0; status == 0 && !ferror(stdout); i++) {
         due_ns += interval_ns;
         const struct timespec due = {.tv_sec = (time_t)(due_ns / 1000000000), .tv_nsec = (long)(due_ns % 1000000000)};
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
@@ -70,9 +78,12 @@ static int print_frames(struct lap_top_watch *watch, const struct lap_arguments 
             lap_top_json_print(watch);
         else if (status == 0)
             print_frame(watch, true, (double)interval_ns / 1e9);
-        if (!is_json && i + 1 != count)
+        const bool is_last = i + 1 == count || !is_any_left(watch);
+        if (!is_json && !is_last)
             putchar('\n');
         fflush(stdout);
+        if (is_last)
+            break;
     }
     return status;
 }
