@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What programs that are compiled, and recordings that are written, hold for good: the layout of the public structures and of
- * the format's, and the values of their enumerations. One that must change here breaks them: see CONTRIBUTING.md.
+ * the format's, and the values of their enumerations. One that must change here breaks them: see CONTRIBUTING.md. The control page may
+ * grow at its end.
  */
 #include <lapmark.h>
 #include <lapmark/format.h>
@@ -54,8 +55,7 @@ SIZE(lap_format_thread, 24) AT(lap_format_thread, size, 0) AT(lap_format_thread,
 AT(lap_format_thread, thread_index, 16)
 SIZE(lap_format_clock_reading, 32) AT(lap_format_clock_reading, ticks, 0)
 AT(lap_format_clock_reading, monotonic_ns, 8) AT(lap_format_clock_reading, realtime_ns, 16)
-AT(lap_format_clock_reading, bracket_ticks, 24)
-SIZE(lap_format_control, 2816) AT(lap_format_control, magic, 0) AT(lap_format_control, version, 8)
+AT(lap_format_clock_reading, bracket_ticks, 24) AT(lap_format_control, magic, 0) AT(lap_format_control, version, 8)
 AT(lap_format_control, header_bytes, 12) AT(lap_format_control, features, 16) AT(lap_format_control, uuid, 24)
 AT(lap_format_control, boot_id, 40) AT(lap_format_control, pid, 56) AT(lap_format_control, start_time, 64)
 AT(lap_format_control, pid_namespace, 72) AT(lap_format_control, time_namespace, 80)
@@ -66,10 +66,10 @@ AT(lap_format_control, segments_each, 184) AT(lap_format_control, memory_limit_b
 AT(lap_format_control, memory_bytes, 200) AT(lap_format_control, event_ticks_x1000, 208)
 AT(lap_format_control, losses, 216) AT(lap_format_control, switches, 344) AT(lap_format_control, rings, 348)
 AT(lap_format_control, full, 352) AT(lap_format_control, removed_segments, 360) AT(lap_format_control, program, 368)
-AT(lap_format_control, host, 432) AT(lap_format_control, command, 496)
-AT(lap_format_control, mail, 752) AT(lap_format_control, mail_prints, 756) AT(lap_format_control, mail_keeps_slow, 757)
-AT(lap_format_control, prints, 758) AT(lap_format_control, keeps_slow, 759)
-AT(lap_format_control, changes, 760) AT(lap_format_control, terms, 764) AT(lap_format_control, mail_terms, 768)
+AT(lap_format_control, host, 432) AT(lap_format_control, command, 496) AT(lap_format_control, mail, 752)
+AT(lap_format_control, mail_prints, 756) AT(lap_format_control, mail_keeps_slow, 757)
+AT(lap_format_control, prints, 758) AT(lap_format_control, keeps_slow, 759) AT(lap_format_control, changes, 760)
+AT(lap_format_control, terms, 764) AT(lap_format_control, mail_terms, 768)
 SIZE(lap_format_switch, 16) AT(lap_format_switch, state, 0) AT(lap_format_switch, reserved, 1)
 AT(lap_format_switch, class_id, 4) AT(lap_format_switch, threshold_ns, 8)
 SIZE(lap_format_paths, 16) AT(lap_format_paths, magic, 0) AT(lap_format_paths, version, 8)
@@ -100,4 +100,6 @@ VALUE(LAP_FORMAT_CLOCK_TSC, 1) VALUE(LAP_FORMAT_CLOCK_CNTVCT, 2) VALUE(LAP_FORMA
 VALUE(LAP_FORMAT_LOSS_SIGNAL, 0) VALUE(LAP_FORMAT_LOSS_MEMORY, 1) VALUE(LAP_FORMAT_LOSS_DEPTH, 2)
 VALUE(LAP_FORMAT_LOSS_HANDLE, 3) VALUE(LAP_FORMAT_LOSS_CLASS, 4) VALUE(LAP_FORMAT_LOSS_STATISTICS, 5)
 VALUE(LAP_FORMAT_LOSS_DISK, 6) VALUE(LAP_FORMAT_LOSS_CLOCK, 7) VALUE(LAP_FORMAT_LOSSES, 16)
+VALUE(LAP_FORMAT_MAIL_TAKEN, 0) VALUE(LAP_FORMAT_MAIL_WRITING, 1) VALUE(LAP_FORMAT_MAIL_THERE, 2)
+VALUE(LAP_FORMAT_AS_IT_IS, 0) VALUE(LAP_FORMAT_NO, 1) VALUE(LAP_FORMAT_YES, 2)
 /* clang-format on */
