@@ -35,8 +35,10 @@ static char *shown_text(const char *text)
         return shown;
     char *out = shown;
     for (const char *in = shown; *in; in++)
-        if (((unsigned char)*in & 0xC0) != 0x80) /* a character's further bytes go */
-            *out++ = (unsigned char)*in < 0x80 ? *in : '?';
+        if ((unsigned char)*in < 0x80)
+            *out++ = *in;
+        else if (((unsigned char)*in & 0xC0) != 0x80) /* a character's further bytes go */
+            memcpy(out++, "?", 1);
     *out = 0;
     return shown;
 }
@@ -311,9 +313,10 @@ void lap_top_frame_histogram(struct lap_top_lines *lines, const struct lap_live_
         add(lines, LAP_STYLE_DIM, columns, "  no sample");
     for (size_t i = 0; i < count; i++) {
         const int cells = (int)((double)bands[i].samples / (double)most * HISTOGRAM_BAR + 0.5);
+        const char *const cell = lap_terminal_get()->has_utf8 ? "\xe2\x96\x88" : "#";
         char bar[3 * HISTOGRAM_BAR + 1] = "";
-        for (int c = 0; c < cells; c++)
-            strcat(bar, lap_terminal_get()->has_utf8 ? "\xe2\x96\x88" : "#");
+        for (size_t used = 0, c = 0; c < (size_t)cells; c++, used += strlen(cell))
+            memcpy(bar + used, cell, strlen(cell) + 1);
         lap_units_duration(least, bands[i].least_ns);
         lap_units_duration(end, bands[i].end_ns);
         char text[TEXT_BYTES];

@@ -72,7 +72,7 @@ void lap_top_json_print(const struct lap_top_watch *watch)
     struct lap_top_row *const rows = lap_top_rows_make(tree, &view, span_ns / 1e9, &count);
     view.is_recent = true;
     struct lap_top_row *const recent = lap_top_rows_make(tree, &view, watch->recent_s, &recent_count);
-    const struct lap_top_row **const recent_of = calloc(tree->count + 1, sizeof *recent_of);
+    const struct lap_top_row **const recent_of = calloc(tree->count + 1, sizeof(struct lap_top_row *));
     if (!recent_of)
         abort();
     for (size_t i = 0; i < recent_count && watch->recent_s > 0; i++)
