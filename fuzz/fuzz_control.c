@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     memcpy(&control, bytes + 1, count - 1 < sizeof control ? count - 1 : sizeof control);
     segment_write(control.uuid);
     fuzz_place_write_metadata(control.uuid, classes, sizeof classes - 1);
-    fuzz_place_write(".lapmark/control", bytes + 1, count - 1, NULL, 0, 0);
+    fuzz_place_write_control(bytes + 1, count - 1);
     fuzz_place_read(bytes[0]);
     counts_check();
     return 0;

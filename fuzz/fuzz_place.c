@@ -82,6 +82,12 @@ void fuzz_place_write(const char *name, const void *bytes, size_t count, const v
     close(fd);
 }
 
+void fuzz_place_write_control(const void *bytes, size_t count)
+{
+    const int is_page = count >= 752 && count < LAP_FORMAT_CONTROL_HEADER_BYTES;
+    fuzz_place_write(".lapmark/control", bytes, count, "", (size_t)is_page, LAP_FORMAT_CONTROL_HEADER_BYTES - 1);
+}
+
 void fuzz_place_remove(const char *name)
 {
     fuzz_place();

@@ -18,6 +18,8 @@ const char *fuzz_place(void);
 /* Writes a file of it in two parts, the second at `rest_offset`: zeros between them. */
 void fuzz_place_write(const char *name, const void *bytes, size_t count, const void *rest, size_t rest_count,
                       size_t rest_offset);
+/* Writes the control page: a whole page, where there are its first 752 bytes, so that inputs may leave out the rest. */
+void fuzz_place_write_control(const void *bytes, size_t count);
 void fuzz_place_remove(const char *name);
 
 /* Writes `metadata`: one packet with this uuid (16 bytes) around an env block of ours and `text`. */

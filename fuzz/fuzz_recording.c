@@ -70,6 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
             files[i].head_bytes != 0 && files[i].head_bytes < part->count ? files[i].head_bytes : part->count;
         if (files[i].letter == 'E' && part->bytes)
             fuzz_place_write_metadata(uuid, part->bytes, part->count);
+        else if (files[i].letter == 'C' && part->bytes)
+            fuzz_place_write_control(part->bytes, part->count);
         else if (part->bytes)
             fuzz_place_write(files[i].name, part->bytes, head, part->bytes + head, part->count - head,
                              files[i].rest_offset);
