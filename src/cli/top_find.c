@@ -6,38 +6,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define CONTROL "/.lapmark/control"
-
-int lap_top_find_pid(uint64_t pid, lap_top_found *found, void *user)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%llu/maps", (unsigned long long)pid);
-    FILE *const maps = fopen(path, "re");
-    if (!maps)
-        return errno == ENOENT ? -ESRCH : -errno;
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t length;
-    int sum = 0;
-    while (errno = 0, (length = getline(&line, &room, maps)) > 0) {
-        char *const start = strchr(line, '/');
-        const size_t tail = sizeof CONTROL - 1;
-        if (line[length - 1] == '\n')
-            line[--length] = 0;
-        if (!start || strlen(start) <= tail || strcmp(line + length - tail, CONTROL) != 0)
-            continue;
-        line[(size_t)length - tail] = 0;
-        sum += found(user, start);
-    }
-    const int error = errno; /* of the reading, which is where permission is asked for */
-    free(line);
-    fclose(maps);
-    return sum == 0 && error != 0 ? -error : sum;
-}
 
 static int has(const char *directory, const char *file)
 {

@@ -5,14 +5,8 @@
 #ifndef LAP_TOP_FIND_H
 #define LAP_TOP_FIND_H
 
-#include <stdint.h>
-
 /* Called with each directory of a process that is found; what it returns is added up. */
 typedef int lap_top_found(void *user, const char *directory);
-
-/* The recordings that a process maps: its own, and one of whom it was forked from. Returns the sum, -ESRCH where there is no
- * such process, or another negative errno. */
-int lap_top_find_pid(uint64_t pid, lap_top_found *found, void *user);
 
 /* The directory itself, or those in it. Returns the sum, or a negative errno. */
 int lap_top_find_directory(const char *directory, lap_top_found *found, void *user);

@@ -4,6 +4,7 @@
 
 #include "input.h"
 #include "message.h"
+#include "process_find.h"
 #include "top_find.h"
 
 #include <errno.h>
@@ -118,8 +119,7 @@ static int add(struct lap_top_watch *watch, const char *directory, bool only_run
     process->tree = (struct lap_live_tree)LAP_LIVE_TREE_EMPTY;
     text_set(&process->directory, directory);
     const int code = process_read(process, NULL);
-    const bool is_wanted = code == 0 && (!only_running || process->state == LAP_PROCESS_RUNNING) &&
-                           (watch->pid == 0 || process->pid == watch->pid);
+    const bool is_wanted = code == 0 && (!only_running || process->state == LAP_PROCESS_RUNNING);
     if (is_wanted) {
         lap_live_tree_rest(&process->tree); /* what it did before we looked */
         watch->processes = one_more(watch->processes, watch->process_count, sizeof(struct lap_top_process *));
@@ -147,13 +147,23 @@ static uint64_t pid_of(const char *text)
     return *text >= '1' && *text <= '9' && !*end && !errno ? pid : 0;
 }
 
+/* 1, 0 where it records nothing, or a negative errno. */
+static int find_pid(struct lap_top_watch *watch, uint64_t pid)
+{
+    char *directory;
+    const int error = lap_process_find(pid, &directory);
+    if (error < 0)
+        return error == -ENOENT || error == -ENOPKG ? 0 : error;
+    const int found = add_running(watch, directory);
+    free(directory);
+    return found;
+}
+
 static int find_operand(struct lap_top_watch *watch, const char *operand, bool is_first)
 {
-    watch->pid = pid_of(operand);
-    const int found =
-        watch->pid ? lap_top_find_pid(watch->pid, add_running, watch) : lap_top_find_directory(operand, add_any, watch);
-    const bool is_pid = watch->pid != 0;
-    watch->pid = 0;
+    const uint64_t pid = pid_of(operand);
+    const bool is_pid = pid != 0;
+    const int found = is_pid ? find_pid(watch, pid) : lap_top_find_directory(operand, add_any, watch);
     if (!is_first || found > 0)
         return 0;
     if (is_pid && found == 0)

@@ -36,7 +36,6 @@ struct lap_top_watch {
     struct lap_live_tree merged, by_process; /* of all processes */
     uint64_t looked_ns;                      /* by the monotonic clock; 0: never */
     double recent_s;                         /* between the last two looks; 0: there was one */
-    uint64_t pid;                            /* while it is looked for */
 };
 
 /* Looks at what the operands name, or at this user's running processes, for the first time. Returns 0, or an exit status
