@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""Lapmark: a checkpoint profiler, a stopwatch with named laps that you leave in the code.
+
+    from lapmark import Profiler
+
+    def sort(numbers):
+        profiler = Profiler('sort')
+        numbers.sort()
+        profiler('sorted', n=len(numbers))
+
+It prints where the time went when the function is left. `implementation` is 'c', the extension module, or 'python', the
+fallback for where there is none; LAPMARK_IMPLEMENTATION=python chooses that. Its interface is the same, but it does not
+record."""
+import os as _os
+
+from ._lap import Lap
+from ._loops import trace_loop
+from ._version import __version__
+
+_impl = None
+if _os.environ.get("LAPMARK_IMPLEMENTATION") != "python":
+    try:
+        from . import _lapmark as _impl  # type: ignore[attr-defined,no-redef]
+    except ImportError:  # not built, for another Python, or without its library
+        pass
+if not hasattr(_impl, "Profiler"):
+    from . import _fallback as _impl  # type: ignore[assignment]
+
+#: 'c' or 'python'
+implementation = "python" if _impl.__name__.endswith("._fallback") else "c"
+
+Profiler = _impl.Profiler
+record = _impl.record
+record_stop = _impl.record_stop
+set = _impl.set  # pylint: disable=redefined-builtin
+flush = _impl.flush
+counts = _impl.counts
+
+__all__ = ["Lap", "Profiler", "__version__", "counts", "flush", "implementation", "record", "record_stop", "trace_loop"]

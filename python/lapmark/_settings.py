@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""What the environment says, read when the first profiler is made, and the counts of what went wrong."""
+from __future__ import annotations
+
+import os
+import sys
+from typing import Dict, Optional
+
+from ._streams import Where, parse_where
+from ._switches import Switches
+
+#: What was not done, and what for. The names are those of lapmark.counts().
+counts: Dict[str, int] = {
+    "after_end": 0,    # checkpoints and messages of a profiler that has ended, also of one that is the parent process's
+    "reentered": 0,    # profilers made while a report was written, by what writes it
+    "sink_failed": 0,  # reports that their stream or sink did not take
+    "suppressed": 0,   # reports above the 1,000 a second that a process prints
+    "bad_label": 0,    # labels and messages that str() failed on
+    "bad_number": 0,   # `n` and `ms_threshold` that are no numbers
+    "failed": 0,       # whatever else went wrong in the profiler itself
+}
+
+
+def count(what: str) -> None:
+    counts[what] += 1
+
+
+def say(text: str) -> None:
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(f"lapmark: {text}\n")
+    except Exception:  # pylint: disable=broad-except
+        count("sink_failed")
+
+
+def environment(name: str) -> Optional[str]:
+    """Not in a process with another user's rights."""
+    if os.getuid() != os.geteuid() or os.getgid() != os.getegid():
+        return None
+    return os.environ.get(name)
+
+
+class Settings:
+    """The environment's, and what lapmark.set() adds. `generation` rises with each change."""
+
+    def __init__(self) -> None:
+        self.switches = Switches()
+        self.generation = 0
+        self.where: Optional[Where] = "stderr"
+        terms, where = environment("LAPMARK"), environment("LAPMARK_PRINT")
+        try:
+            self.switches.add(terms or "", True)
+        except ValueError:
+            self.ignore("LAPMARK", terms)
+        try:
+            self.where = parse_where(where)
+        except ValueError:
+            self.ignore("LAPMARK_PRINT", where)
+        prefix = environment("LAPMARK_PREFIX")
+        self.has_prefix = prefix == "on"
+        if prefix not in (None, "", "on", "off"):
+            self.ignore("LAPMARK_PREFIX", prefix)
+        if environment("LAPMARK_RECORD"):
+            say("cannot record: this is the pure-Python implementation, which only prints")
+
+    @staticmethod
+    def ignore(name: str, value: Optional[str]) -> None:
+        say(f"cannot read {name}='{value}'; it is ignored")
+
+    def set(self, terms: str) -> None:
+        self.switches.add(terms, False)
+        self.generation += 1
+
+
+_settings: Optional[Settings] = None
+
+
+def settings() -> Settings:
+    global _settings  # pylint: disable=global-statement
+    if _settings is None:
+        _settings = Settings()
+    return _settings

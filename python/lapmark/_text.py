@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""The text of a report: durations, labels and lines as the C library writes them, so that reports of both look alike."""
+import math
+import re
+from typing import NamedTuple, Optional
+
+LABEL_BYTES = 511
+INDENT = 2
+
+#: A number that stands alone, so that labels which differ in it are one row. Not one: `step1`, `0x1f`, `1.2.3`, `12ms`.
+#: A sign belongs to it where no word stands before it: `gap-5` is `gap-#`, `at -5` is `at #`.
+NUMBER = re.compile(r"(?<![\w.])(?:(?<![\w)\]])[+-])?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w|\.\d)", re.ASCII)
+
+
+def pattern(label: str) -> str:
+    """The label with # in the place of each stand-alone number: what the row of many is called."""
+    return NUMBER.sub("#", label) if any(c.isdigit() for c in label) else label
+
+
+def _is_control(point: int) -> bool:
+    """Would it move the cursor, start a line or change the direction of what follows?"""
+    return (point < 0x20 or 0x7F <= point < 0xA0 or 0x2028 <= point <= 0x202E or 0x2066 <= point <= 0x2069
+            or 0xD800 <= point < 0xE000)
+
+
+_SHORT = {0x0A: "\\n", 0x09: "\\t", 0x0D: "\\r"}
+
+
+def _escaped(character: str) -> str:
+    data = character.encode("utf-8", "surrogatepass")
+    return "".join(_SHORT.get(byte) or f"\\x{byte:02x}" for byte in data)
+
+
+def escape(label: str) -> str:
+    """A label as it may stand in a line: escapes for what would break it, at most LABEL_BYTES with "…" behind the rest."""
+    label = label[:LABEL_BYTES + 1]
+    if label.isprintable() and len(label) * 4 <= LABEL_BYTES:
+        return label
+    parts, used, border = [], 0, 0
+    for character in label:
+        part = _escaped(character) if _is_control(ord(character)) else character
+        used += len(part.encode("utf-8"))
+        if used > LABEL_BYTES:
+            return "".join(parts[:border]) + "…"
+        parts.append(part)
+        if used + len("…".encode("utf-8")) <= LABEL_BYTES:
+            border = len(parts)
+    return "".join(parts)
+
+
+def ms(ns: float) -> str:
+    """Milliseconds with four decimals, more where that would be fewer than three significant digits."""
+    value = min(ns, 1e21) if ns > 0 else 0.0
+    decimals, factor = 4, 1e-2
+    while value * factor + 0.5 < 100 and value > 0 and decimals < 12:
+        decimals += 1
+        factor *= 10
+    digits = str(math.floor(value * factor + 0.5)).rjust(decimals + 1, "0")
+    return f"{digits[:-decimals]}.{digits[-decimals:]} ms"
+
+
+class Wait(NamedTuple):
+    """How a lap over an await was spent, see _loops.py."""
+
+    running_ns: int
+    waiting_ns: int
+    busy_ns: int
+
+    def __str__(self) -> str:
+        return (f" (running {self.running_ns / 1e6:.1f}, waiting {self.waiting_ns / 1e6:.1f},"
+                f" loop busy with others {self.busy_ns / 1e6:.1f})")
+
+
+class Sizes(NamedTuple):
+    """The smallest and greatest problem size of what a line shows."""
+
+    least: int
+    greatest: int
+
+    def __str__(self) -> str:
+        return f", n={self.least}" if self.least == self.greatest else f", n={self.least}..{self.greatest}"
+
+
+def _text(part: object) -> str:
+    return "" if part is None else str(part)
+
+
+def _note(note: Optional[str]) -> str:
+    return f" ({note})" if note else ""
+
+
+def enter_line(label: str, note: Optional[str] = None) -> str:
+    return f"> Entering {label}{_note(note)}"
+
+
+def lap_line(label: str, lap_ns: float, tot_ns: float, sizes: Optional[Sizes], wait: Optional[Wait]) -> str:
+    return f"{label}: {ms(lap_ns)}, tot: {ms(tot_ns)}{_text(sizes)}{_text(wait)}"
+
+
+def laps_line(label: str, count: int, sum_ns: float, tot_ns: float, max_ns: float, sizes: Optional[Sizes],
+              wait: Optional[Wait]) -> str:
+    return (f"{label} (x{count}): {ms(sum_ns)}, tot: {ms(tot_ns)}, mean {ms(sum_ns / count)}, max {ms(max_ns)}"
+            f"{_text(sizes)}{_text(wait)}")
+
+
+def nested_line(label: str, count: int, sum_ns: float, max_ns: float, sizes: Optional[Sizes], note: Optional[str]) -> str:
+    if count == 1:
+        return f"> {label}: total {ms(sum_ns)}{_text(sizes)}{_note(note)}"
+    return (f"> {label} (x{count}): total {ms(sum_ns)}, mean {ms(sum_ns / count)}, max {ms(max_ns)}"
+            f"{_text(sizes)}{_note(note)}")
+
+
+def rest_line(rest_ns: float) -> str:
+    return f"(rest): {ms(rest_ns)}"
+
+
+def exit_line(label: str, total_ns: float, sizes: Optional[Sizes], is_open: Optional[str], held_ns: float) -> str:
+    """`held_ns` is what an implicit end came late by; below what its one decimal shows it is not worth a note."""
+    held = f"held {held_ns / 1e6:.1f} ms" if held_ns >= 50_000 else None
+    return f"< Exiting {label}, total time: {ms(total_ns)}{_text(sizes)}{_note(is_open)}{_note(held)}"
+
+
+def more_line(lines: int) -> str:
+    return "(1 more line)" if lines == 1 else f"({lines:,} more lines)".replace(",", "")
