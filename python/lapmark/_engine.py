@@ -239,6 +239,9 @@ def die(node: Node, now_ns: int, here: Optional[FrameType], is_disabled: bool) -
     """An end that nobody asked for. `here` runs, and has let go. Only where that is the return of the function that made it,
     now is its end; else its end was some time ago, and what is known to be its own is up to the last checkpoint."""
     if node.is_plain and _frames.place(here) == node.caller:
+        outer = node.parent
+        if outer is not None and outer.waits and not outer.is_open and outer.frame_id == node.frame_id:
+            now_ns = min(now_ns, outer.begin_ns + outer.total_ns)  # the same end
         node.total_ns = now_ns - node.begin_ns
         node.rest_ns = now_ns - node.last_ns if node.marks else 0
         is_frame_left = True
@@ -396,7 +399,8 @@ def end_all() -> None:
             node.is_open = False
             node.open_note = "still open at exit"
             _hold(node, now_ns)
-        for node in sorted(waiting, key=lambda node: -node.begin_ns):
+        inner = sorted((node for node in waiting if node.parent is not None), key=lambda node: -node.begin_ns)
+        for node in inner + sorted((node for node in waiting if node.parent is None), key=lambda node: node.begin_ns):
             node.children = {child for child in node.children if child.waits}
             _end_now(node, False)
 

@@ -9,7 +9,7 @@ INDENT = 2
 
 #: A number that stands alone, so that labels which differ in it are one row. Not one: `step1`, `0x1f`, `1.2.3`, `12ms`.
 #: A sign belongs to it where no word stands before it: `gap-5` is `gap-#`, `at -5` is `at #`.
-NUMBER = re.compile(r"(?<![\w.])(?:(?<![\w)\]])[+-])?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w|\.\d)", re.ASCII)
+NUMBER = re.compile(r"(?<![\w.])(?:(?<![\w)\]])[+-])?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?!\w|\.[0-9])")
 
 
 def pattern(label: str) -> str:
