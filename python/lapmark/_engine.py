@@ -13,7 +13,7 @@ import weakref
 from types import FrameType
 from typing import Any, Callable, Deque, List, Optional, Set, Tuple
 
-from . import _frames, _loops, _printer, _report, _sites, _switches, _tasks, _text
+from . import _frames, _printer, _report, _sites, _switches, _tasks, _text
 from ._nodes import Item, Node
 from ._settings import count, settings
 
@@ -62,14 +62,16 @@ def _is_busy() -> bool:
 # ---- begin -----------------------------------------------------------------------------------------------------------
 
 
-def qualified_name(frame: FrameType) -> str:
+def qualified_name(frame: FrameType, profiler_class: type) -> str:
     """`Class.function` as Python 3.11 knows it; before that the class is told from `self` or `cls`."""
     code = frame.f_code
     name = getattr(code, "co_qualname", None)
     if name is not None:
         return str(name)
-    if code.co_argcount and code.co_varnames[0] in ("self", "cls") and code.co_varnames[0] in frame.f_locals:
-        first = frame.f_locals[code.co_varnames[0]]
+    first = None
+    if code.co_argcount and code.co_varnames[0] in ("self", "cls"):
+        first = _frames.local(frame, code.co_varnames[0], profiler_class)
+    if first is not None:
         kind = first if isinstance(first, type) else type(first)
         # The class that defines it, not one derived from it, as the code's own name would have it.
         for parent in kind.__mro__:
@@ -120,13 +122,13 @@ def _remember_origin(node: Node) -> None:
         node.inherited = newest.inherited if newest.is_mine(thread, task) else newest
 
 
-def begin(node: Node, frame: FrameType, message: Optional[str], *, function: Any = None) -> bool:
+def begin(node: Node, frame: FrameType, message: Optional[str], profiler_class: type, *, function: Any = None) -> bool:
     """Fills in a node that has its options; False: it is off, and nothing is to become of it. `function`: a decorated one."""
     if _printer.is_writing():
         count("reentered")
         return False
     code = function.__code__ if function is not None else frame.f_code
-    name = function.__qualname__ if function is not None else qualified_name(frame)
+    name = function.__qualname__ if function is not None else qualified_name(frame, profiler_class)
     node.site = _sites.find(code.co_filename, name, code.co_firstlineno if function is not None else frame.f_lineno)
     node.label = message or name
     node.row = node.site.messages.row(node.label)
@@ -153,8 +155,9 @@ def begin(node: Node, frame: FrameType, message: Optional[str], *, function: Any
         _frames.register(frame, node)
         _newest.set(node)
         _open.add(node)
-        node.task_clock = _loops.current()
-        node.task_times = _loops.times(node.task_clock)
+        if task_clock is not None:
+            node.task_clock = task_clock()
+            node.task_times = _times(node.task_clock)
         if node.is_immediate and not node.is_mute:
             _put_line(node, _text.enter_line(_text.escape(node.label)), 0)
         node.begin_ns = node.last_ns = clock()
@@ -196,17 +199,30 @@ def number(value: Any) -> Optional[int]:
         return None
 
 
-def _wait(node: Node) -> Optional[_text.Wait]:
-    """How the lap was spent, if its task waited in it."""
-    if node.task_clock is None:
+#: _loops.current, once lapmark.trace_loop() was called.
+task_clock: Optional[Callable[[], Any]] = None
+
+
+def _times(clock_of_task: Any) -> Tuple[int, int, int]:
+    if clock_of_task is None:
+        return 0, 0, 0
+    return clock_of_task.running_ns, clock_of_task.waiting_ns, clock_of_task.busy_ns
+
+
+def _wait(node: Node, lap_ns: int) -> Optional[_text.Wait]:
+    """How the lap was spent, if its task waited in it. No await is between two readings of the clock for one checkpoint, so
+    what is not waiting is running, and the two make the lap."""
+    if task_clock is None:
         return None
-    now = _loops.current()
-    before, node.task_times = node.task_times, _loops.times(now)
-    if now is not node.task_clock:
+    now = task_clock()
+    before, node.task_times = node.task_times, _times(now)
+    if now is None or now is not node.task_clock:  # a checkpoint of another task, or the first that is traced
         node.task_clock = now
         return None
-    wait = _text.Wait(*(after - it for after, it in zip(node.task_times, before)))
-    return wait if wait.waiting_ns > 0 else None
+    waiting_ns = min(node.task_times[1] - before[1], lap_ns)
+    if waiting_ns <= 0:
+        return None
+    return _text.Wait(lap_ns - waiting_ns, waiting_ns, min(node.task_times[2] - before[2], waiting_ns))
 
 
 def mark(node: Node, now_ns: int, label: str, n: Optional[int]) -> int:
@@ -215,7 +231,7 @@ def mark(node: Node, now_ns: int, label: str, n: Optional[int]) -> int:
     node.last_ns = now_ns
     node.marks += 1
     row = node.site.labels.row(label)
-    item = Item(row, _text.escape(label), lap_ns, now_ns - node.begin_ns, n, _wait(node), None)
+    item = Item(row, _text.escape(label), lap_ns, now_ns - node.begin_ns, n, _wait(node, lap_ns), None)
     if node.parent is not None and node.parent.waits or node.is_immediate:
         with _work:
             if node.parent is not None:

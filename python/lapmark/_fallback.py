@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import collections
-import inspect
 import sys
 import warnings
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
@@ -35,12 +34,7 @@ class Profiler:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in ("__init__", "__new__"):
-            code = getattr(getattr(cls.__dict__.get(name), "__func__", cls.__dict__.get(name)), "__code__", None)
-            if code is not None:
-                _frames.CONSTRUCTORS.add(code)
-        if "__init__" in cls.__dict__:
-            cls.__signature__ = _signature(cls.__init__)  # type: ignore[attr-defined]
+        _frames.note_subclass(cls)
 
     def __new__(cls, msg: Any = None, *args: Any, **kwargs: Any) -> Any:
         if isinstance(msg, _decorate.DECORATED) and not args and not kwargs:
@@ -72,7 +66,7 @@ class Profiler:
         node.sink = _streams.make_sink(options["file"], options["sink"])
         node.threshold_ns = _threshold(options["ms_threshold"])
         message = None if self._msg is None else _engine.label_text(self._msg)
-        if _engine.begin(node, frame, message, function=function):
+        if _engine.begin(node, frame, message, Profiler, function=function):
             self._node = node
 
     # ---- checkpoints -------------------------------------------------------------------------------------------------
@@ -180,13 +174,7 @@ class Profiler:
         return f"<{type(self).__name__} {node.label!r}, {'open' if node.is_open else 'ended'}>"
 
 
-def _signature(init: Any) -> inspect.Signature:
-    """Of the constructor; inspect would show that of __new__."""
-    signature = inspect.signature(init)
-    return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-
-Profiler.__signature__ = _signature(Profiler.__init__)  # type: ignore[attr-defined]
+Profiler.__signature__ = _frames.constructor_signature(Profiler)  # type: ignore[attr-defined]
 
 
 def _maker(cls: type, function: Any, msg: Any, options: Dict[str, Any]) -> Callable[[str], Any]:
@@ -252,3 +240,8 @@ def flush() -> None:
 def counts() -> Dict[str, int]:
     """How often something was left out so that the program could go on: see _settings.py for the names."""
     return dict(_settings.counts)
+
+
+def set_task_clock(function: Optional[Callable[[], Any]]) -> None:
+    """For _loops.py: what gives the running task's times."""
+    _engine.task_clock = function

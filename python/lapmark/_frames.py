@@ -22,6 +22,37 @@ CONSTRUCTORS: Set[CodeType] = set()
 _unmarked: Dict[int, List[Any]] = {}
 
 
+def note_subclass(cls: Any) -> None:
+    """For __init_subclass__ of Profiler: the constructors of a subclass are not who makes a profiler."""
+    for name in ("__init__", "__new__"):
+        function = cls.__dict__.get(name)
+        code = getattr(getattr(function, "__func__", function), "__code__", None)
+        if code is not None:
+            CONSTRUCTORS.add(code)
+    if "__init__" in cls.__dict__:
+        cls.__signature__ = constructor_signature(cls)
+
+
+def constructor_signature(cls: Any) -> inspect.Signature:
+    """By __init__; inspect would show that of __new__."""
+    signature = inspect.signature(cls.__init__)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def local(frame: FrameType, name: str, profiler_class: type) -> Any:
+    """A local variable's value, None without one. Up to Python 3.12 a frame that was asked keeps its variables in a dictionary
+    as well: a profiler is taken out of that, or it would not die when its name is bound anew."""
+    code = frame.f_code
+    if name not in code.co_varnames and name not in code.co_cellvars and name not in code.co_freevars:
+        return None
+    variables = frame.f_locals
+    value = variables.get(name)
+    if isinstance(variables, dict):
+        for key in [key for key, value in variables.items() if isinstance(value, profiler_class)]:
+            del variables[key]
+    return value
+
+
 class FrameMark:
     """Lists the nodes of one frame."""
 
