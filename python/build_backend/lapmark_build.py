@@ -84,11 +84,15 @@ def compile_library(target, work):
         *LIBRARY_LINK, f"-Wl,--version-script={map_file}", *shlex.split(os.environ.get("LDFLAGS", "")))
 
 
-def compile_extension(target, library):
+def extension_sources():
     own = sorted((ROOT / "python" / "src").glob("*.c"))
     if not own:
         raise NoExtension("python/src has no C files")
-    sources = own + [ROOT / "src" / name for name in EXTENSION_SOURCES]
+    return own + [ROOT / "src" / name for name in EXTENSION_SOURCES]
+
+
+def compile_extension(target, library):
+    sources = extension_sources()
     seen = [path for directory in EXTENSION_INCLUDES for path in (ROOT / directory).rglob("*.h")]
     if is_newer(target, [*sources, *seen, library, pathlib.Path(__file__)]):
         return
@@ -102,7 +106,9 @@ def compile_into(directory):
     library = directory / "liblapmark.so.0"
     extension = directory / ("_lapmark" + sysconfig.get_config_var("EXT_SUFFIX"))
     try:
+        compiler()
         headers()
+        extension_sources()
         with tempfile.TemporaryDirectory() as work:
             compile_library(library, pathlib.Path(work))
         compile_extension(extension, library)
