@@ -47,8 +47,8 @@ class _Work:
             _lock.release()
         if reports:
             _printer.write(reports)
-            if _later:
-                with _Work():
+            if _later or _reports:  # of what the sink itself did
+                with _work:
                     pass
 
 
@@ -232,13 +232,15 @@ def mark(node: Node, now_ns: int, label: str, n: Optional[int]) -> int:
     node.marks += 1
     row = node.site.labels.row(label)
     item = Item(row, _text.escape(label), lap_ns, now_ns - node.begin_ns, n, _wait(node, lap_ns), None)
-    if node.parent is not None and node.parent.waits or node.is_immediate:
-        with _work:
-            if node.parent is not None:
-                _settle(node.parent)
-            if node.is_immediate:
-                _put_line(node, _text.lap_line(item.label, lap_ns, item.tot_ns, item.sizes, item.wait), 1)
-    node.add(item, row, _spill)
+    if not node.had_child and node.parent is None and not node.is_immediate:
+        node.add(item, row, _spill)
+        return lap_ns
+    with _work:  # another thread's may just end inside this
+        if node.parent is not None:
+            _settle(node.parent)
+        if node.is_immediate:
+            _put_line(node, _text.lap_line(item.label, lap_ns, item.tot_ns, item.sizes, item.wait), 1)
+        node.add(item, row, _spill)
     return lap_ns
 
 

@@ -8,6 +8,7 @@ import sys
 
 from common_python import LATE_MS, busy, by_label, main, python, reports
 
+import lapmark
 from lapmark import Profiler
 
 
@@ -468,6 +469,11 @@ def test_a_tracer_that_comes_later():
         sys.settrace(before)
     report, = reports("".join(texts))
     assert [entry.label for entry in report.all()] == ["outer", "inner"]
+
+
+def test_nothing_failed_inside():
+    """The last one: what goes wrong inside is counted and not raised."""
+    assert not lapmark.counts().get("failed")
 
 
 if __name__ == "__main__":

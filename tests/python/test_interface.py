@@ -518,5 +518,10 @@ def test_file():
     assert report.label == "to a file"
 
 
+def test_nothing_failed_inside():
+    """The last one: what goes wrong inside is counted and not raised."""
+    assert not lapmark.counts().get("failed")
+
+
 if __name__ == "__main__":
     main(globals())

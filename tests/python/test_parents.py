@@ -8,6 +8,7 @@ import threading
 
 from common_python import busy, by_label, main, reports, skip
 
+import lapmark
 from lapmark import Profiler
 
 
@@ -571,6 +572,11 @@ def test_child_that_is_returned():
     both = reports("".join(texts))
     assert [report.label for report in both] == ["outer", "inner"]
     assert both[1].labels() == ["y", "z"]
+
+
+def test_nothing_failed_inside():
+    """The last one: what goes wrong inside is counted and not raised."""
+    assert not lapmark.counts().get("failed")
 
 
 if __name__ == "__main__":

@@ -384,5 +384,10 @@ def test_reports_of_processes_do_not_mix():
     assert sorted(report.label for report in reports(result.err)) == sorted(50 * [f"process {name}" for name in "abcd"])
 
 
+def test_nothing_failed_inside():
+    """The last one: what goes wrong inside is counted and not raised."""
+    assert not lapmark.counts().get("failed")
+
+
 if __name__ == "__main__":
     main(globals())
