@@ -148,6 +148,33 @@ def test_spawner_inside_a_profiler_around_the_loop():
     assert texts.tree == [("outside", [("main", [("child", [])]), ("child", [])])]
 
 
+def test_spawner_deep_in_its_task():
+    """It waits in coroutines that wait, and in an `async for`, which is another kind of waiting."""
+    texts = Texts()
+
+    async def child(name):
+        with Profiler(name, sink=texts.append):
+            await asyncio.sleep(0)
+
+    async def deep(depth):
+        if depth:
+            return await deep(depth - 1)
+        with Profiler("deep", sink=texts.append):
+            return await asyncio.create_task(child("of deep"))
+
+    async def generate():
+        with Profiler("generator", sink=texts.append):
+            await asyncio.create_task(child("of the generator"))
+            yield 1
+
+    async def run():
+        await deep(3)
+        async for _ in generate():
+            pass
+    asyncio.run(run())
+    assert texts.tree == [("deep", [("of deep", [])]), ("generator", [("of the generator", [])])]
+
+
 def test_later_profilers_of_a_task_are_its_spawners_children_too():
     texts = Texts()
 
@@ -538,6 +565,16 @@ def test_parent_that_ends_first():
     child.finish()
     report, = reports(texts[1])
     assert report.label == "child" and report.labels() == ["before", "after"] and report.notes == ""
+
+
+def test_parent_that_ends_by_a_call_is_no_rebinding():
+    texts = Texts()
+    parent = Profiler("parent", sink=texts.append)
+    child = Profiler("child", sink=texts.append)
+    parent.finish()
+    assert "> Entering child" in texts[0] and "(still open)" in texts[0]
+    child.finish()
+    assert reports(texts[1])[0].label == "child"
 
 
 def test_parent_that_dies_with_an_open_child():

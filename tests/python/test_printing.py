@@ -365,6 +365,20 @@ def test_size_of_a_report():
     assert texts[0].splitlines()[-1].startswith("< Exiting level e")
 
 
+def test_many_places_inside_one():
+    """Each a row of its own; so they are cut at the report's limit, and the memory with it."""
+    texts = []
+    program = "\n".join(f"def f{number}():\n    profiler = Profiler('in f{number}')\n    profiler('x')" for number in range(1200))
+    names = {"Profiler": Profiler}
+    exec(program, names)  # pylint: disable=exec-used
+    with Profiler("around", sink=texts.append):
+        for number in range(1200):
+            names[f"f{number}"]()
+    lines = "".join(texts).splitlines()
+    assert len(texts) == 1 and 500 < len(lines) <= 1000, len(lines)
+    assert re.fullmatch(r"  \(\d+ more lines\)", lines[-2]) and lines[-1].startswith("< Exiting around")
+
+
 def test_reports_of_processes_do_not_mix():
     """A report is one write(2), so those of processes do not mix."""
     program = """
