@@ -212,8 +212,7 @@ static bool switch_one(struct lap_format_switch *entry, const struct lap_class *
                              __ATOMIC_SEQ_CST);
         return false;
     }
-    const char *const label = class->flags & LAP_CLASS_TEXT ? "" : description->label;
-    const struct lap_term *const term = lap_switches_find(&order->terms, label, description->function);
+    const struct lap_term *const term = lap_switches_find_site(&order->terms, class, description);
     if (!term) {
         const uint64_t threshold_ns = __atomic_load_n(&entry->threshold_ns, __ATOMIC_RELAXED);
         const uint8_t state =

@@ -83,7 +83,7 @@ static void switch_set(uint32_t id)
     const struct lap_term *term = NULL;
     int is_on = !lap_switches_are_off(switches);
     if (!lap_switch_is_mark(class)) {
-        term = lap_switches_find(switches, description->label, description->function);
+        term = lap_switches_find_site(switches, class, description);
         is_on = term ? !term->is_negative : !switches->is_off_by_default;
     }
     const uint64_t threshold_ns = term && is_on ? term->threshold_ns : LAP_FORMAT_NO_THRESHOLD;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "switches.h"
 
+#include "label.h"
 #include "lapmark/abi.h"
 
 #include <errno.h>
@@ -140,6 +141,23 @@ const struct lap_term *lap_switches_find(const struct lap_switches *switches, co
     for (unsigned i = switches->count; i-- > 0;)
         if (lap_glob_matches(switches->terms[i].glob, label) || lap_glob_matches(switches->terms[i].glob, function))
             return &switches->terms[i];
+    return NULL;
+}
+
+const struct lap_term *lap_switches_find_site(const struct lap_switches *switches, const struct lap_class *class,
+                                              const struct lap_description *description)
+{
+    const char *const label = class->flags & LAP_CLASS_TEXT ? "" : description->label;
+    const char *const point = strrchr(description->function, '.');
+    char pattern[LAP_LABEL_BYTES] = "";
+    if (class->args != 0 && !(class->flags & LAP_CLASS_TEXT))
+        lap_label_pattern(pattern, sizeof pattern, description, class, NULL);
+    for (unsigned i = switches->count; i-- > 0;) {
+        const char *const glob = switches->terms[i].glob;
+        if (lap_glob_matches(glob, label) || lap_glob_matches(glob, description->function) || (*pattern && lap_glob_matches(glob, pattern)) ||
+            (point && lap_glob_matches(glob, point + 1)))
+            return &switches->terms[i];
+    }
     return NULL;
 }
 

@@ -37,6 +37,11 @@ int lap_switches_add(struct lap_switches *switches, const char *text, int sets_d
 /* The term that decides for a label or function, NULL if none does. */
 const struct lap_term *lap_switches_find(const struct lap_switches *switches, const char *label, const char *function);
 
+/* The same for a site: by its label as the source has it or with # for each argument, or by its function, of which the part
+ * behind the last point will do (Python's `Class.method`). */
+const struct lap_term *lap_switches_find_site(const struct lap_switches *switches, const struct lap_class *class,
+                                              const struct lap_description *description);
+
 /* Are they "off" and nothing else? A checkpoint goes with its profiler; only that spares its few cycles, too. */
 int lap_switches_are_off(const struct lap_switches *switches);
 
