@@ -231,12 +231,60 @@ static inline __attribute__((always_inline)) void on_end(void *user, struct lap_
 struct running {
     struct lap_statistics *statistics;
     const struct lap_statistics_cached *cache;
+    const struct lap_class *classes;
+    uint32_t class_count;
     const char *at;
     const char *end;
     uint64_t applied;  /* plus an address: what the heap's `applied` is to be */
     uint64_t last;     /* the last event's thread time */
     uint64_t paused;
 };
+
+/* A handle's checkpoint is found in the cache by its own path. */
+#define HANDLE_KEY (UINT64_C(1) << 29)
+static inline uint64_t key_of_handle(uint32_t path, uint32_t class_id)
+{
+    return (uint64_t)path << 32 | HANDLE_KEY | class_id;
+}
+
+/* An event of a handle whose cells are known, in front of what makes them: what it says of path and times is its own. Returns
+ * its bytes, 0 for what is left to the functions above. Not inlined, for the sake of the loop that calls it. */
+static __attribute__((noinline)) uint32_t run_handle(const struct running *running, uint32_t class_id)
+{
+    struct lap_statistics *const statistics = running->statistics;
+    const struct lap_class *const class = &running->classes[class_id < running->class_count ? class_id : 0];
+    const uint32_t bytes = 8u * class->words;
+    const void *const payload = running->at + 8;
+    if (bytes - 1 >= (uint64_t)(running->end - running->at))
+        return 0;
+    switch (class->kind) {
+    case LAP_CLASS_HANDLE_BEGIN:
+        return bytes;
+    case LAP_CLASS_HANDLE_MARK: {
+        const struct lap_format_handle_mark *const mark = payload;
+        const uint32_t unit = mark->path < LAP_FORMAT_PATHS ? statistics->cell_of_path[mark->path] : 0;
+        if (unit == 0)
+            return 0;
+        cell_add(statistics, unit_at(statistics, unit), mark->lap_ticks);
+        statistics->cache[class_id & (LAP_STATISTICS_CACHE - 1)] =
+            (struct lap_statistics_cached){key_of_handle(mark->path, class_id), (uint16_t)unit, (uint16_t)bytes};
+        return bytes;
+    }
+    case LAP_CLASS_HANDLE_END: {
+        const struct lap_format_handle_end *const end = payload;
+        const uint32_t unit = end->path < LAP_FORMAT_PATHS ? statistics->cell_of_path[end->path] : 0;
+        const uint32_t rest_unit = unit == 0 ? 0 : ((const struct lap_format_cell *)unit_at(statistics, unit))->rest_unit;
+        if (unit == 0 || (end->marks != 0 && rest_unit == 0))
+            return 0;
+        if (end->marks != 0)
+            cell_add(statistics, unit_at(statistics, rest_unit), end->lap_ticks);
+        cell_add(statistics, unit_at(statistics, unit), end->total_ticks);
+        return bytes;
+    }
+    default:
+        return 0;
+    }
+}
 
 /* A begin whose cell is known: what it opens. */
 static inline __attribute__((always_inline)) void run_begin(const struct running *running, const struct lap_statistics_cached *cached,
@@ -317,6 +365,29 @@ static inline __attribute__((always_inline)) uint64_t run_marks(struct running *
     return run.count - before;
 }
 
+/* Further checkpoints of handles with the class of `word`, which is in front of them, and one path. Returns how many. */
+static inline __attribute__((always_inline)) uint64_t run_handle_marks(struct running *running, uint32_t unit, uint64_t word,
+                                                                       uint32_t path, uint64_t bytes)
+{
+    struct run_cell run = run_cell_open(running->statistics, unit);
+    const uint64_t before = run.count;
+    const char *at = running->at;
+    const char *const last = running->end - bytes;
+    const uint64_t applied = running->applied;
+    while (at <= last) {
+        const uint64_t next = run_word(at);
+        const struct lap_format_handle_mark *const mark = (const void *)(at + 8);
+        if (run_lap(word, next) >> RUN_LAP_BITS != 0 || mark->path != path)
+            break;
+        word = next;
+        at += bytes;
+        if (__builtin_expect(!run_cell_add(running->statistics, &run, mark->lap_ticks, applied + (uint64_t)(uintptr_t)at), 0))
+            break;
+    }
+    running->at = at;
+    return run.count - before;
+}
+
 /* Profilers of one class with nothing inside, the first of which starts at running->at. Returns how many. */
 static inline __attribute__((always_inline)) uint64_t run_pairs(struct running *running, uint32_t unit, uint64_t class_id, uint64_t bytes)
 {
@@ -349,6 +420,8 @@ static inline __attribute__((always_inline)) uint32_t run_events(struct lap_stat
 {
     struct running running = {.statistics = statistics,
                               .cache = statistics->cache,
+                              .classes = decoder->classes,
+                              .class_count = decoder->class_count,
                               .at = run->segment + run->offset,
                               .end = run->segment + run->to,
                               .applied = statistics->sequence - (uint64_t)(uintptr_t)run->segment,
@@ -365,7 +438,7 @@ static inline __attribute__((always_inline)) uint32_t run_events(struct lap_stat
         uint64_t word;
         __builtin_memcpy(&word, running.at, sizeof word);
         const uint32_t class_id = word & LAP_FORMAT_CLASS_MASK;
-        const uint64_t now = base + lap_event_elapsed(word, begin_word);
+        uint64_t now = base + lap_event_elapsed(word, begin_word);
         if (__builtin_expect((int64_t)(now - running.last) < 0, 0))
             break;
         if (class_id == LAP_FORMAT_END) {
@@ -410,6 +483,30 @@ static inline __attribute__((always_inline)) uint32_t run_events(struct lap_stat
                 }
                 continue;
             }
+            if (__builtin_expect(cached->key != key && cached->key != (key | WITH_KEY), 0)) {
+                uint32_t bytes = cached->bytes;
+                const struct lap_format_handle_mark *const mark = (const void *)(running.at + 8);
+                if (cached->key & HANDLE_KEY && bytes <= (uint64_t)(running.end - running.at) &&
+                    cached->key == key_of_handle(mark->path, class_id)) {
+                    cell_add(statistics, unit_at(statistics, cached->unit), mark->lap_ticks);
+                    if (running.end - running.at > (ptrdiff_t)bytes && (word - begin_word) >> 63 == 0) {
+                        running.at += bytes;
+                        const uint64_t marks = run_handle_marks(&running, cached->unit, word, mark->path, bytes);
+                        events += marks;
+                        running.at -= bytes;
+                        now = base + lap_event_elapsed(run_word(running.at), begin_word);
+                    }
+                } else {
+                    bytes = run_handle(&running, class_id);
+                    if (bytes == 0)
+                        break;
+                }
+                events++;
+                running.at += bytes;
+                running.last = now;
+                __atomic_store_n(&statistics->heap->applied, running.applied + (uint64_t)(uintptr_t)running.at, __ATOMIC_RELEASE);
+                continue;
+            }
             if (__builtin_expect(scope == deepest, 0))
                 break;
             if (cached->key == key && running.end - running.at > (ptrdiff_t)cached->bytes && cached->bytes != 0 &&
@@ -430,8 +527,6 @@ static inline __attribute__((always_inline)) uint32_t run_events(struct lap_stat
                 if (cached->key == key) {
                     run_begin(&running, cached, ++scope, class_id, now);
                 } else {
-                    if (cached->key != (key | WITH_KEY))
-                        break;
                     const struct lap_format_begin_with *const with = (const void *)(running.at + 8);
                     if (with->parent != 0)
                         break;
