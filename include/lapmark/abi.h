@@ -118,7 +118,8 @@ struct lap_impl_thread {
     uint64_t segment;  /* address of the open segment */
     uint32_t depth;    /* open scopes */
     uint32_t reserved;
-    uint64_t reserved_words[3];
+    uint64_t reserved_words[2]; /* the library's */
+    uint64_t kept;     /* position behind the last event of a handle that inline code stored: nothing before it is taken back */
     struct lap_impl_frame frames[LAP_IMPL_FRAMES]; /* makes it two pages */
 };
 
@@ -153,6 +154,36 @@ LAP_I_API uint64_t lap_impl_elapsed_ns(void);
 LAP_I_API uint64_t lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_options *options, const uint64_t *words);
 LAP_I_API uint64_t lap_impl_handle_mark(uint64_t handle, struct lap_impl_site *site, const uint64_t *words);
 LAP_I_API __attribute__((format(printf, 1, 2))) void lap_impl_check_format(const char *format, ...);
+
+/* ---- for bindings of other languages ------------------------------------------------------------------------------
+ * A binding keeps the state of its profilers in objects of its own, and stores their events as those of handles (see
+ * doc/format.md, "Handles") by lap_impl_keep_open() and _close() below. Like the rest of this file it is frozen. All since 0.1. */
+
+/* What a binding must know of the process. Valid until it ends, in a forked child, too; the rate is known better later. */
+struct lap_impl_facts {
+    double ns_per_tick;
+    uint32_t prints; /* 0: LAPMARK_PRINT is off, or it records without printing */
+    int32_t fd;      /* that LAPMARK_PRINT names; -1: none, so it is stderr */
+    uint32_t has_prefix;
+    uint32_t reads_clock; /* 1: the counter cannot be used, and ticks are nanoseconds of CLOCK_MONOTONIC */
+};
+LAP_I_API void lap_impl_facts_read(struct lap_impl_facts *ret_facts);
+/* A site's state after making it known; 0 is off. Warm, cold the first time. */
+LAP_I_API unsigned lap_impl_site_state(struct lap_impl_site *site);
+/* Is a site off because a term names it, so that what is inside it is to be silent, too? Cold: takes the process's lock. */
+LAP_I_API int lap_impl_is_silenced(const struct lap_impl_site *site);
+/* The threshold in force: that of a LAPMARK term or of `lapmark ctl`, else the code's. Warm. */
+LAP_I_API uint64_t lap_impl_threshold_ns(const struct lap_impl_site *site, uint64_t code_threshold_ns);
+/* The path of a site under another one (0: the root). Never fails. Warm. */
+LAP_I_API uint32_t lap_impl_path(uint32_t parent, const struct lap_impl_site *site);
+/* A number for a profiler, and its end: as those of lap_begin(), of which 16,384 are open at most. 0: there is none, counted. */
+LAP_I_API uint64_t lap_impl_handle_take(void);
+LAP_I_API void lap_impl_handle_give(uint64_t handle);
+/* The thread's innermost scope: 1 and its path and begin, or 0. Warm. */
+LAP_I_API int lap_impl_innermost(uint32_t *ret_path, uint64_t *ret_begin_ticks);
+/* Room for an event of `bytes`, at most 120: its address with the position taken and the clock for it, or 0: it is lost, and
+ * counted. `taken` as in the other out-of-line paths; the clock is set in any case. */
+LAP_I_API uint64_t lap_impl_room(uint64_t taken, uint32_t bytes, uint64_t *ret_ticks);
 
 /* ---- the hot path ------------------------------------------------------------------------------------------------ */
 
@@ -337,6 +368,25 @@ LAP_I_INLINE void lap_impl_mute(struct lap_impl_scope *scope)
         scope->mode = LAP_IMPL_SCOPE_NONE;
         lap_impl_mute_cold(scope);
     }
+}
+
+/* Storing an event of a binding's: the position for `bytes` with the clock for it, or 0, where only the clock is given, and then
+ * the end of what was stored. `state` is the site's, not off. */
+LAP_I_INLINE uint64_t lap_impl_keep_open(unsigned state, uint32_t bytes, uint64_t *ret_ticks)
+{
+    struct lap_impl_thread *const thread = lap_impl_local.thread;
+    const uint64_t position = lap_impl_take(thread);
+    *ret_ticks = lap_impl_ticks();
+    if (LAP_I_UNLIKELY(lap_impl_is_full(thread, position, *ret_ticks) || state & LAP_IMPL_OTHER_CLOCK))
+        return lap_impl_room(position, bytes, ret_ticks);
+    return position;
+}
+LAP_I_INLINE void lap_impl_keep_close(uint64_t end)
+{
+    struct lap_impl_thread *const thread = lap_impl_local.thread;
+    lap_impl_commit(thread, end);
+    thread->kept = end;
+    lap_impl_give(thread, end);
 }
 
 #ifdef __cplusplus

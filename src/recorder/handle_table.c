@@ -114,6 +114,24 @@ static void slot_free(struct slot *slot)
     } while (!__atomic_compare_exchange_n(&handles.free, &first, then, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
+uint64_t lap_handle_take(void)
+{
+    uint32_t index = 0;
+    struct slot *const slot = slot_take(&index);
+    if (!slot)
+        return 0;
+    (void)slot_lock(slot); /* at most one who looks at it has it for a moment: it is not open */
+    slot->generation += 2;
+    const uint64_t handle = (uint64_t)(slot->generation | 1) << 32 | (index + 1);
+    slot_unlock(slot);
+    return handle;
+}
+
+void lap_handle_give(uint64_t handle)
+{
+    slot_free(&__atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE)[(uint32_t)handle - 1]);
+}
+
 /* The slot of an open handle, locked; NULL for one that is not open. */
 static struct slot *slot_find(lap_handle handle)
 {

@@ -16,4 +16,8 @@ void lap_handles_drop_all(void);
 /* The path of an open handle and its depth's class; LAP_FORMAT_PATH_NONE for one that is not open. */
 uint32_t lap_handle_path(uint64_t handle);
 
+/* A slot for a profiler whose state a binding keeps: its handle, 0 where none is free. It is not open for anybody here. */
+uint64_t lap_handle_take(void);
+void lap_handle_give(uint64_t handle);
+
 #endif

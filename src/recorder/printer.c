@@ -48,6 +48,11 @@ int lap_printer_configure(const char *value)
     return 0;
 }
 
+int lap_printer_fd(void)
+{
+    return sink.function ? -1 : sink.fd;
+}
+
 void lap_printer_start(void)
 {
     /* A sink may set another. */

@@ -14,6 +14,8 @@
 /* Where reports go by the LAPMARK_PRINT variable: "off", "on", "stderr", "stdout", a descriptor; NULL: stderr. Returns 0,
  * or -EINVAL for another value: stderr. */
 int lap_printer_configure(const char *value);
+/* The descriptor; -1: a function takes them. */
+int lap_printer_fd(void);
 /* At the process's start, and in a forked child: nobody has the lock. */
 void lap_printer_start(void);
 

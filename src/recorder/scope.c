@@ -67,8 +67,7 @@ unsigned lap_site_state(struct lap_impl_site *site)
     return state & LAP_IMPL_UNREGISTERED ? LAP_IMPL_OFF : state;
 }
 
-/* The position with room for `bytes`, and the clock to store there. 0: the ring has none, the event is lost. */
-static uint64_t room_make(struct lap_ring *ring, uint64_t position, uint32_t bytes, uint64_t *ret_ticks)
+uint64_t lap_ring_room(struct lap_ring *ring, uint64_t position, uint32_t bytes, uint64_t *ret_ticks)
 {
     *ret_ticks = lap_clock_ticks(&lap_process.clock);
     if (!lap_ring_has_room(ring, position, bytes, *ret_ticks)) {
@@ -226,7 +225,7 @@ static uint64_t abandon(struct lap_ring *ring, uint64_t position, uint32_t depth
     if (depth == thread->depth)
         return position;
     uint64_t ticks;
-    position = room_make(ring, position, 16, &ticks);
+    position = lap_ring_room(ring, position, 16, &ticks);
     if (position == 0)
         return 0;
     position = lap_ring_store_abandoned(ring, position, thread->depth - depth);
@@ -291,7 +290,7 @@ static uint64_t busy_heal(uint64_t taken, uint64_t ending, uint64_t beginning, u
             thread->depth = ring->decoder.depth; /* its end was stored */
         uint64_t ticks;
         if (position != 0 && begun != 0) /* its begin was, and nothing else */
-            position = room_make(ring, position, 16, &ticks);
+            position = lap_ring_room(ring, position, 16, &ticks);
         if (position != 0 && begun != 0)
             position = lap_ring_store_abandoned(ring, position, begun);
     }
@@ -321,7 +320,7 @@ void lap_impl_mark_cold(struct lap_impl_site *site, uint64_t taken, const uint64
     struct lap_event_parts parts = {.site = site, .words = words};
     lap_event_measure(&parts);
     uint64_t ticks;
-    position = room_make(ring, position, parts.bytes, &ticks);
+    position = lap_ring_room(ring, position, parts.bytes, &ticks);
     if (position == 0)
         return;
     if (ring->immediate != 0) {
@@ -391,7 +390,7 @@ static void scope_store(struct lap_ring *ring, uint64_t position, const struct b
     }
     lap_event_measure(&parts);
     uint64_t ticks;
-    position = room_make(ring, position, parts.bytes, &ticks);
+    position = lap_ring_room(ring, position, parts.bytes, &ticks);
     if (position == 0)
         return;
     if (flags & LAP_SLOW_IMMEDIATE && ring->immediate == 0)
@@ -515,7 +514,7 @@ void lap_scope_end(uint64_t address, uint64_t taken)
     }
     position = abandon(ring, position, depth);
     uint64_t ticks;
-    position = position == 0 ? 0 : room_make(ring, position, 8, &ticks);
+    position = position == 0 ? 0 : lap_ring_room(ring, position, 8, &ticks);
     const struct lap_slow_scope *const slow = &ring->slow[depth];
     const int is_slow = slow->address == address && slow->begin_ticks == thread->frames[depth].begin_ticks;
     if (position == 0) {

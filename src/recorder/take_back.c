@@ -36,6 +36,10 @@ static inline __attribute__((always_inline)) int may_go(const struct lap_ring *r
 {
     if (slow->place.sequence != ring->sequence)
         return 0;
+    /* Of another segment, it is not between the two. */
+    if (ring->thread->kept - ring->thread->segment <= ring->segment_bytes &&
+        ring->thread->kept - ring->thread->segment > slow->place.offset)
+        return 0;
     return ring->floor.sequence != ring->sequence || slow->place.offset >= ring->floor.offset;
 }
 
