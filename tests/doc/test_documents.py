@@ -134,7 +134,7 @@ def test_links():
 
 def test_files():
     """Files and directories that ARCHITECTURE.md and CONTRIBUTING.md name."""
-    names = {path.name for path in ROOT.rglob("*") if path.suffix in (".c", ".h", ".map", ".scd")}
+    names = {path.name for path in ROOT.rglob("*") if path.suffix in (".c", ".h", ".map", ".py", ".scd")}
     for document in (ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"):
         for name in re.findall(r"`((?:[\w.-]+/)*[\w.-]+(?:/|\.(?:c|h|py|txt|cmake|md|map|scd)))`", document.read_text(encoding="utf-8")):
             if name in ("build/",) or "NAME" in name:
