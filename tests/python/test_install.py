@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`pip install .` and its like, without an index: wheel, sdist, editable; and where there is no compiler or no Python.h."""
+import atexit
 import contextlib
 import functools
 import io
@@ -35,13 +36,15 @@ def has_extension_source():
     return any(pathlib.Path(SOURCE, "python", "src").glob("*.c"))
 
 
-@contextlib.contextmanager
+@functools.lru_cache(maxsize=None)
 def virtual_environment():
-    with tempfile.TemporaryDirectory() as directory:
-        made = run(sys.executable, "-m", "venv", directory, status=None)
-        if made.status != 0:
-            skip(f"no venv: {made.out}{made.err}")
-        yield os.path.join(directory, "bin")
+    """The directory of its programs. One for all tests, as it takes long to make; each installs anew."""
+    directory = tempfile.TemporaryDirectory()
+    atexit.register(directory.cleanup)
+    made = run(sys.executable, "-m", "venv", directory.name, status=None)
+    if made.status != 0:
+        skip(f"no venv: {made.out}{made.err}")
+    return os.path.join(directory.name, "bin")
 
 
 def check_installed(bin_directory, expected):
@@ -52,7 +55,7 @@ def check_installed(bin_directory, expected):
 
 def pip_install(bin_directory, *words, **variables):
     return run(os.path.join(bin_directory, "python"), "-m", "pip", "install", "--no-index", "--disable-pip-version-check", "-v",
-               *words, **variables)
+               "--force-reinstall", *words, **variables)
 
 
 def without_output(function, *arguments):
@@ -155,11 +158,10 @@ def test_without_extension_on_request():
 
 def test_pip_install():
     before = status_of_source()
-    with virtual_environment() as bin_directory:
-        pip_install(bin_directory, SOURCE)
-        expected = "c" if EXPECTED == "c" else None
-        place = check_installed(bin_directory, expected or ("c" if builds_extension() else "python"))
-        assert place.startswith(os.path.dirname(bin_directory))
+    bin_directory = virtual_environment()
+    pip_install(bin_directory, SOURCE)
+    place = check_installed(bin_directory, "c" if EXPECTED == "c" or builds_extension() else "python")
+    assert place.startswith(os.path.dirname(bin_directory))
     assert status_of_source() == before, "the source tree was written to"
 
 
@@ -179,15 +181,16 @@ def status_of_source():
 
 
 def test_pip_install_without_a_compiler():
-    with virtual_environment() as bin_directory:
-        said = pip_install(bin_directory, SOURCE, PATH=bin_directory, CC="")
-        assert "pure-Python implementation only" in said.out + said.err, said
-        check_installed(bin_directory, "python")
+    bin_directory = virtual_environment()
+    said = pip_install(bin_directory, SOURCE, PATH=bin_directory, CC="")
+    assert "pure-Python implementation only" in said.out + said.err, said
+    check_installed(bin_directory, "python")
 
 
 def test_sdist_and_editable():
     """An sdist is built from as the tree is; and what is changed in an editable one's source holds at once."""
-    with tempfile.TemporaryDirectory() as directory, virtual_environment() as bin_directory:
+    bin_directory = virtual_environment()
+    with tempfile.TemporaryDirectory() as directory:
         name = lapmark_build.build_sdist(directory)
         with tarfile.open(os.path.join(directory, name)) as archive:
             assert all(member.name.startswith(name[:-len(".tar.gz")] + "/") for member in archive)
