@@ -15,6 +15,8 @@
 #define STATISTICS_TRIES 64 /* of statistics that are being written: a batch takes microseconds */
 #define KEPT_DIGITS 8       /* a name with so many holds a segment that is not used again */
 #define RING_NUMBER_MAX 65535u
+#define SEGMENTS_OF_RING 16u   /* that are used again */
+#define NEW_SEGMENTS_MAX 4096u /* kept ones that were made since they were listed */
 
 /* A file of a ring. */
 struct ring_file {
@@ -72,10 +74,35 @@ static bool name_parse(const char *name, bool is_segment, struct ring_file *ret_
     return length > 0 && (size_t)length < sizeof ret_file->name;
 }
 
+/* Adds a file of that name if it is one of a ring's. 0 or -ENOMEM. */
+static int file_add(const struct lap_process *process, struct ring_files *files, const char *name, bool is_segment)
+{
+    const struct lap_process_shared *const shared = process->internal;
+    struct ring_file file;
+    if (!name_parse(name, is_segment, &file)) {
+        if (is_segment && strncmp(name, "stream-", 7) == 0)
+            lap_process_warn(process, LAP_READER_SEGMENT, name, UINT64_MAX, "file with a name that is no segment's");
+        return 0;
+    }
+    if (files->count == files->room) {
+        files->room = files->room ? 2 * files->room : 64;
+        struct ring_file *const more = realloc(files->files, files->room * sizeof *more);
+        if (!more)
+            return -ENOMEM;
+        files->files = more;
+    }
+    /* Kept segments are files of their own; until they are written, a link of the name leads to the ring's. */
+    struct stat status;
+    file.is_final = !shared->may_change ||
+                    (file.is_final && fstatat(process->directory_fd, file.name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                     S_ISREG(status.st_mode));
+    files->files[files->count++] = file;
+    return 0;
+}
+
 static int files_list(const struct lap_process *process, const char *directory_name, bool is_segment,
                       struct ring_files *files)
 {
-    const struct lap_process_shared *const shared = process->internal;
     const int fd = openat(process->directory_fd, directory_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *const directory = fd < 0 ? NULL : fdopendir(fd);
     if (!directory) {
@@ -85,30 +112,8 @@ static int files_list(const struct lap_process *process, const char *directory_n
         return 0;
     }
     int error = 0;
-    for (const struct dirent *entry; (entry = readdir(directory));) {
-        struct ring_file file;
-        if (!name_parse(entry->d_name, is_segment, &file)) {
-            if (is_segment && strncmp(entry->d_name, "stream-", 7) == 0)
-                lap_process_warn(process, LAP_READER_SEGMENT, entry->d_name, UINT64_MAX,
-                                 "file with a name that is no segment's");
-            continue;
-        }
-        if (files->count == files->room) {
-            files->room = files->room ? 2 * files->room : 64;
-            struct ring_file *const more = realloc(files->files, files->room * sizeof *more);
-            if (!more) {
-                error = -ENOMEM;
-                break;
-            }
-            files->files = more;
-        }
-        /* Kept segments are files of their own; until they are written, a link of the name leads to the ring's. */
-        struct stat status;
-        file.is_final = !shared->may_change ||
-                        (file.is_final && fstatat(process->directory_fd, file.name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                         S_ISREG(status.st_mode));
-        files->files[files->count++] = file;
-    }
+    for (const struct dirent *entry; error == 0 && (entry = readdir(directory));)
+        error = file_add(process, files, entry->d_name, is_segment);
     closedir(directory);
     return error;
 }
@@ -201,27 +206,55 @@ static int segment_copy(const struct lap_process *process, int fd, struct lap_se
     return 0;
 }
 
-/* The first segment that is wanted: that of the statistics' position, where only what they lack is. */
-static uint64_t first_wanted(const struct lap_ring *ring)
+/* Sequences of segments that are wanted. */
+struct wanted {
+    uint64_t first, last;
+};
+
+/* The first is that of the statistics' position, where only what they lack is. The last is the ring's newest before any
+ * content is read: those before it are closed then, and read whole. One that the ring begins meanwhile would stand behind
+ * one that was read before it was full, with a hole between them that no sequence tells. */
+static struct wanted wanted_find(const struct lap_ring *ring, const struct ring_file *files, size_t count)
 {
-    const struct lap_recording_shared *const shared = ring->process->recording->internal;
-    return shared->is_newest && ring->statistics ? ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT : 0;
+    const struct lap_process *const process = ring->process;
+    const struct lap_process_shared *const shared = process->internal;
+    const struct lap_recording_shared *const recording = process->recording->internal;
+    struct wanted wanted = {0, UINT64_MAX};
+    if (recording->is_newest && ring->statistics)
+        wanted.first = ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT;
+    if (!shared->may_change)
+        return wanted;
+    wanted.last = 0;
+    for (size_t i = 0; i < count && files[i].is_segment; i++) {
+        struct lap_format_segment header;
+        uint64_t bytes;
+        const int fd = files[i].is_final ? -1 : lap_file_open(process->directory_fd, files[i].name, &bytes);
+        if (files[i].is_final && files[i].kept_sequence > wanted.last)
+            wanted.last = files[i].kept_sequence;
+        if (fd < 0)
+            continue;
+        if (lap_file_read_at(fd, &header, sizeof header, 0) == (int64_t)sizeof header &&
+            header.magic == LAP_FORMAT_PACKET_MAGIC && header.sequence > wanted.last)
+            wanted.last = header.sequence;
+        close(fd);
+    }
+    return wanted;
 }
 
-/* 0, or a code: it is left out, for LAP_READER_EMPTY without a word. Segments before the sequence `first` are not wanted. */
-static int segment_read(const struct lap_process *process, const struct ring_file *file, uint64_t first,
+/* 0, or a code: it is left out, for LAP_READER_EMPTY without a word. */
+static int segment_read(const struct lap_process *process, const struct ring_file *file, const struct wanted *wanted,
                         struct lap_segment *segment)
 {
-    uint64_t file_bytes = 0;
-    if (file->kept_sequence < first)
+    if (file->kept_sequence < wanted->first)
         return LAP_READER_EMPTY;
-    const int fd = lap_file_open(process->directory_fd, file->name, &file_bytes);
-    if (fd < 0) {
-        lap_process_warn_segment(process, fd, file->name);
-        return fd;
-    }
     int code = LAP_READER_CHANGED;
     for (int i = 0; i < TRIES && code == LAP_READER_CHANGED; i++) {
+        uint64_t file_bytes = 0;
+        const int fd = lap_file_open(process->directory_fd, file->name, &file_bytes);
+        if (fd < 0) {
+            lap_process_warn_segment(process, fd, file->name);
+            return fd;
+        }
         *segment = (struct lap_segment){.content_bytes = 0};
         memcpy(segment->name, file->name, sizeof segment->name);
         if (file_bytes == 0) {
@@ -231,13 +264,16 @@ static int segment_read(const struct lap_process *process, const struct ring_fil
                              "segment is shorter than its header");
         } else {
             code = header_check(process, file, segment, file_bytes);
-            if (code == 0 && segment->header.sequence < first)
+            const uint64_t sequence = segment->header.sequence;
+            if (code == 0 && file->kept_sequence != UINT64_MAX && file->kept_sequence != sequence && !file->is_final)
+                code = LAP_READER_CHANGED; /* the name was the link's that the kept file has replaced by now */
+            else if (code == 0 && (sequence < wanted->first || sequence > wanted->last))
                 code = LAP_READER_EMPTY;
-            if (code == 0 && !file->is_final)
+            else if (code == 0 && !file->is_final)
                 code = segment_copy(process, fd, segment);
         }
+        close(fd);
     }
-    close(fd);
     if (code == LAP_READER_CHANGED || code == LAP_READER_LIMIT)
         lap_process_warn(process, code, file->name, UINT64_MAX, NULL);
     return code;
@@ -437,34 +473,77 @@ static void missing_tell(const struct lap_process *process, const struct lap_rin
         lap_process_warn(process, -ENOENT, name, UINT64_MAX, NULL);
 }
 
-static int ring_read(struct lap_process *process, struct lap_ring *ring, const struct ring_file *files, size_t count)
+/* The ring has gone on since its files were listed: adds those that it made since, up to that of the statistics' position. */
+static int files_extend(const struct lap_process *process, const struct lap_ring *ring, struct ring_files *files,
+                        uint64_t last)
+{
+    const uint64_t applied = ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT;
+    char name[sizeof files->files->name];
+    unsigned used = 0;
+    for (size_t i = 0; i < files->count; i++)
+        used += files->files[i].is_segment && files->files[i].kept_sequence == UINT64_MAX;
+    int error = 0;
+    for (unsigned number = used; number < SEGMENTS_OF_RING && error == 0; number++) {
+        snprintf(name, sizeof name, "stream-%04u-%02u", ring->number, number);
+        if (faccessat(process->directory_fd, name, F_OK, 0) == 0)
+            error = file_add(process, files, name, true);
+    }
+    if (used == 0 && process->control.full && applied - last < NEW_SEGMENTS_MAX)
+        for (uint64_t sequence = last + 1; sequence <= applied && error == 0; sequence++) {
+            snprintf(name, sizeof name, "stream-%04u-%08llu", ring->number, (unsigned long long)sequence);
+            if (faccessat(process->directory_fd, name, F_OK, 0) == 0)
+                error = file_add(process, files, name, true);
+        }
+    return error;
+}
+
+/* Reads the ring once: statistics first, so that what they do not have is then in the segments. 0 or -ENOMEM. */
+static int ring_try(struct lap_process *process, struct lap_ring *ring, struct ring_files *files)
+{
+    const struct lap_process_shared *const shared = process->internal;
+    segments_drop(process, ring);
+    size_t first = 0;
+    for (; first < files->count && !files->files[first].is_segment; first++)
+        if (statistics_read(process, &files->files[first], ring) == -ENOMEM)
+            return -ENOMEM;
+    struct wanted wanted = wanted_find(ring, files->files + first, files->count - first);
+    if (shared->may_change && ring->statistics && ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT > wanted.last) {
+        if (files_extend(process, ring, files, wanted.last) < 0)
+            return -ENOMEM;
+        wanted = wanted_find(ring, files->files + first, files->count - first);
+    }
+    struct lap_segment *const segments = realloc(ring->segments, (files->count + 1) * sizeof *segments);
+    if (!segments)
+        return -ENOMEM;
+    ring->segments = segments;
+    for (size_t i = first; i < files->count; i++) {
+        const int code = segment_read(process, &files->files[i], &wanted, &ring->segments[ring->segment_count]);
+        if (code == -ENOMEM)
+            return code;
+        ring->segment_count += code == 0;
+    }
+    segments_sort(ring);
+    return 0;
+}
+
+static int ring_read(struct lap_process *process, struct lap_ring *ring, struct ring_files *files)
 {
     const struct lap_process_shared *const shared = process->internal;
     ring->process = process;
-    ring->number = files[0].ring;
-    ring->segments = calloc(count, sizeof *ring->segments);
-    if (!ring->segments)
-        return -ENOMEM;
+    ring->number = files->files[0].ring;
     for (int try = 0; try < TRIES; try++) {
-        segments_drop(process, ring);
-        for (size_t i = 0; i < count; i++) {
-            const int code = files[i].is_segment ? segment_read(process, &files[i], first_wanted(ring),
-                                                                &ring->segments[ring->segment_count])
-                                                 : statistics_read(process, &files[i], ring);
-            if (code == -ENOMEM)
-                return code;
-            ring->segment_count += files[i].is_segment && code == 0;
-        }
-        segments_sort(ring);
+        const int code = ring_try(process, ring, files);
+        if (code < 0)
+            return code;
         if (!shared->may_change || !is_behind(ring))
             break;
     }
     if (shared->may_change)
         segments_keep_moment(ring);
     else
-        missing_tell(process, ring, files, count);
-    if (files[0].is_segment && ring->segment_count > 0) { /* they are made before the ring's first segment */
-        char name[sizeof files->name];
+        missing_tell(process, ring, files->files, files->count);
+    if (files->files[0].is_segment && ring->segment_count > 0) { /* they are made before the ring's first segment */
+        char name[sizeof files->files->name];
         snprintf(name, sizeof name, ".lapmark/statistics-%04u", ring->number);
         lap_process_warn(process, -ENOENT, name, UINT64_MAX, NULL);
     }
@@ -488,7 +567,15 @@ int lap_process_read_rings(struct lap_process *process)
     for (size_t from = 0, to; code == 0 && from < files.count; from = to) {
         for (to = from + 1; to < files.count && files.files[to].ring == files.files[from].ring; to++)
             continue;
-        code = ring_read(process, &process->rings[process->ring_count++], &files.files[from], to - from);
+        struct ring_files own = {.count = to - from, .room = to - from};
+        own.files = malloc(own.room * sizeof *own.files);
+        if (!own.files) {
+            code = -ENOMEM;
+            break;
+        }
+        memcpy(own.files, &files.files[from], own.count * sizeof *own.files);
+        code = ring_read(process, &process->rings[process->ring_count++], &own);
+        free(own.files);
     }
     free(files.files);
     return code;
