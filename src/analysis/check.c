@@ -135,6 +135,7 @@ static void state_add(struct checking *checking, const struct lap_process *proce
         [LAP_PROCESS_ENDED] = "ended",
         [LAP_PROCESS_REPLACED] = "was replaced by another program",
         [LAP_PROCESS_DIED] = "died: what it had stored is here",
+        [LAP_PROCESS_SNAPSHOT] = "is a snapshot: what the process held at one moment",
     };
     finding_add(checking, &(struct lap_check_finding){.severity = process->state == LAP_PROCESS_DIED ? LAP_CHECK_WARNING
                                                                                                      : LAP_CHECK_NOTE,

@@ -62,8 +62,9 @@ static int make_environment(struct environment *environment, const struct lap_ar
         const char *const terms = arguments->values[LAP_OPTION_FILTER], *where = terms;
         struct lap_switches switches = {.count = 0};
         if (lap_switches_add(&switches, terms, 1, &where) < 0)
-            return lap_message_trouble("cannot read --filter='%s' at '%s': give terms 'GLOB', 'GLOB:MILLISECONDS', '-GLOB' or 'off'",
-                                       terms, where);
+            return lap_message_trouble(
+                "cannot read --filter='%s' at '%s': give terms 'GLOB', 'GLOB:MILLISECONDS', '-GLOB' or 'off'", terms,
+                where);
         set(environment, "LAPMARK", terms);
     }
     return 0;
@@ -114,7 +115,7 @@ static int run(const struct lap_arguments *arguments, bool reports)
         return LAP_EXIT_TROUBLE;
     struct lap_collect collect;
     struct lap_launch launch;
-    int status = lap_collect_begin(&collect, arguments->values[LAP_OPTION_OUTPUT]);
+    int status = lap_collect_begin(&collect, arguments->values[LAP_OPTION_OUTPUT], LAP_INPUT_DEFAULT);
     if (status == 0) {
         set(&environment, "LAPMARK_RECORD", collect.absolute);
         status = lap_launch_run(&launch, arguments->operands, environment.variables, environment.count);

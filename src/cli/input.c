@@ -3,6 +3,7 @@
 #include "input.h"
 
 #include "message.h"
+#include "units.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -110,6 +111,31 @@ json_t *lap_input_losses_json(const struct lap_process *process)
     return losses;
 }
 
+char *lap_input_snapshot_text(char *out, size_t out_bytes, const struct lap_process *process)
+{
+    char time[LAP_UNITS_BYTES];
+    const uint64_t taken_ns = lap_timebase_realtime_ns(&process->clock, process->control.snapshot.ticks);
+    snprintf(out, out_bytes, "snapshot, taken at %s", lap_units_time(time, taken_ns));
+    return out;
+}
+
+/* What a snapshot says of itself. */
+static json_t *snapshot_json(const struct lap_process *process)
+{
+    const struct lap_format_control *const control = &process->control;
+    const bool is_breach =
+        control->snapshot_class >= LAP_FORMAT_FIRST_SITE_CLASS && control->snapshot_class < process->catalog.class_count;
+    json_t *const value = json_object();
+    lap_json_set(value, "time_ns", lap_json_count(lap_timebase_realtime_ns(&process->clock, control->snapshot.ticks)));
+    lap_json_set(value, "last_ns", control->snapshot_last_ns ? lap_json_count(control->snapshot_last_ns) : json_null());
+    lap_json_set(value, "profiler",
+                 is_breach ? lap_json_text(lap_catalog_name(&process->catalog, control->snapshot_class)) : json_null());
+    lap_json_set(value, "total_ns",
+                 is_breach ? lap_json_count(lap_timebase_ns(&process->clock, control->snapshot_total_ticks))
+                           : json_null());
+    return value;
+}
+
 json_t *lap_input_process_json(const struct lap_process *process)
 {
     json_t *const clock = json_object();
@@ -124,6 +150,8 @@ json_t *lap_input_process_json(const struct lap_process *process)
     lap_json_set(value, "host", lap_json_text(process->host));
     lap_json_set(value, "command", lap_json_text(process->command));
     lap_json_set(value, "state", lap_json_text(lap_process_state_text(process->state)));
+    if (process->state == LAP_PROCESS_SNAPSHOT)
+        lap_json_set(value, "snapshot", snapshot_json(process));
     lap_json_set(value, "mode", lap_json_text(process->control.full ? "full" : "flight"));
     lap_json_set(value, "clock", clock);
     lap_json_set(value, "start_time_ns", lap_json_count(process->clock.start_realtime_ns));

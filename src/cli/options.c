@@ -54,8 +54,12 @@ const struct lap_option lap_options[] = {
     {LAP_OPTION_ONCE, 0, "once", NULL, LAP_COMPLETE_NOTHING, NULL, "look once, and print what was since the start",
      LAP_COMMAND_TOP},
     {LAP_OPTION_COUNT, 'n', "count", "N", LAP_COMPLETE_NOTHING, NULL, "end after N intervals", LAP_COMMAND_TOP},
+    {LAP_OPTION_OUTPUT, 'o', "output", "DIR", LAP_COMPLETE_DIRECTORY, NULL,
+     "write into DIR, not into the first free of lapmark-snapshot, lapmark-snapshot-2, ...", LAP_COMMAND_SNAPSHOT},
+    {LAP_OPTION_LAST, 0, "last", "TIME", LAP_COMPLETE_NOTHING, NULL,
+     "what came in the last TIME, such as 500ms, not all that the rings hold", LAP_COMMAND_SNAPSHOT},
     {LAP_OPTION_JSON, 0, "json", NULL, LAP_COMPLETE_NOTHING, NULL, "write JSON",
-     RECORDING | READING | LAP_COMMAND_CTL | LAP_COMMAND_TOP},
+     RECORDING | READING | LAP_COMMAND_CTL | LAP_COMMAND_TOP | LAP_COMMAND_SNAPSHOT},
     {LAP_OPTION_VERSION, 0, "version", NULL, LAP_COMPLETE_NOTHING, NULL, "print the version", LAP_COMMAND_NONE},
     {LAP_OPTION_HELP, 'h', "help", NULL, LAP_COMPLETE_NOTHING, NULL, "print this help", UINT32_MAX},
 };
@@ -94,6 +98,11 @@ const struct lap_command lap_commands[] = {
      "Without PID or DIR: all of this user's processes that are being recorded. Where standard output is\n"
      "no terminal it prints each look as text.",
      lap_command_top},
+    {LAP_COMMAND_SNAPSHOT, "snapshot", "PID|DIR", 1, 1, LAP_COMPLETE_DIRECTORY, NULL,
+     "keep what the rings of a running process hold now",
+     "The process is neither stopped nor told. A snapshot is a recording that all commands read. The process\n"
+     "must be recording; DIR is where it does.",
+     lap_command_snapshot},
     {LAP_COMMAND_COMPLETION, "completion", "SHELL", 1, 1, LAP_COMPLETE_WORDS, "bash zsh",
      "print a shell's completion of this command", "SHELL is bash or zsh. To try it: eval \"$(lapmark completion bash)\"",
      lap_command_completion},

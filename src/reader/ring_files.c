@@ -368,6 +368,7 @@ static int statistics_read(const struct lap_process *process, const struct ring_
     const uint64_t damage = cells_check(heap, heap->units);
     if (damage != UINT64_MAX && !ring->is_provisional)
         lap_process_warn(process, LAP_READER_STATISTICS, file->name, damage, NULL);
+    ring->is_provisional |= heap->is_in_motion != 0;
     free(ring->statistics);
     ring->statistics = heap;
     ring->statistics_units = heap->units;
