@@ -299,6 +299,7 @@ static int process_read(struct lap_process *process, struct lap_reader_error *er
     if ((code = catalog_read(process, error)) < 0)
         return code;
     foreign_segments_drop(process);
+    lap_segments_trim(process);
     for (size_t r = 0; r < process->ring_count; r++)
         ring_describe(process, &process->rings[r]);
     clock_find(process);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include "cursor.h"
 #include "recording_internal.h"
 
 #include <dirent.h>
@@ -11,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRIES 4             /* of a ring that is being overwritten */
+#define TRIES 4             /* of a segment that is being overwritten */
+#define RING_TRIES 32       /* and of a ring: somebody may have taken the processor from us for as long as it takes to fill it */
 #define STATISTICS_TRIES 64 /* of statistics that are being written: a batch takes microseconds */
 #define KEPT_DIGITS 8       /* a name with so many holds a segment that is not used again */
 #define RING_NUMBER_MAX 65535u
@@ -181,24 +183,55 @@ static int header_check(const struct lap_process *process, const struct ring_fil
     return 0;
 }
 
+/* Is it the same segment still, and not on its way to be another? */
+static bool is_still(int fd, const struct lap_segment *segment)
+{
+    struct lap_format_segment now;
+    return lap_file_read_at(fd, &now, sizeof now, 0) == (int64_t)sizeof now &&
+           now.sequence == segment->header.sequence && now.begin_ticks == segment->header.begin_ticks;
+}
+
+/* Of the newest segment a part may be taken back, and other events be stored in its place, while we read it. What a second
+ * reading finds the same was there all the time between, since no two events have one clock: the copy ends there, which is
+ * then cut to whole events by lap_segments_trim(). */
+static int newest_settle(int fd, struct lap_segment *segment, const char *copy)
+{
+    const uint64_t bytes = segment->content_bytes;
+    char *const again = malloc(bytes);
+    if (!again)
+        return -ENOMEM;
+    int code = LAP_READER_CHANGED;
+    if (lap_file_read_at(fd, again, bytes, 0) == (int64_t)bytes && is_still(fd, segment)) {
+        uint64_t same = sizeof segment->header;
+        while (same < bytes && memcmp(copy + same, again + same, 8) == 0)
+            same += 8;
+        segment->is_cut = same < bytes;
+        segment->content_bytes = same;
+        segment->header.content_bits = 8 * same;
+        code = 0;
+    }
+    free(again);
+    return code;
+}
+
 /* Copies the content of a segment that may be written to while we read, and sees to it that it was one segment's all the
  * time: the writer stores the new sequence number before it overwrites an event, and we look at it after we have read them.
  * 0 or LAP_READER_CHANGED or -ENOMEM. */
-static int segment_copy(const struct lap_process *process, int fd, struct lap_segment *segment)
+static int segment_copy(const struct lap_process *process, int fd, bool is_newest, struct lap_segment *segment)
 {
     struct lap_recording_shared *const recording = process->recording->internal;
     if (recording->copied_bytes + segment->content_bytes > LAP_COPIED_BYTES_MAX)
         return LAP_READER_LIMIT;
     char *const copy = malloc(segment->content_bytes);
-    struct lap_format_segment after;
     if (!copy)
         return -ENOMEM;
-    if (lap_file_read_at(fd, copy, segment->content_bytes, 0) != (int64_t)segment->content_bytes ||
-        lap_file_read_at(fd, &after, sizeof after, 0) != (int64_t)sizeof after ||
-        after.sequence != segment->header.sequence || after.begin_ticks != segment->header.begin_ticks ||
-        after.content_bits < segment->header.content_bits) { /* less: taken back */
+    int code = LAP_READER_CHANGED;
+    if (lap_file_read_at(fd, copy, segment->content_bytes, 0) == (int64_t)segment->content_bytes &&
+        is_still(fd, segment))
+        code = is_newest ? newest_settle(fd, segment, copy) : 0;
+    if (code < 0) {
         free(copy);
-        return LAP_READER_CHANGED;
+        return code;
     }
     memcpy(copy, &segment->header, sizeof segment->header);
     segment->copy = copy;
@@ -206,9 +239,30 @@ static int segment_copy(const struct lap_process *process, int fd, struct lap_se
     return 0;
 }
 
+void lap_segments_trim(struct lap_process *process)
+{
+    const struct lap_decoder decoder = {.classes = process->catalog.classes,
+                                        .class_count = process->catalog.class_count};
+    for (size_t r = 0; r < process->ring_count; r++)
+        for (size_t i = 0; i < process->rings[r].segment_count; i++) {
+            struct lap_segment *const segment = &process->rings[r].segments[i];
+            struct lap_event event = {.end = LAP_FORMAT_SEGMENT_HEADER_BYTES};
+            uint32_t end = event.end;
+            while (segment->is_cut && end < segment->content_bytes &&
+                   lap_decode_measure(&decoder, segment->copy, 0, end, (uint32_t)segment->content_bytes, &event).error ==
+                       LAP_DECODE_OK)
+                end = event.end;
+            if (segment->is_cut) {
+                segment->content_bytes = end;
+                segment->header.content_bits = end * UINT64_C(8);
+            }
+        }
+}
+
 /* Sequences of segments that are wanted. */
 struct wanted {
     uint64_t first, last;
+    bool tells; /* what cannot be read is a warning: it is not tried again */
 };
 
 /* The first is that of the statistics' position, where only what they lack is. The last is the ring's newest before any
@@ -219,7 +273,7 @@ static struct wanted wanted_find(const struct lap_ring *ring, const struct ring_
     const struct lap_process *const process = ring->process;
     const struct lap_process_shared *const shared = process->internal;
     const struct lap_recording_shared *const recording = process->recording->internal;
-    struct wanted wanted = {0, UINT64_MAX};
+    struct wanted wanted = {0, UINT64_MAX, true};
     if (recording->is_newest && ring->statistics)
         wanted.first = ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT;
     if (!shared->may_change)
@@ -270,11 +324,11 @@ static int segment_read(const struct lap_process *process, const struct ring_fil
             else if (code == 0 && (sequence < wanted->first || sequence > wanted->last))
                 code = LAP_READER_EMPTY;
             else if (code == 0 && !file->is_final)
-                code = segment_copy(process, fd, segment);
+                code = segment_copy(process, fd, sequence == wanted->last, segment);
         }
         close(fd);
     }
-    if (code == LAP_READER_CHANGED || code == LAP_READER_LIMIT)
+    if ((code == LAP_READER_CHANGED && wanted->tells) || code == LAP_READER_LIMIT)
         lap_process_warn(process, code, file->name, UINT64_MAX, NULL);
     return code;
 }
@@ -422,12 +476,17 @@ static size_t applied_find(const struct lap_ring *ring)
     return at;
 }
 
-/* Have the events from the statistics' position on been overwritten while we read? */
-static bool is_behind(const struct lap_ring *ring)
+/* Have the events from the statistics' position on, or the newest segment, been overwritten while we read? */
+static bool is_behind(const struct lap_ring *ring, const struct wanted *wanted)
 {
-    const size_t at = ring->statistics ? applied_find(ring) : ring->segment_count;
-    return at < ring->segment_count &&
-           ring->segments[at].header.sequence != ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT;
+    const size_t count = ring->segment_count;
+    if (!ring->statistics || wanted->last == UINT64_MAX)
+        return false;
+    if (count == 0)
+        return ring->statistics->applied != 0;
+    const size_t at = applied_find(ring);
+    return at == count || ring->segments[at].header.sequence != ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT ||
+           ring->segments[count - 1].header.sequence != wanted->last;
 }
 
 /* The files were read one after another while the ring went on: leaves those that belong to one moment, the row of
@@ -498,8 +557,9 @@ static int files_extend(const struct lap_process *process, const struct lap_ring
     return error;
 }
 
-/* Reads the ring once: statistics first, so that what they do not have is then in the segments. 0 or -ENOMEM. */
-static int ring_try(struct lap_process *process, struct lap_ring *ring, struct ring_files *files)
+/* Reads the ring once: statistics first, so that what they do not have is then in the segments. 0, -ENOMEM, or
+ * LAP_READER_CHANGED where it was overwritten meanwhile. */
+static int ring_try(struct lap_process *process, struct lap_ring *ring, struct ring_files *files, bool is_last)
 {
     const struct lap_process_shared *const shared = process->internal;
     segments_drop(process, ring);
@@ -513,6 +573,7 @@ static int ring_try(struct lap_process *process, struct lap_ring *ring, struct r
             return -ENOMEM;
         wanted = wanted_find(ring, files->files + first, files->count - first);
     }
+    wanted.tells = is_last || !shared->may_change;
     struct lap_segment *const segments = realloc(ring->segments, (files->count + 1) * sizeof *segments);
     if (!segments)
         return -ENOMEM;
@@ -524,7 +585,7 @@ static int ring_try(struct lap_process *process, struct lap_ring *ring, struct r
         ring->segment_count += code == 0;
     }
     segments_sort(ring);
-    return 0;
+    return is_behind(ring, &wanted) ? LAP_READER_CHANGED : 0;
 }
 
 static int ring_read(struct lap_process *process, struct lap_ring *ring, struct ring_files *files)
@@ -532,13 +593,11 @@ static int ring_read(struct lap_process *process, struct lap_ring *ring, struct 
     const struct lap_process_shared *const shared = process->internal;
     ring->process = process;
     ring->number = files->files[0].ring;
-    for (int try = 0; try < TRIES; try++) {
-        const int code = ring_try(process, ring, files);
-        if (code < 0)
-            return code;
-        if (!shared->may_change || !is_behind(ring))
-            break;
-    }
+    int code = LAP_READER_CHANGED;
+    for (int try = 1; try <= RING_TRIES && code == LAP_READER_CHANGED; try++)
+        code = ring_try(process, ring, files, try == RING_TRIES);
+    if (code == -ENOMEM)
+        return code;
     if (shared->may_change)
         segments_keep_moment(ring);
     else
