@@ -156,6 +156,8 @@ static void look(struct lap_collect_process *process, const char *directory)
     if (process->is_readable) {
         process->state = recording->processes[0]->state;
         process->pid = recording->processes[0]->pid;
+        process->breach_snapshots = recording->processes[0]->control.breach_snapshots;
+        process->breach_snapshots_spared = recording->processes[0]->control.breach_snapshots_spared;
         lap_recording_free(recording);
     }
     free(path);

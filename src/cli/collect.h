@@ -14,6 +14,7 @@ struct lap_collect_process {
     char *name;
     enum lap_process_state state;
     unsigned long long pid;
+    uint64_t breach_snapshots, breach_snapshots_spared;
     bool is_new;    /* of this run */
     bool is_copied; /* lies in the directory, whole */
     bool is_readable;

@@ -3,6 +3,7 @@
 #include "input.h"
 
 #include "message.h"
+#include "terminal.h"
 #include "units.h"
 
 #include <errno.h>
@@ -111,11 +112,25 @@ json_t *lap_input_losses_json(const struct lap_process *process)
     return losses;
 }
 
+/* Was it left by the process itself, since a profiler took its threshold? */
+static bool is_for_breach(const struct lap_process *process)
+{
+    const uint32_t class_id = process->control.snapshot_class;
+    return class_id >= LAP_FORMAT_FIRST_SITE_CLASS && class_id < process->catalog.class_count;
+}
+
 char *lap_input_snapshot_text(char *out, size_t out_bytes, const struct lap_process *process)
 {
     char time[LAP_UNITS_BYTES];
     const uint64_t taken_ns = lap_timebase_realtime_ns(&process->clock, process->control.snapshot.ticks);
-    snprintf(out, out_bytes, "snapshot, taken at %s", lap_units_time(time, taken_ns));
+    const int length = snprintf(out, out_bytes, "snapshot, taken at %s", lap_units_time(time, taken_ns));
+    if (is_for_breach(process) && length > 0 && (size_t)length < out_bytes) {
+        char *const name = lap_text_printable(lap_catalog_name(&process->catalog, process->control.snapshot_class));
+        char total[LAP_UNITS_BYTES];
+        lap_units_duration(total, (double)lap_timebase_ns(&process->clock, process->control.snapshot_total_ticks));
+        snprintf(out + length, out_bytes - (size_t)length, " when '%s' took %s", name, total);
+        free(name);
+    }
     return out;
 }
 
@@ -123,8 +138,7 @@ char *lap_input_snapshot_text(char *out, size_t out_bytes, const struct lap_proc
 static json_t *snapshot_json(const struct lap_process *process)
 {
     const struct lap_format_control *const control = &process->control;
-    const bool is_breach =
-        control->snapshot_class >= LAP_FORMAT_FIRST_SITE_CLASS && control->snapshot_class < process->catalog.class_count;
+    const bool is_breach = is_for_breach(process);
     json_t *const value = json_object();
     lap_json_set(value, "time_ns", lap_json_count(lap_timebase_realtime_ns(&process->clock, control->snapshot.ticks)));
     lap_json_set(value, "last_ns", control->snapshot_last_ns ? lap_json_count(control->snapshot_last_ns) : json_null());

@@ -28,6 +28,9 @@ const struct lap_option lap_options[] = {
      RECORDING},
     {LAP_OPTION_KEEP, 0, "keep", "WHICH", LAP_COMPLETE_WORDS, "all slow",
      "keep the events of all profilers, or only of the slow: at or above their threshold", RECORDING},
+    {LAP_OPTION_SNAPSHOT, 0, "snapshot", "TIME", LAP_COMPLETE_NOTHING, NULL,
+     "when a profiler takes its threshold or longer, keep the last TIME of all threads, such as 500ms, in DIR/snapshots",
+     RECORDING},
     {LAP_OPTION_BY, 0, "by", "WHAT", LAP_COMPLETE_WORDS, "thread process",
      "a tree for each thread or process, not one for all", LAP_COMMAND_RUN | LAP_COMMAND_REPORT},
     {LAP_OPTION_EVENTS, 0, "events", NULL, LAP_COMPLETE_NOTHING, NULL,
@@ -100,8 +103,8 @@ const struct lap_command lap_commands[] = {
      lap_command_top},
     {LAP_COMMAND_SNAPSHOT, "snapshot", "PID|DIR", 1, 1, LAP_COMPLETE_DIRECTORY, NULL,
      "keep what the rings of a running process hold now",
-     "The process is neither stopped nor told. A snapshot is a recording that all commands read. The process\n"
-     "must be recording; DIR is where it does.",
+     "The process is neither stopped nor told; it must be recording, and DIR is where it does. A snapshot\n"
+     "is a recording that all commands read.",
      lap_command_snapshot},
     {LAP_COMMAND_COMPLETION, "completion", "SHELL", 1, 1, LAP_COMPLETE_WORDS, "bash zsh",
      "print a shell's completion of this command", "SHELL is bash or zsh. To try it: eval \"$(lapmark completion bash)\"",

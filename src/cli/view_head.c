@@ -74,7 +74,7 @@ static void print_processes(const struct lap_recording *recording)
     size_t i = 0;
     for (; i < recording->process_count && i < PROCESSES_SHOWN; i++) {
         const struct lap_process *const process = recording->processes[i];
-        char taken[LAP_UNITS_BYTES + 32] = "";
+        char taken[LAP_INPUT_SNAPSHOT_BYTES] = "";
         if (process->state == LAP_PROCESS_SNAPSHOT)
             lap_input_snapshot_text(taken, sizeof taken, process);
         const char *const state = *taken                                  ? taken
