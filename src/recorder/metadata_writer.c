@@ -121,7 +121,7 @@ static void text_add_trace(struct text *text, const struct lap_metadata_trace *t
 {
     char uuid[40], *at = uuid;
     for (unsigned i = 0; i < 16; i++)
-        at += snprintf(at, 4, "-%02x" + (i < 4 || i > 10 || i % 2 != 0), trace->uuid[i]);
+        at += snprintf(at, 4, i < 4 || i > 10 || i % 2 != 0 ? "%02x" : "-%02x", trace->uuid[i]);
     static const struct {
         uint8_t bits, is_signed, is_hex;
         char name[10];
