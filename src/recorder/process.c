@@ -241,7 +241,6 @@ static int control_describe(struct lap_format_control *control)
     control->clock_resolution_ticks = lap_process.clock.resolution_ticks;
     control->start = lap_clock_read_as(&lap_process.clock);
     memset(&control->end, 0, sizeof control->end);
-    memset(control->losses, 0, sizeof control->losses);
     control->breach_snapshots = 0;
     control->breach_snapshots_spared = 0;
     control->breach_last_ns = settings->breach_last_ns;
@@ -300,9 +299,11 @@ void lap_process_describe_unrecorded(void)
     struct lap_format_control *const control = lap_process.control;
     if (lap_process.storage.kind != LAP_STORAGE_MEMORY || control->state == LAP_FORMAT_RUNNING)
         return;
+    pthread_rwlock_wrlock(&lap_process.storage_lock); /* nobody begins a segment, which has the UUID, too */
     make_name(lap_process.storage.name, sizeof lap_process.storage.name);
     control_describe(control);
     control->start = lap_process.clock.start; /* the rings began then, not now */
+    pthread_rwlock_unlock(&lap_process.storage_lock);
 }
 
 /* Threads add paths whenever they like: none gets lost between the copy and its taking the table's place. */
@@ -322,6 +323,7 @@ static int recording_fill(void)
     if (!lap_storage_map(storage, ".lapmark/control", CONTROL_BYTES, lap_process.control, 1, &error) ||
         paths_move(storage, &error) < 0)
         return error;
+    memset(lap_process.control->losses, 0, sizeof lap_process.control->losses);
     error = control_describe(lap_process.control);
     return error < 0 ? error : lap_process_describe(&lap_process.metadata, storage, lap_process.control);
 }
@@ -343,7 +345,7 @@ static int recording_start(const char *directory)
     pthread_rwlock_wrlock(&lap_process.storage_lock);
     kept_first = kept_count = 0; /* of the recording before */
     kept_bytes = 0;
-    int error = lap_storage_open(&lap_process.storage, directory, name, lap_process.settings.is_full);
+    int error = lap_storage_open(&lap_process.storage, directory, name, lap_process.settings.is_full ? LAP_STORAGE_FULL : LAP_STORAGE_FLIGHT);
     if (error == 0) {
         error = recording_fill();
         if (error < 0) {

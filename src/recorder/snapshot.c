@@ -257,7 +257,7 @@ uint64_t lap_snapshot_breach(struct lap_ring *ring, uint64_t position, uint32_t 
     int error = -EAGAIN;
     if (control->breach_snapshots < LAP_SNAPSHOT_BREACHES_MAX &&
         snapshots->breach_bytes < LAP_SNAPSHOT_BREACH_BYTES_MAX &&
-        since_ticks >= lap_process.ticks_per_ms * LAP_SNAPSHOT_BREACH_EVERY_MS) {
+        (double)since_ticks >= lap_process.ticks_per_ms * LAP_SNAPSHOT_BREACH_EVERY_MS) {
         char directory[LAP_STORAGE_PATH_BYTES + 16];
         snprintf(directory, sizeof directory, "%s/snapshots", lap_process.settings.directory);
         lap_ring_apply(ring, position);
