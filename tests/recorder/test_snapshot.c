@@ -2,6 +2,7 @@
  *
  * Snapshots of threads at full speed, from outside by `lapmark snapshot` and from inside by lap_snapshot(): all that a thread
  * had stored is there, without a hole; and what is left when one cannot be written, is killed, or forks.
+ * ctest: serial, since beside other tests its busy threads take ten times as long.
  */
 #define _GNU_SOURCE
 #include "run_case.h"
