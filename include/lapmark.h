@@ -91,6 +91,11 @@ LAP_I_API int lap_set(const char *terms);
 LAP_I_API int lap_record_start(const char *directory);
 /* Ends the recording: its files are whole when this returns 0. -ESRCH: none was running. Cold. */
 LAP_I_API int lap_record_stop(void);
+/* Writes what the rings of all threads hold, of the last `last_ms` (0: all), as a recording of its own into a new
+ * sub-directory of `directory`, which is made where it is missing: a snapshot. The other threads go on; what it takes is no
+ * part of the calling thread's laps. Whether the process records or not; any thread. Returns 0 or a negative errno with
+ * nothing left behind (-EBUSY: another thread is writing one). Cold: some milliseconds. */
+LAP_I_API int lap_snapshot(const char *directory, double last_ms);
 /* Brings this thread's statistics up to date and prints what of its reports is waiting for an open parent. Warm. */
 LAP_I_API void lap_flush(void);
 /* Names this thread in reports; copied, up to 31 bytes. The kernel's name for it is not changed. Cold. */
@@ -442,6 +447,7 @@ LAP_I_INLINE const char *lap_impl_no_text(uint64_t size)
 #define lap_set(terms) lap_impl_nothing(sizeof(terms))
 #define lap_record_start(directory) lap_impl_nothing(sizeof(directory))
 #define lap_record_stop() lap_impl_nothing(0)
+#define lap_snapshot(directory, last_ms) lap_impl_nothing(sizeof(directory) + sizeof(last_ms))
 #define lap_flush() ((void)0)
 #define lap_thread_name(name) LAP_I_UNUSED(name)
 #define lap_sink_fd(fd) LAP_I_UNUSED(fd)

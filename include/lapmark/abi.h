@@ -49,6 +49,7 @@ enum lap_impl_state {
     LAP_IMPL_TAKE_BACK = 4,    /* below its threshold it is taken back from the ring */
     LAP_IMPL_FORCED = 8,       /* named by a LAPMARK term: goes over .disabled */
     LAP_IMPL_UNREGISTERED = 16, /* not met yet */
+    LAP_IMPL_SNAPSHOT = 64,     /* when it takes its threshold or longer, a snapshot is left */
     LAP_IMPL_OTHER_CLOCK = 32   /* the counter cannot be used: the library reads the clock */
 };
 

@@ -198,8 +198,19 @@ struct lap_format_control {
     uint32_t changes;         /* grows when the process itself works out its switches anew */
     uint32_t terms;           /* how many the recorder has, of LAP_FORMAT_TERMS */
     uint8_t mail_terms[2048]; /* text, ended by 0 */
+    /* A snapshot of a process, and what it says of itself. */
+    struct lap_format_clock_reading snapshot; /* when it was taken; zeros: this is the process's own recording */
+    uint8_t snapshot_of[16];                  /* the process's own uuid; zeros where it was recording nothing */
+    uint64_t snapshot_last_ns;     /* how far back it was to reach; 0: as far as the rings do */
+    uint64_t snapshot_total_ticks; /* what the profiler took that it was left for */
+    uint32_t snapshot_class;       /* the class of that one's begin; 0: it was asked for */
+    /* Snapshots that a process leaves by itself, when a profiler takes its threshold or longer. */
+    uint32_t breach_snapshots;       /* how many it has left */
+    uint64_t breach_snapshots_spared;/* breaches that left none: too soon, too many, too much disk, or it failed */
+    uint64_t breach_last_ns;         /* how far back they reach; 0: it leaves none */
 };
-static_assert(sizeof(struct lap_format_control) <= 4096 && offsetof(struct lap_format_control, mail) == 752,
+static_assert(sizeof(struct lap_format_control) <= 4096 && offsetof(struct lap_format_control, mail) == 752 &&
+                  offsetof(struct lap_format_control, snapshot) == 2816 && sizeof(struct lap_format_control) == 2904,
               "control page");
 enum lap_format_mail { LAP_FORMAT_MAIL_TAKEN = 0, LAP_FORMAT_MAIL_WRITING = 1, LAP_FORMAT_MAIL_THERE = 2 };
 enum lap_format_choice { LAP_FORMAT_AS_IT_IS = 0, LAP_FORMAT_NO = 1, LAP_FORMAT_YES = 2 };
@@ -249,6 +260,7 @@ struct lap_format_statistics {
     uint64_t threads;        /* that used this ring, one after another */
     uint64_t batch_ticks;    /* the recorder's own time */
     uint64_t taken_back;     /* events that were applied and then taken out of the ring again */
+    uint64_t is_in_motion;   /* 1: a snapshot that could not catch them at rest; a few events may be half in */
 };
 #define LAP_FORMAT_APPLIED_SHIFT 24
 struct lap_format_cell {

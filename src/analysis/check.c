@@ -116,7 +116,8 @@ static void losses_add(struct checking *checking, const struct lap_process *proc
         [LAP_FORMAT_LOSS_HANDLE] = "calls on handles that were not open",
         [LAP_FORMAT_LOSS_CLASS] = "events of more sites than there can be",
         [LAP_FORMAT_LOSS_STATISTICS] = "samples for which the statistics had no memory",
-        [LAP_FORMAT_LOSS_DISK] = "event and all after it: the recording stopped early, for something could not be written",
+        [LAP_FORMAT_LOSS_DISK] =
+            "event and all after it: the recording stopped early, for something could not be written",
         [LAP_FORMAT_LOSS_CLOCK] = "clocks that went backward",
     };
     for (int loss = 0; loss < LAP_FORMAT_LOSSES; loss++) {
@@ -135,6 +136,7 @@ static void state_add(struct checking *checking, const struct lap_process *proce
         [LAP_PROCESS_ENDED] = "ended",
         [LAP_PROCESS_REPLACED] = "was replaced by another program",
         [LAP_PROCESS_DIED] = "died: what it had stored is here",
+        [LAP_PROCESS_SNAPSHOT] = "is a snapshot: what the process held at one moment",
     };
     finding_add(checking, &(struct lap_check_finding){.severity = process->state == LAP_PROCESS_DIED ? LAP_CHECK_WARNING
                                                                                                      : LAP_CHECK_NOTE,
@@ -154,6 +156,11 @@ static void process_add(struct checking *checking, const struct lap_recording *r
     state_add(checking, process);
     warnings_add(checking, recording, process);
     losses_add(checking, process);
+    count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_COUNTED, process, "snapshots that it left when thresholds were reached",
+              process->control.breach_snapshots);
+    count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_COUNTED, process,
+              "thresholds that were reached and left no snapshot, for there was one just before or there were enough",
+              process->control.breach_snapshots_spared);
     count_add(checking, LAP_CHECK_WARNING, LAP_CHECK_MISSING, process, "segments are missing between others", missing);
     count_add(checking, LAP_CHECK_NOTE, LAP_CHECK_OVERWRITTEN, process, "events that the rings no longer hold",
               counts->overwritten);

@@ -87,14 +87,14 @@ static bool is_process(const char *directory, const char *name)
 
 /* ---- before ---- */
 
-static int make_default(struct lap_collect *collect)
+static int make_default(struct lap_collect *collect, const char *base)
 {
     for (int i = 1; i <= DEFAULT_NAMES_MAX; i++) {
-        char name[sizeof LAP_INPUT_DEFAULT + 16];
+        char name[64];
         if (i == 1)
-            snprintf(name, sizeof name, "%s", LAP_INPUT_DEFAULT);
+            snprintf(name, sizeof name, "%s", base);
         else
-            snprintf(name, sizeof name, "%s-%d", LAP_INPUT_DEFAULT, i);
+            snprintf(name, sizeof name, "%s-%d", base, i);
         if (mkdir(name, 0700) == 0) {
             collect->directory = strdup(name);
             collect->was_made = true;
@@ -103,7 +103,7 @@ static int make_default(struct lap_collect *collect)
         if (errno != EEXIST)
             return lap_message_trouble("cannot make '%s': %s", name, lap_message_reason(errno));
     }
-    return lap_message_trouble("cannot make '%s': there are too many", LAP_INPUT_DEFAULT);
+    return lap_message_trouble("cannot make '%s': there are too many", base);
 }
 
 static int take_named(struct lap_collect *collect, const char *name)
@@ -134,10 +134,10 @@ static int take_named(struct lap_collect *collect, const char *name)
     return 0;
 }
 
-int lap_collect_begin(struct lap_collect *collect, const char *name)
+int lap_collect_begin(struct lap_collect *collect, const char *name, const char *base)
 {
     *collect = (struct lap_collect){0};
-    const int status = name ? take_named(collect, name) : make_default(collect);
+    const int status = name ? take_named(collect, name) : make_default(collect, base);
     if (status != 0)
         return status;
     collect->absolute = realpath(collect->directory, NULL);
@@ -156,6 +156,8 @@ static void look(struct lap_collect_process *process, const char *directory)
     if (process->is_readable) {
         process->state = recording->processes[0]->state;
         process->pid = recording->processes[0]->pid;
+        process->breach_snapshots = recording->processes[0]->control.breach_snapshots;
+        process->breach_snapshots_spared = recording->processes[0]->control.breach_snapshots_spared;
         lap_recording_free(recording);
     }
     free(path);

@@ -14,6 +14,7 @@ struct lap_collect_process {
     char *name;
     enum lap_process_state state;
     unsigned long long pid;
+    uint64_t breach_snapshots, breach_snapshots_spared;
     bool is_new;    /* of this run */
     bool is_copied; /* lies in the directory, whole */
     bool is_readable;
@@ -30,9 +31,9 @@ struct lap_collect {
     size_t new_count;
 };
 
-/* Makes the directory: `name`, or NULL for the first of lapmark-recording, lapmark-recording-2, ... that is free. One that
+/* Makes the directory: `name`, or NULL for the first of `base`, `base`-2, ... that is free. One that
  * holds something but no recording is refused. Returns 0, or 2 with the message written. */
-int lap_collect_begin(struct lap_collect *collect, const char *name);
+int lap_collect_begin(struct lap_collect *collect, const char *name, const char *base);
 
 /* After the program has ended: brings the recordings of all processes that have ended into the directory, and says on
  * stderr which have not. Removes a directory that it made and nobody recorded into. */

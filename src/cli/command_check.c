@@ -99,8 +99,10 @@ static void print_text(const struct lap_check *check, const struct lap_recording
     for (size_t i = 0; i < recording->process_count; i++) {
         const struct lap_process *const process = recording->processes[i];
         char *const name = lap_text_printable(process->name);
+        char taken[LAP_INPUT_SNAPSHOT_BYTES];
         printf("%s%s%s: %s\n", lap_terminal_style(LAP_STYLE_BOLD), name, lap_terminal_style(LAP_STYLE_PLAIN),
-               lap_process_state_text(process->state));
+               process->state == LAP_PROCESS_SNAPSHOT ? lap_input_snapshot_text(taken, sizeof taken, process)
+                                                      : lap_process_state_text(process->state));
         free(name);
         for (size_t j = 0; j < check->finding_count; j++)
             if (check->findings[j].process == process && !is_said(&check->findings[j]))

@@ -16,12 +16,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { VARIABLES_MAX = 8, KEEP_SLOW = 1 };
+enum { VARIABLES_MAX = 12, KEEP_SLOW = 1 };
 
 struct environment {
     struct lap_launch_variable variables[VARIABLES_MAX];
     size_t count;
     char sizes[3][24];
+    char last[24];
 };
 
 static void set(struct environment *environment, const char *name, const char *value)
@@ -53,6 +54,13 @@ static int make_environment(struct environment *environment, const struct lap_ar
         set_size(environment, 1, arguments, LAP_OPTION_DISK, "LAPMARK_DISK") != 0 ||
         set_size(environment, 2, arguments, LAP_OPTION_MEMORY, "LAPMARK_MEMORY") != 0)
         return LAP_EXIT_TROUBLE;
+    uint64_t last_ns = 0;
+    if (lap_arguments_duration(arguments, LAP_OPTION_SNAPSHOT, &last_ns) != 0)
+        return LAP_EXIT_TROUBLE;
+    if (last_ns > 0) {
+        snprintf(environment->last, sizeof environment->last, "%lluns", (unsigned long long)last_ns);
+        set(environment, "LAPMARK_SNAPSHOT", environment->last);
+    }
     set(environment, "LAPMARK_PRINT", arguments->given[LAP_OPTION_PRINT] ? "on" : "off");
     if (arguments->given[LAP_OPTION_FULL])
         set(environment, "LAPMARK_MODE", "full");
@@ -62,8 +70,9 @@ static int make_environment(struct environment *environment, const struct lap_ar
         const char *const terms = arguments->values[LAP_OPTION_FILTER], *where = terms;
         struct lap_switches switches = {.count = 0};
         if (lap_switches_add(&switches, terms, 1, &where) < 0)
-            return lap_message_trouble("cannot read --filter='%s' at '%s': give terms 'GLOB', 'GLOB:MILLISECONDS', '-GLOB' or 'off'",
-                                       terms, where);
+            return lap_message_trouble(
+                "cannot read --filter='%s' at '%s': give terms 'GLOB', 'GLOB:MILLISECONDS', '-GLOB' or 'off'", terms,
+                where);
         set(environment, "LAPMARK", terms);
     }
     return 0;
@@ -106,6 +115,23 @@ static void report(const struct lap_collect *collect, const struct lap_arguments
     free(paths);
 }
 
+/* What the processes have left by themselves. */
+static void say_snapshots(const struct lap_collect *collect)
+{
+    uint64_t left = 0, spared = 0;
+    char spared_text[64] = "";
+    for (size_t i = 0; i < collect->process_count; i++)
+        if (collect->processes[i].is_new) {
+            left += collect->processes[i].breach_snapshots;
+            spared += collect->processes[i].breach_snapshots_spared;
+        }
+    if (spared > 0)
+        snprintf(spared_text, sizeof spared_text, "; %llu more breaches left none", (unsigned long long)spared);
+    if (left + spared > 0)
+        lap_message_note("%llu snapshot%s in '%s/snapshots'%s", (unsigned long long)left, left == 1 ? "" : "s",
+                         collect->directory, spared_text);
+}
+
 static int run(const struct lap_arguments *arguments, bool reports)
 {
     struct environment environment = {0};
@@ -114,7 +140,7 @@ static int run(const struct lap_arguments *arguments, bool reports)
         return LAP_EXIT_TROUBLE;
     struct lap_collect collect;
     struct lap_launch launch;
-    int status = lap_collect_begin(&collect, arguments->values[LAP_OPTION_OUTPUT]);
+    int status = lap_collect_begin(&collect, arguments->values[LAP_OPTION_OUTPUT], LAP_INPUT_DEFAULT);
     if (status == 0) {
         set(&environment, "LAPMARK_RECORD", collect.absolute);
         status = lap_launch_run(&launch, arguments->operands, environment.variables, environment.count);
@@ -131,6 +157,7 @@ static int run(const struct lap_arguments *arguments, bool reports)
         else if (collect.new_count > 0 && !arguments->given[LAP_OPTION_JSON])
             lap_message_note("recorded %zu process%s in '%s'", collect.new_count, collect.new_count == 1 ? "" : "es",
                              collect.directory);
+        say_snapshots(&collect);
         if (!reports && arguments->given[LAP_OPTION_JSON])
             print_json(&collect, &launch);
         status = launch.status;

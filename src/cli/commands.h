@@ -15,6 +15,7 @@ int lap_command_slowest(const struct lap_arguments *arguments);
 int lap_command_check(const struct lap_arguments *arguments);
 int lap_command_ctl(const struct lap_arguments *arguments);
 int lap_command_top(const struct lap_arguments *arguments);
+int lap_command_snapshot(const struct lap_arguments *arguments);
 int lap_command_completion(const struct lap_arguments *arguments);
 int lap_command_version(const struct lap_arguments *arguments);
 int lap_command_help(const struct lap_arguments *arguments);

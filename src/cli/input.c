@@ -3,6 +3,8 @@
 #include "input.h"
 
 #include "message.h"
+#include "terminal.h"
+#include "units.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -110,6 +112,44 @@ json_t *lap_input_losses_json(const struct lap_process *process)
     return losses;
 }
 
+/* Was it left by the process itself, since a profiler took its threshold? */
+static bool is_for_breach(const struct lap_process *process)
+{
+    const uint32_t class_id = process->control.snapshot_class;
+    return class_id >= LAP_FORMAT_FIRST_SITE_CLASS && class_id < process->catalog.class_count;
+}
+
+char *lap_input_snapshot_text(char *out, size_t out_bytes, const struct lap_process *process)
+{
+    char time[LAP_UNITS_BYTES];
+    const uint64_t taken_ns = lap_timebase_realtime_ns(&process->clock, process->control.snapshot.ticks);
+    const int length = snprintf(out, out_bytes, "snapshot, taken at %s", lap_units_time(time, taken_ns));
+    if (is_for_breach(process) && length > 0 && (size_t)length < out_bytes) {
+        char *const name = lap_text_printable(lap_catalog_name(&process->catalog, process->control.snapshot_class));
+        char total[LAP_UNITS_BYTES];
+        lap_units_duration(total, (double)lap_timebase_ns(&process->clock, process->control.snapshot_total_ticks));
+        snprintf(out + length, out_bytes - (size_t)length, " when '%s' took %s", name, total);
+        free(name);
+    }
+    return out;
+}
+
+/* What a snapshot says of itself. */
+static json_t *snapshot_json(const struct lap_process *process)
+{
+    const struct lap_format_control *const control = &process->control;
+    const bool is_breach = is_for_breach(process);
+    json_t *const value = json_object();
+    lap_json_set(value, "time_ns", lap_json_count(lap_timebase_realtime_ns(&process->clock, control->snapshot.ticks)));
+    lap_json_set(value, "last_ns", control->snapshot_last_ns ? lap_json_count(control->snapshot_last_ns) : json_null());
+    lap_json_set(value, "profiler",
+                 is_breach ? lap_json_text(lap_catalog_name(&process->catalog, control->snapshot_class)) : json_null());
+    lap_json_set(value, "total_ns",
+                 is_breach ? lap_json_count(lap_timebase_ns(&process->clock, control->snapshot_total_ticks))
+                           : json_null());
+    return value;
+}
+
 json_t *lap_input_process_json(const struct lap_process *process)
 {
     json_t *const clock = json_object();
@@ -124,6 +164,8 @@ json_t *lap_input_process_json(const struct lap_process *process)
     lap_json_set(value, "host", lap_json_text(process->host));
     lap_json_set(value, "command", lap_json_text(process->command));
     lap_json_set(value, "state", lap_json_text(lap_process_state_text(process->state)));
+    if (process->state == LAP_PROCESS_SNAPSHOT)
+        lap_json_set(value, "snapshot", snapshot_json(process));
     lap_json_set(value, "mode", lap_json_text(process->control.full ? "full" : "flight"));
     lap_json_set(value, "clock", clock);
     lap_json_set(value, "start_time_ns", lap_json_count(process->clock.start_realtime_ns));

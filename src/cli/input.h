@@ -24,6 +24,9 @@ bool lap_input_is_directory(const char *name);
 
 /* Members "name", "pid", "program", "host", "command", "state", "clock", "start_time_ns", "duration_ns", "losses". */
 json_t *lap_input_process_json(const struct lap_process *process);
+#define LAP_INPUT_SNAPSHOT_BYTES 512
+/* "snapshot, taken at 14:03:05.250000", and what for. Returns `out`. */
+char *lap_input_snapshot_text(char *out, size_t out_bytes, const struct lap_process *process);
 /* Its time from start to end. */
 double lap_input_span_ns(const struct lap_process *process);
 /* {"signal": 3, ...}: those that are not 0. */

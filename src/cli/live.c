@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,12 +43,54 @@ static int complain_of_state(const struct lap_recording *recording, const char *
     case LAP_PROCESS_DIED: return lap_message_trouble("process %llu of '%s' has died", pid, operand);
     case LAP_PROCESS_REPLACED:
         return lap_message_trouble("process %llu of '%s' has become another program", pid, operand);
+    case LAP_PROCESS_SNAPSHOT: return lap_message_trouble("'%s' is a snapshot of process %llu", operand, pid);
     default:
         return lap_message_trouble(
             "process %llu of '%s' cannot be looked for from here: it is of another machine, boot or "
             "container",
             pid, operand);
     }
+}
+
+/* Where `directory`/.lapmark really is: of a full recording that is elsewhere than its kept files. */
+static char *place_of(const char *directory)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/.lapmark", directory) < 0)
+        abort();
+    char *const place = realpath(path, NULL);
+    free(path);
+    if (place && strrchr(place, '/') > place)
+        *strrchr(place, '/') = 0;
+    return place;
+}
+
+int lap_live_places(char ***ret_places, const char *operand)
+{
+    struct lap_recording *recording = NULL;
+    char *found = NULL;
+    size_t count = 0;
+    if (is_number(operand)) {
+        const int error = lap_process_find(strtoull(operand, NULL, 10), &found);
+        if (error < 0)
+            return complain(operand, error);
+    } else {
+        const int status = lap_live_open(&recording, operand);
+        if (status != 0)
+            return status;
+    }
+    char **const places = calloc((recording ? recording->process_count : 1) + 1, sizeof *places);
+    if (!places)
+        abort();
+    if (found)
+        places[count++] = found;
+    for (size_t i = 0; recording && i < recording->process_count; i++)
+        if (recording->processes[i]->state == LAP_PROCESS_RUNNING &&
+            (places[count] = place_of(recording->processes[i]->directory)) != NULL)
+            count++;
+    lap_recording_free(recording);
+    *ret_places = places;
+    return 0;
 }
 
 int lap_live_open(struct lap_recording **ret_recording, const char *operand)

@@ -12,4 +12,8 @@
  * neither stopped nor told. */
 int lap_live_open(struct lap_recording **ret_recording, const char *operand);
 
+/* The same processes by the directories of their mapped files, whose names end with a NULL: caller frees both. Of a process's
+ * number nothing is read. */
+int lap_live_places(char ***ret_places, const char *operand);
+
 #endif

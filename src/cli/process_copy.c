@@ -30,8 +30,9 @@ static int part_name(char part[NAME_BYTES], const char *name)
 
 /* ---- files ---- */
 
-static int write_at(int fd, const char *bytes, size_t count, uint64_t offset)
+int lap_file_write_at(int fd, const void *memory, size_t count, uint64_t offset)
 {
+    const char *bytes = memory;
     while (count > 0) {
         const ssize_t written = pwrite(fd, bytes, count, (off_t)offset);
         if (written < 0 && errno == EINTR)
@@ -45,7 +46,7 @@ static int write_at(int fd, const char *bytes, size_t count, uint64_t offset)
     return 0;
 }
 
-static int read_at(int fd, void *buffer, size_t count, uint64_t offset)
+int lap_file_read_exactly(int fd, void *buffer, size_t count, uint64_t offset)
 {
     char *bytes = buffer;
     while (count > 0) {
@@ -79,12 +80,12 @@ static int copy_range(int from, uint64_t from_offset, int to, uint64_t to_offset
         if (data > 0)
             at = (uint64_t)data - from_offset;
         const size_t count = size - at < BUFFER_BYTES ? (size_t)(size - at) : BUFFER_BYTES;
-        error = read_at(from, buffer, count, from_offset + at);
+        error = lap_file_read_exactly(from, buffer, count, from_offset + at);
         for (size_t block = 0; block < count && error == 0; block += BLOCK_BYTES) {
             const size_t length = count - block < BLOCK_BYTES ? count - block : BLOCK_BYTES;
             if (is_zero(buffer + block, length))
                 continue;
-            error = write_at(to, buffer + block, length, to_offset + at + block);
+            error = lap_file_write_at(to, buffer + block, length, to_offset + at + block);
             *written += length;
         }
         at += count;
@@ -100,7 +101,7 @@ static int copy_segment(int from, int to, uint64_t size, uint64_t *written)
     uint64_t content = size;
     bool is_sound = false;
     if (size >= sizeof header) {
-        const int error = read_at(from, &header, sizeof header, 0);
+        const int error = lap_file_read_exactly(from, &header, sizeof header, 0);
         if (error < 0)
             return error;
         is_sound = header.magic == LAP_FORMAT_PACKET_MAGIC && header.content_bits % 64 == 0 &&
@@ -111,7 +112,7 @@ static int copy_segment(int from, int to, uint64_t size, uint64_t *written)
     int error = copy_range(from, 0, to, 0, content, written);
     if (error == 0 && is_sound) {
         header.packet_bits = header.content_bits;
-        error = write_at(to, (const char *)&header, sizeof header, 0);
+        error = lap_file_write_at(to, (const char *)&header, sizeof header, 0);
     }
     return error == 0 && ftruncate(to, (off_t)content) < 0 ? -errno : error;
 }
@@ -127,7 +128,7 @@ static int copy_metadata(int from, int to, uint64_t size, uint64_t *written)
         uint32_t packet_bits = 0;
         uint32_t magic = 0;
         if (size - at >= sizeof header) {
-            error = read_at(from, header, sizeof header, at);
+            error = lap_file_read_exactly(from, header, sizeof header, at);
             if (error < 0)
                 return error;
             memcpy(&magic, header, sizeof magic);
@@ -140,7 +141,7 @@ static int copy_metadata(int from, int to, uint64_t size, uint64_t *written)
         const uint64_t content = is_sound ? content_bits / 8 : size - at;
         error = copy_range(from, at, to, out, content, written);
         if (error == 0 && is_sound)
-            error = write_at(to, (const char *)&content_bits, sizeof content_bits, out + METADATA_PACKET_OFFSET);
+            error = lap_file_write_at(to, (const char *)&content_bits, sizeof content_bits, out + METADATA_PACKET_OFFSET);
         at += is_sound ? packet_bits / 8 : content;
         out += content;
     }
@@ -185,7 +186,7 @@ static int copy_file(int from_directory, const char *from_name, int to_directory
 /* ---- directories ---- */
 
 /* Removes what this file makes and the recorder makes: files, and directories one in another. */
-static int remove_tree(int parent, const char *name)
+int lap_directory_remove(int parent, const char *name)
 {
     const int fd = openat(parent, name, DIRECTORY_FLAGS | O_NOFOLLOW);
     if (fd < 0)
@@ -199,7 +200,7 @@ static int remove_tree(int parent, const char *name)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         if (unlinkat(fd, entry->d_name, 0) < 0 && (errno == EISDIR || errno == EPERM))
-            remove_tree(fd, entry->d_name);
+            lap_directory_remove(fd, entry->d_name);
     }
     closedir(directory);
     return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
@@ -249,13 +250,13 @@ static int copy_linked_directory(int parent, const char *name, uint64_t *written
     char part[NAME_BYTES];
     int error = part_name(part, name);
     if (error == 0)
-        error = remove_tree(parent, part);
+        error = lap_directory_remove(parent, part);
     if (error == 0)
         error = copy_directory(parent, name, parent, part, written);
     if (error == 0)
         error = replace_link(parent, part, name);
     if (error < 0)
-        remove_tree(parent, part);
+        lap_directory_remove(parent, part);
     return error;
 }
 
@@ -355,7 +356,7 @@ static void remove_place(const char *place, const char *name)
     struct statfs system;
     if (parent >= 0 && fstat(parent, &status) == 0 && status.st_uid == geteuid() && fstatfs(parent, &system) == 0 &&
         (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC))
-        remove_tree(parent, name);
+        lap_directory_remove(parent, name);
     if (parent >= 0)
         close(parent);
 }

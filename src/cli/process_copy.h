@@ -9,6 +9,7 @@
 #ifndef LAP_PROCESS_COPY_H
 #define LAP_PROCESS_COPY_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct lap_process_copy {
@@ -22,5 +23,11 @@ int lap_process_copy_find(struct lap_process_copy *copy, const char *directory, 
 /* Copies. The process must have ended. Returns 0, or a negative errno with everything as it was (of a full recording, some
  * links may be copies already). */
 int lap_process_copy_run(struct lap_process_copy *copy, const char *directory, const char *name);
+
+/* What it does it with. Each returns 0 or a negative errno; a file that is shorter is -EIO. */
+int lap_file_write_at(int fd, const void *memory, size_t count, uint64_t offset);
+int lap_file_read_exactly(int fd, void *buffer, size_t count, uint64_t offset);
+/* Removes a directory with files and directories in it, if it is there. */
+int lap_directory_remove(int parent, const char *name);
 
 #endif

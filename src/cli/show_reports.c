@@ -285,9 +285,10 @@ static void see_done(void *user, struct lap_decoder *decoder, uint32_t end)
 
 static const char *open_reason(const struct lap_process *process)
 {
-    return process->state == LAP_PROCESS_RUNNING ? "still open"
-           : process->state == LAP_PROCESS_DIED  ? "open when it died"
-                                                 : NULL;
+    return process->state == LAP_PROCESS_RUNNING    ? "still open"
+           : process->state == LAP_PROCESS_DIED     ? "open when it died"
+           : process->state == LAP_PROCESS_SNAPSHOT ? "still open"
+                                                    : NULL;
 }
 
 static struct player *walked; /* twalk() has no argument of its own */

@@ -74,7 +74,11 @@ static void print_processes(const struct lap_recording *recording)
     size_t i = 0;
     for (; i < recording->process_count && i < PROCESSES_SHOWN; i++) {
         const struct lap_process *const process = recording->processes[i];
-        const char *const state = process->state == LAP_PROCESS_RUNNING   ? "runs since"
+        char taken[LAP_INPUT_SNAPSHOT_BYTES] = "";
+        if (process->state == LAP_PROCESS_SNAPSHOT)
+            lap_input_snapshot_text(taken, sizeof taken, process);
+        const char *const state = *taken                                  ? taken
+                                  : process->state == LAP_PROCESS_RUNNING ? "runs since"
                                   : process->state == LAP_PROCESS_UNKNOWN ? "unknown whether it runs; stored"
                                                                           : lap_process_state_text(process->state);
         char span[LAP_UNITS_BYTES];

@@ -34,6 +34,7 @@ static const struct {
     FIELD(clock_resolution_ticks, RESOLUTION_TICKS_MAX),
     FIELD(start.realtime_ns, REALTIME_NS_MAX),
     FIELD(end.realtime_ns, REALTIME_NS_MAX),
+    FIELD(snapshot.realtime_ns, REALTIME_NS_MAX),
     FIELD(segment_bytes, LAP_FORMAT_SEGMENT_BYTES_MAX),
     FIELD(memory_bytes, MEMORY_BYTES_MAX),
     FIELD(event_ticks_x1000, EVENT_TICKS_X1000_MAX),

@@ -227,6 +227,8 @@ static void clock_find(struct lap_process *process)
                 process->end_ticks = header->begin_ticks;
         }
     struct lap_format_control control = process->control;
+    if (control.end.ticks == 0)
+        control.end = control.snapshot;
     if (!process->has_control) {
         control.clock_hz = process->catalog.clock_hz;
         control.start.realtime_ns = process->catalog.clock_offset_s * UINT64_C(1000000000);
@@ -237,8 +239,8 @@ static void clock_find(struct lap_process *process)
     if (lap_timebase_init(&process->clock, &control, newest.ticks != 0 ? &newest : NULL) < 0)
         lap_process_warn(process, LAP_READER_CONTROL, CONTROL_FILE, offsetof(struct lap_format_control, clock_hz),
                          "clock without a rate: ticks are shown as nanoseconds");
-    if (process->control.end.ticks > process->end_ticks)
-        process->end_ticks = process->control.end.ticks;
+    if (control.end.ticks > process->end_ticks)
+        process->end_ticks = control.end.ticks;
 }
 
 /* Of a process that did not say when it ended: the last event that it stored. */
@@ -297,6 +299,7 @@ static int process_read(struct lap_process *process, struct lap_reader_error *er
     if ((code = catalog_read(process, error)) < 0)
         return code;
     foreign_segments_drop(process);
+    lap_segments_trim(process);
     for (size_t r = 0; r < process->ring_count; r++)
         ring_describe(process, &process->rings[r]);
     clock_find(process);

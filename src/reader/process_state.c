@@ -18,6 +18,7 @@ const char *lap_process_state_text(enum lap_process_state state)
     case LAP_PROCESS_ENDED: return "ended";
     case LAP_PROCESS_REPLACED: return "replaced";
     case LAP_PROCESS_DIED: return "died";
+    case LAP_PROCESS_SNAPSHOT: return "snapshot";
     default: return "unknown";
     }
 }
@@ -117,6 +118,8 @@ enum lap_process_state lap_process_find_state(const struct lap_process *process)
     const struct lap_format_control *const control = &process->control;
     if (!process->has_control)
         return LAP_PROCESS_UNKNOWN;
+    if (control->snapshot.ticks != 0)
+        return LAP_PROCESS_SNAPSHOT;
     if (control->state == LAP_FORMAT_ENDED)
         return LAP_PROCESS_ENDED;
     uint8_t boot_id[16];

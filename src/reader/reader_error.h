@@ -21,7 +21,8 @@
     X(LAP_READER_TORN, -5009, "segment is shorter than it says")                                                         \
     X(LAP_READER_EVENT, -5010, "damaged event")                                                                          \
     X(LAP_READER_CHANGED, -5011, "overwritten while it was read")                                                        \
-    X(LAP_READER_LIMIT, -5012, "too large to be read")
+    X(LAP_READER_LIMIT, -5012, "too large to be read")                                                                   \
+    X(LAP_READER_SNAPSHOT, -5013, "snapshot that is left out")
 
 enum lap_reader_code {
 #define LAP_READER_CODE(name, value, text) name = (value),

@@ -134,6 +134,39 @@ static int process_add(struct opening *opening, int fd, const char *directory)
     return 0;
 }
 
+/* Does `other` hold all that snapshot `process` counts? The process's own recording does, and a later snapshot of it. */
+static bool is_counted_by(const struct lap_process *process, const struct lap_process *other)
+{
+    const uint8_t *const of = process->control.snapshot_of;
+    if (process->state != LAP_PROCESS_SNAPSHOT || process == other)
+        return false;
+    if (other->state != LAP_PROCESS_SNAPSHOT)
+        return memcmp(other->catalog.uuid, of, sizeof process->control.snapshot_of) == 0;
+    return memcmp(other->control.snapshot_of, of, sizeof process->control.snapshot_of) == 0 &&
+           other->control.snapshot.ticks > process->control.snapshot.ticks;
+}
+
+/* No process is counted twice because of its snapshots. */
+static void snapshots_leave_out(struct lap_recording *recording)
+{
+    for (size_t i = 0; i < recording->process_count; i++) {
+        struct lap_process *const process = recording->processes[i];
+        const struct lap_process *other = NULL;
+        for (size_t j = 0; j < recording->process_count && !other; j++)
+            if (is_counted_by(process, recording->processes[j]))
+                other = recording->processes[j];
+        if (!other)
+            continue;
+        lap_recording_warn(recording, NULL, LAP_READER_SNAPSHOT, process->directory, UINT64_MAX,
+                           other->state == LAP_PROCESS_SNAPSHOT
+                               ? "left out, for a later snapshot of the process is here: name it alone to see it"
+                               : "left out, for the process itself is here: name the snapshot alone to see it");
+        lap_recording_forget(recording, process);
+        lap_process_free(process);
+        recording->processes[i--] = recording->processes[--recording->process_count];
+    }
+}
+
 static int names_compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 /* The names in a directory that do not start with a dot, sorted. Returns 0 or a negative errno. */
@@ -254,6 +287,7 @@ static int recording_open(struct lap_recording **ret_recording, const char *cons
         lap_recording_free(recording);
         return code;
     }
+    snapshots_leave_out(recording);
     qsort(recording->processes, recording->process_count, sizeof *recording->processes, processes_compare);
     *ret_recording = recording;
     return 0;

@@ -27,7 +27,8 @@ enum lap_process_state {
     LAP_PROCESS_RUNNING,
     LAP_PROCESS_ENDED,
     LAP_PROCESS_REPLACED, /* by exec */
-    LAP_PROCESS_DIED
+    LAP_PROCESS_DIED,
+    LAP_PROCESS_SNAPSHOT /* not the process's own recording but a copy of what it had at one moment */
 };
 
 struct lap_process;
@@ -45,6 +46,7 @@ struct lap_thread {
 struct lap_segment {
     struct lap_format_segment header; /* as it was when the recording was opened; content_bits is within the file */
     uint64_t content_bytes;           /* header included */
+    bool is_cut;                      /* behind what was the same in two readings, since the process stored it anew */
     void *copy;                       /* of the content, where the process may still write to it; else NULL */
     char name[32];                    /* of the file */
 };
@@ -85,7 +87,8 @@ struct lap_process {
     uint64_t lost;          /* events: sum of the losses that are lost events */
     uint64_t content_bytes; /* of all segments */
     uint64_t first_ticks;   /* of the oldest segment's begin; 0 if there is none */
-    uint64_t end_ticks;     /* of the end's reading, or now if it runs, else of the newest event or segment; 0: none */
+    uint64_t
+        end_ticks; /* of the end's reading, a snapshot's, or now if it runs, else of the newest event or segment; 0: none */
     void *internal;
 };
 
@@ -109,7 +112,8 @@ struct lap_recording {
 #define LAP_LOSS_MAX (UINT64_C(1) << 56) /* of one kind: more is damage */
 
 /* Opens what `paths` name: process directories, or directories that hold some (one level down), links followed. Other
- * files in them are not looked at. Returns 0 or a negative code: nothing can be read (no process directory at all, or each of them
+ * files in them are not looked at. Snapshots of a process that is there itself are left out, as are all but its newest one
+ * where it is not: a warning for each. Returns 0 or a negative code: nothing can be read (no process directory at all, or each of them
  * unreadable; of several, the readable ones are opened, and the others are warnings). Cold. */
 int lap_recording_open(struct lap_recording **ret_recording, const char *const *paths, size_t count,
                        struct lap_reader_error *error);
@@ -124,7 +128,7 @@ void lap_recording_free(struct lap_recording *recording);
 void lap_recording_warn(struct lap_recording *recording, const struct lap_process *process, int code, const char *file,
                         uint64_t offset, const char *text);
 
-/* "running", "ended", "replaced", "died", "unknown". */
+/* "running", "ended", "replaced", "died", "snapshot", "unknown". */
 const char *lap_process_state_text(enum lap_process_state state);
 
 /* The name of a kind of loss, as `signal`; and whether it counts lost events. NULL past the last. */

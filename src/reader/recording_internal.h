@@ -38,6 +38,9 @@ int lap_process_read_control(struct lap_process *process, struct lap_reader_erro
 /* Reads the rings' segments and statistics. 0 or -ENOMEM. */
 int lap_process_read_rings(struct lap_process *process);
 
+/* Cuts what was cut anywhere to whole events, once the classes are known. */
+void lap_segments_trim(struct lap_process *process);
+
 /* Whether the process is alive, from control page and files. */
 enum lap_process_state lap_process_find_state(const struct lap_process *process);
 

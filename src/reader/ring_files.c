@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include "cursor.h"
 #include "recording_internal.h"
 
 #include <dirent.h>
@@ -11,10 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRIES 4             /* of a ring that is being overwritten */
+#define TRIES 4             /* of a segment that is being overwritten */
+#define RING_TRIES 32       /* and of a ring: somebody may have taken the processor from us for as long as it takes to fill it */
 #define STATISTICS_TRIES 64 /* of statistics that are being written: a batch takes microseconds */
 #define KEPT_DIGITS 8       /* a name with so many holds a segment that is not used again */
 #define RING_NUMBER_MAX 65535u
+#define SEGMENTS_OF_RING 16u   /* that are used again */
+#define NEW_SEGMENTS_MAX 4096u /* kept ones that were made since they were listed */
 
 /* A file of a ring. */
 struct ring_file {
@@ -72,10 +76,35 @@ static bool name_parse(const char *name, bool is_segment, struct ring_file *ret_
     return length > 0 && (size_t)length < sizeof ret_file->name;
 }
 
+/* Adds a file of that name if it is one of a ring's. 0 or -ENOMEM. */
+static int file_add(const struct lap_process *process, struct ring_files *files, const char *name, bool is_segment)
+{
+    const struct lap_process_shared *const shared = process->internal;
+    struct ring_file file;
+    if (!name_parse(name, is_segment, &file)) {
+        if (is_segment && strncmp(name, "stream-", 7) == 0)
+            lap_process_warn(process, LAP_READER_SEGMENT, name, UINT64_MAX, "file with a name that is no segment's");
+        return 0;
+    }
+    if (files->count == files->room) {
+        files->room = files->room ? 2 * files->room : 64;
+        struct ring_file *const more = realloc(files->files, files->room * sizeof *more);
+        if (!more)
+            return -ENOMEM;
+        files->files = more;
+    }
+    /* Kept segments are files of their own; until they are written, a link of the name leads to the ring's. */
+    struct stat status;
+    file.is_final = !shared->may_change ||
+                    (file.is_final && fstatat(process->directory_fd, file.name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                     S_ISREG(status.st_mode));
+    files->files[files->count++] = file;
+    return 0;
+}
+
 static int files_list(const struct lap_process *process, const char *directory_name, bool is_segment,
                       struct ring_files *files)
 {
-    const struct lap_process_shared *const shared = process->internal;
     const int fd = openat(process->directory_fd, directory_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *const directory = fd < 0 ? NULL : fdopendir(fd);
     if (!directory) {
@@ -85,30 +114,8 @@ static int files_list(const struct lap_process *process, const char *directory_n
         return 0;
     }
     int error = 0;
-    for (const struct dirent *entry; (entry = readdir(directory));) {
-        struct ring_file file;
-        if (!name_parse(entry->d_name, is_segment, &file)) {
-            if (is_segment && strncmp(entry->d_name, "stream-", 7) == 0)
-                lap_process_warn(process, LAP_READER_SEGMENT, entry->d_name, UINT64_MAX,
-                                 "file with a name that is no segment's");
-            continue;
-        }
-        if (files->count == files->room) {
-            files->room = files->room ? 2 * files->room : 64;
-            struct ring_file *const more = realloc(files->files, files->room * sizeof *more);
-            if (!more) {
-                error = -ENOMEM;
-                break;
-            }
-            files->files = more;
-        }
-        /* Kept segments are files of their own; until they are written, a link of the name leads to the ring's. */
-        struct stat status;
-        file.is_final = !shared->may_change ||
-                        (file.is_final && fstatat(process->directory_fd, file.name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                         S_ISREG(status.st_mode));
-        files->files[files->count++] = file;
-    }
+    for (const struct dirent *entry; error == 0 && (entry = readdir(directory));)
+        error = file_add(process, files, entry->d_name, is_segment);
     closedir(directory);
     return error;
 }
@@ -176,24 +183,55 @@ static int header_check(const struct lap_process *process, const struct ring_fil
     return 0;
 }
 
+/* Is it the same segment still, and not on its way to be another? */
+static bool is_still(int fd, const struct lap_segment *segment)
+{
+    struct lap_format_segment now;
+    return lap_file_read_at(fd, &now, sizeof now, 0) == (int64_t)sizeof now &&
+           now.sequence == segment->header.sequence && now.begin_ticks == segment->header.begin_ticks;
+}
+
+/* Of the newest segment a part may be taken back, and other events be stored in its place, while we read it. What a second
+ * reading finds the same was there all the time between, since no two events have one clock: the copy ends there, which is
+ * then cut to whole events by lap_segments_trim(). */
+static int newest_settle(int fd, struct lap_segment *segment, const char *copy)
+{
+    const uint64_t bytes = segment->content_bytes;
+    char *const again = malloc(bytes);
+    if (!again)
+        return -ENOMEM;
+    int code = LAP_READER_CHANGED;
+    if (lap_file_read_at(fd, again, bytes, 0) == (int64_t)bytes && is_still(fd, segment)) {
+        uint64_t same = sizeof segment->header;
+        while (same < bytes && memcmp(copy + same, again + same, 8) == 0)
+            same += 8;
+        segment->is_cut = same < bytes;
+        segment->content_bytes = same;
+        segment->header.content_bits = 8 * same;
+        code = 0;
+    }
+    free(again);
+    return code;
+}
+
 /* Copies the content of a segment that may be written to while we read, and sees to it that it was one segment's all the
  * time: the writer stores the new sequence number before it overwrites an event, and we look at it after we have read them.
  * 0 or LAP_READER_CHANGED or -ENOMEM. */
-static int segment_copy(const struct lap_process *process, int fd, struct lap_segment *segment)
+static int segment_copy(const struct lap_process *process, int fd, bool is_newest, struct lap_segment *segment)
 {
     struct lap_recording_shared *const recording = process->recording->internal;
     if (recording->copied_bytes + segment->content_bytes > LAP_COPIED_BYTES_MAX)
         return LAP_READER_LIMIT;
     char *const copy = malloc(segment->content_bytes);
-    struct lap_format_segment after;
     if (!copy)
         return -ENOMEM;
-    if (lap_file_read_at(fd, copy, segment->content_bytes, 0) != (int64_t)segment->content_bytes ||
-        lap_file_read_at(fd, &after, sizeof after, 0) != (int64_t)sizeof after ||
-        after.sequence != segment->header.sequence || after.begin_ticks != segment->header.begin_ticks ||
-        after.content_bits < segment->header.content_bits) { /* less: taken back */
+    int code = LAP_READER_CHANGED;
+    if (lap_file_read_at(fd, copy, segment->content_bytes, 0) == (int64_t)segment->content_bytes &&
+        is_still(fd, segment))
+        code = is_newest ? newest_settle(fd, segment, copy) : 0;
+    if (code < 0) {
         free(copy);
-        return LAP_READER_CHANGED;
+        return code;
     }
     memcpy(copy, &segment->header, sizeof segment->header);
     segment->copy = copy;
@@ -201,27 +239,76 @@ static int segment_copy(const struct lap_process *process, int fd, struct lap_se
     return 0;
 }
 
-/* The first segment that is wanted: that of the statistics' position, where only what they lack is. */
-static uint64_t first_wanted(const struct lap_ring *ring)
+void lap_segments_trim(struct lap_process *process)
 {
-    const struct lap_recording_shared *const shared = ring->process->recording->internal;
-    return shared->is_newest && ring->statistics ? ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT : 0;
+    const struct lap_decoder decoder = {.classes = process->catalog.classes,
+                                        .class_count = process->catalog.class_count};
+    for (size_t r = 0; r < process->ring_count; r++)
+        for (size_t i = 0; i < process->rings[r].segment_count; i++) {
+            struct lap_segment *const segment = &process->rings[r].segments[i];
+            struct lap_event event = {.end = LAP_FORMAT_SEGMENT_HEADER_BYTES};
+            uint32_t end = event.end;
+            while (segment->is_cut && end < segment->content_bytes &&
+                   lap_decode_measure(&decoder, segment->copy, 0, end, (uint32_t)segment->content_bytes, &event).error ==
+                       LAP_DECODE_OK)
+                end = event.end;
+            if (segment->is_cut) {
+                segment->content_bytes = end;
+                segment->header.content_bits = end * UINT64_C(8);
+            }
+        }
 }
 
-/* 0, or a code: it is left out, for LAP_READER_EMPTY without a word. Segments before the sequence `first` are not wanted. */
-static int segment_read(const struct lap_process *process, const struct ring_file *file, uint64_t first,
+/* Sequences of segments that are wanted. */
+struct wanted {
+    uint64_t first, last;
+    bool tells; /* what cannot be read is a warning: it is not tried again */
+};
+
+/* The first is that of the statistics' position, where only what they lack is. The last is the ring's newest before any
+ * content is read: those before it are closed then, and read whole. One that the ring begins meanwhile would stand behind
+ * one that was read before it was full, with a hole between them that no sequence tells. */
+static struct wanted wanted_find(const struct lap_ring *ring, const struct ring_file *files, size_t count)
+{
+    const struct lap_process *const process = ring->process;
+    const struct lap_process_shared *const shared = process->internal;
+    const struct lap_recording_shared *const recording = process->recording->internal;
+    struct wanted wanted = {0, UINT64_MAX, true};
+    if (recording->is_newest && ring->statistics)
+        wanted.first = ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT;
+    if (!shared->may_change)
+        return wanted;
+    wanted.last = 0;
+    for (size_t i = 0; i < count && files[i].is_segment; i++) {
+        struct lap_format_segment header;
+        uint64_t bytes;
+        const int fd = files[i].is_final ? -1 : lap_file_open(process->directory_fd, files[i].name, &bytes);
+        if (files[i].is_final && files[i].kept_sequence > wanted.last)
+            wanted.last = files[i].kept_sequence;
+        if (fd < 0)
+            continue;
+        if (lap_file_read_at(fd, &header, sizeof header, 0) == (int64_t)sizeof header &&
+            header.magic == LAP_FORMAT_PACKET_MAGIC && header.sequence > wanted.last)
+            wanted.last = header.sequence;
+        close(fd);
+    }
+    return wanted;
+}
+
+/* 0, or a code: it is left out, for LAP_READER_EMPTY without a word. */
+static int segment_read(const struct lap_process *process, const struct ring_file *file, const struct wanted *wanted,
                         struct lap_segment *segment)
 {
-    uint64_t file_bytes = 0;
-    if (file->kept_sequence < first)
+    if (file->kept_sequence < wanted->first)
         return LAP_READER_EMPTY;
-    const int fd = lap_file_open(process->directory_fd, file->name, &file_bytes);
-    if (fd < 0) {
-        lap_process_warn_segment(process, fd, file->name);
-        return fd;
-    }
     int code = LAP_READER_CHANGED;
     for (int i = 0; i < TRIES && code == LAP_READER_CHANGED; i++) {
+        uint64_t file_bytes = 0;
+        const int fd = lap_file_open(process->directory_fd, file->name, &file_bytes);
+        if (fd < 0) {
+            lap_process_warn_segment(process, fd, file->name);
+            return fd;
+        }
         *segment = (struct lap_segment){.content_bytes = 0};
         memcpy(segment->name, file->name, sizeof segment->name);
         if (file_bytes == 0) {
@@ -231,14 +318,17 @@ static int segment_read(const struct lap_process *process, const struct ring_fil
                              "segment is shorter than its header");
         } else {
             code = header_check(process, file, segment, file_bytes);
-            if (code == 0 && segment->header.sequence < first)
+            const uint64_t sequence = segment->header.sequence;
+            if (code == 0 && file->kept_sequence != UINT64_MAX && file->kept_sequence != sequence && !file->is_final)
+                code = LAP_READER_CHANGED; /* the name was the link's that the kept file has replaced by now */
+            else if (code == 0 && (sequence < wanted->first || sequence > wanted->last))
                 code = LAP_READER_EMPTY;
-            if (code == 0 && !file->is_final)
-                code = segment_copy(process, fd, segment);
+            else if (code == 0 && !file->is_final)
+                code = segment_copy(process, fd, sequence == wanted->last, segment);
         }
+        close(fd);
     }
-    close(fd);
-    if (code == LAP_READER_CHANGED || code == LAP_READER_LIMIT)
+    if ((code == LAP_READER_CHANGED && wanted->tells) || code == LAP_READER_LIMIT)
         lap_process_warn(process, code, file->name, UINT64_MAX, NULL);
     return code;
 }
@@ -332,6 +422,7 @@ static int statistics_read(const struct lap_process *process, const struct ring_
     const uint64_t damage = cells_check(heap, heap->units);
     if (damage != UINT64_MAX && !ring->is_provisional)
         lap_process_warn(process, LAP_READER_STATISTICS, file->name, damage, NULL);
+    ring->is_provisional |= heap->is_in_motion != 0;
     free(ring->statistics);
     ring->statistics = heap;
     ring->statistics_units = heap->units;
@@ -385,12 +476,17 @@ static size_t applied_find(const struct lap_ring *ring)
     return at;
 }
 
-/* Have the events from the statistics' position on been overwritten while we read? */
-static bool is_behind(const struct lap_ring *ring)
+/* Have the events from the statistics' position on, or the newest segment, been overwritten while we read? */
+static bool is_behind(const struct lap_ring *ring, const struct wanted *wanted)
 {
-    const size_t at = ring->statistics ? applied_find(ring) : ring->segment_count;
-    return at < ring->segment_count &&
-           ring->segments[at].header.sequence != ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT;
+    const size_t count = ring->segment_count;
+    if (!ring->statistics || wanted->last == UINT64_MAX)
+        return false;
+    if (count == 0)
+        return ring->statistics->applied != 0;
+    const size_t at = applied_find(ring);
+    return at == count || ring->segments[at].header.sequence != ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT ||
+           ring->segments[count - 1].header.sequence != wanted->last;
 }
 
 /* The files were read one after another while the ring went on: leaves those that belong to one moment, the row of
@@ -437,34 +533,77 @@ static void missing_tell(const struct lap_process *process, const struct lap_rin
         lap_process_warn(process, -ENOENT, name, UINT64_MAX, NULL);
 }
 
-static int ring_read(struct lap_process *process, struct lap_ring *ring, const struct ring_file *files, size_t count)
+/* The ring has gone on since its files were listed: adds those that it made since, up to that of the statistics' position. */
+static int files_extend(const struct lap_process *process, const struct lap_ring *ring, struct ring_files *files,
+                        uint64_t last)
+{
+    const uint64_t applied = ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT;
+    char name[sizeof files->files->name];
+    unsigned used = 0;
+    for (size_t i = 0; i < files->count; i++)
+        used += files->files[i].is_segment && files->files[i].kept_sequence == UINT64_MAX;
+    int error = 0;
+    for (unsigned number = used; number < SEGMENTS_OF_RING && error == 0; number++) {
+        snprintf(name, sizeof name, "stream-%04u-%02u", ring->number, number);
+        if (faccessat(process->directory_fd, name, F_OK, 0) == 0)
+            error = file_add(process, files, name, true);
+    }
+    if (used == 0 && process->control.full && applied - last < NEW_SEGMENTS_MAX)
+        for (uint64_t sequence = last + 1; sequence <= applied && error == 0; sequence++) {
+            snprintf(name, sizeof name, "stream-%04u-%08llu", ring->number, (unsigned long long)sequence);
+            if (faccessat(process->directory_fd, name, F_OK, 0) == 0)
+                error = file_add(process, files, name, true);
+        }
+    return error;
+}
+
+/* Reads the ring once: statistics first, so that what they do not have is then in the segments. 0, -ENOMEM, or
+ * LAP_READER_CHANGED where it was overwritten meanwhile. */
+static int ring_try(struct lap_process *process, struct lap_ring *ring, struct ring_files *files, bool is_last)
+{
+    const struct lap_process_shared *const shared = process->internal;
+    segments_drop(process, ring);
+    size_t first = 0;
+    for (; first < files->count && !files->files[first].is_segment; first++)
+        if (statistics_read(process, &files->files[first], ring) == -ENOMEM)
+            return -ENOMEM;
+    struct wanted wanted = wanted_find(ring, files->files + first, files->count - first);
+    if (shared->may_change && ring->statistics && ring->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT > wanted.last) {
+        if (files_extend(process, ring, files, wanted.last) < 0)
+            return -ENOMEM;
+        wanted = wanted_find(ring, files->files + first, files->count - first);
+    }
+    wanted.tells = is_last || !shared->may_change;
+    struct lap_segment *const segments = realloc(ring->segments, (files->count + 1) * sizeof *segments);
+    if (!segments)
+        return -ENOMEM;
+    ring->segments = segments;
+    for (size_t i = first; i < files->count; i++) {
+        const int code = segment_read(process, &files->files[i], &wanted, &ring->segments[ring->segment_count]);
+        if (code == -ENOMEM)
+            return code;
+        ring->segment_count += code == 0;
+    }
+    segments_sort(ring);
+    return is_behind(ring, &wanted) ? LAP_READER_CHANGED : 0;
+}
+
+static int ring_read(struct lap_process *process, struct lap_ring *ring, struct ring_files *files)
 {
     const struct lap_process_shared *const shared = process->internal;
     ring->process = process;
-    ring->number = files[0].ring;
-    ring->segments = calloc(count, sizeof *ring->segments);
-    if (!ring->segments)
-        return -ENOMEM;
-    for (int try = 0; try < TRIES; try++) {
-        segments_drop(process, ring);
-        for (size_t i = 0; i < count; i++) {
-            const int code = files[i].is_segment ? segment_read(process, &files[i], first_wanted(ring),
-                                                                &ring->segments[ring->segment_count])
-                                                 : statistics_read(process, &files[i], ring);
-            if (code == -ENOMEM)
-                return code;
-            ring->segment_count += files[i].is_segment && code == 0;
-        }
-        segments_sort(ring);
-        if (!shared->may_change || !is_behind(ring))
-            break;
-    }
+    ring->number = files->files[0].ring;
+    int code = LAP_READER_CHANGED;
+    for (int try = 1; try <= RING_TRIES && code == LAP_READER_CHANGED; try++)
+        code = ring_try(process, ring, files, try == RING_TRIES);
+    if (code == -ENOMEM)
+        return code;
     if (shared->may_change)
         segments_keep_moment(ring);
     else
-        missing_tell(process, ring, files, count);
-    if (files[0].is_segment && ring->segment_count > 0) { /* they are made before the ring's first segment */
-        char name[sizeof files->name];
+        missing_tell(process, ring, files->files, files->count);
+    if (files->files[0].is_segment && ring->segment_count > 0) { /* they are made before the ring's first segment */
+        char name[sizeof files->files->name];
         snprintf(name, sizeof name, ".lapmark/statistics-%04u", ring->number);
         lap_process_warn(process, -ENOENT, name, UINT64_MAX, NULL);
     }
@@ -488,7 +627,15 @@ int lap_process_read_rings(struct lap_process *process)
     for (size_t from = 0, to; code == 0 && from < files.count; from = to) {
         for (to = from + 1; to < files.count && files.files[to].ring == files.files[from].ring; to++)
             continue;
-        code = ring_read(process, &process->rings[process->ring_count++], &files.files[from], to - from);
+        struct ring_files own = {.count = to - from, .room = to - from};
+        own.files = malloc(own.room * sizeof *own.files);
+        if (!own.files) {
+            code = -ENOMEM;
+            break;
+        }
+        memcpy(own.files, &files.files[from], own.count * sizeof *own.files);
+        code = ring_read(process, &process->rings[process->ring_count++], &own);
+        free(own.files);
     }
     free(files.files);
     return code;

@@ -158,7 +158,7 @@ static int mail_leave(struct lap_format_control *control, const struct lap_switc
 static struct lap_switching switching_now(const struct lap_format_control *control)
 {
     struct lap_switching how = {control->prints == LAP_FORMAT_YES, control->keeps_slow == LAP_FORMAT_YES,
-                                control->clock_source};
+                                control->clock_source, control->breach_last_ns != 0};
     if ((__atomic_load_n(&control->mail, __ATOMIC_ACQUIRE) & LAP_FORMAT_MAIL_MASK) != LAP_FORMAT_MAIL_THERE)
         return how;
     if (control->mail_prints != LAP_FORMAT_AS_IT_IS)

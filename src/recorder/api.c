@@ -81,32 +81,34 @@ void lap_thread_name(const char *name)
 
 const char *lap_error_text(int error)
 {
-    static const struct {
-        uint8_t error;
-        char text[35]; /* no pointers here and in tables like it: each would take 32 bytes to be filled in at start-up */
-    } texts[] = {{EALREADY, "a recording is running already"},
-                 {ESRCH, "no recording is running"},
-                 {ENOTSUP, "no memory file system can be had"},
-                 {EINVAL, "invalid argument"},
-                 {ENOENT, "no such file or directory"},
-                 {EACCES, "permission denied"},
-                 {EPERM, "operation not permitted"},
-                 {EROFS, "read-only file system"},
-                 {ENOSPC, "no space left on device"},
-                 {EDQUOT, "disk quota exceeded"},
-                 {EFBIG, "file too large"},
-                 {ENOMEM, "out of memory"},
-                 {EMFILE, "too many open files"},
-                 {ENFILE, "too many open files in system"},
-                 {ENOTDIR, "not a directory"},
-                 {EEXIST, "file exists"},
-                 {ELOOP, "too many levels of symbolic links"},
-                 {ENAMETOOLONG, "file name too long"},
-                 {EIO, "input/output error"}};
+    /* One after another, and no pointers: each would take 32 bytes to be filled in at start-up. */
+    static const uint8_t errors[] = {EALREADY, ESRCH,  ENOTSUP, EINVAL,       ENOENT, EACCES, EPERM,
+                                     EROFS,    ENOSPC, EDQUOT,  EFBIG,        ENOMEM, EMFILE, ENFILE,
+                                     ENOTDIR,  EEXIST, ELOOP,   ENAMETOOLONG, EIO};
+    static const char texts[] = "a recording is running already\0"
+                                "no recording is running\0"
+                                "no memory file system can be had\0"
+                                "invalid argument\0"
+                                "no such file or directory\0"
+                                "permission denied\0"
+                                "operation not permitted\0"
+                                "read-only file system\0"
+                                "no space left on device\0"
+                                "disk quota exceeded\0"
+                                "file too large\0"
+                                "out of memory\0"
+                                "too many open files\0"
+                                "too many open files in system\0"
+                                "not a directory\0"
+                                "file exists\0"
+                                "too many levels of symbolic links\0"
+                                "file name too long\0"
+                                "input/output error\0";
     const int positive = error < 0 ? -error : error;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (texts[i].error == positive)
-            return texts[i].text;
+    const char *known = texts;
+    for (size_t i = 0; i < sizeof errors; i++, known += strlen(known) + 1)
+        if (errors[i] == positive)
+            return known;
 #if defined(__GLIBC__)
     const char *const text = strerrordesc_np(positive); /* strerror's may be the thread's */
     return text ? text : "unknown error";

@@ -46,6 +46,14 @@ struct lap_format_clock_reading lap_clock_read(void)
     return best;
 }
 
+struct lap_format_clock_reading lap_clock_read_as(const struct lap_clock *clock)
+{
+    struct lap_format_clock_reading reading = lap_clock_read();
+    if (clock->source == LAP_FORMAT_CLOCK_MONOTONIC)
+        reading.ticks = reading.monotonic_ns;
+    return reading;
+}
+
 #if !defined(__aarch64__)
 /* The kernel publishes multiplier and shift of its own TSC clock in the page of any perf event. */
 static uint64_t hz_of_kernel(void)
@@ -105,7 +113,7 @@ static int counter_is_trusted(void)
     return lapmark_test_is_trusted();
 #else
     char name[32] = "";
-    const int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+    const int fd = openat(AT_FDCWD, "/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
         const ssize_t bytes = read(fd, name, sizeof name - 1);
         close(fd);

@@ -19,6 +19,9 @@ struct lap_clock {
 /* Reads the three clocks as close together as it can in four tries. Signal-safe. */
 struct lap_format_clock_reading lap_clock_read(void);
 
+/* The same with the events' clock as its ticks. */
+struct lap_format_clock_reading lap_clock_read_as(const struct lap_clock *clock);
+
 /* Finds the counter's rate: the kernel's own figure where it gives one, else measured against CLOCK_MONOTONIC for 2 ms.
  * Never fails: a machine without a constant counter is said in `source`. */
 void lap_clock_init(struct lap_clock *clock);

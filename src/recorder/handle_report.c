@@ -62,10 +62,8 @@ static void report_event(struct gathered *gathered, const uint64_t *words, uint3
     gathered->has_begin = 1;
 }
 
-static void gather_event(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+static void gather_event(struct gathered *gathered, const struct lap_event *event)
 {
-    struct gathered *const gathered = user;
-    (void)decoder;
     const uint64_t *const payload = lap_event_payload(event->words, event->class);
     if (payload[0] != gathered->handle)
         return;
@@ -91,7 +89,6 @@ static void gather_event(void *user, struct lap_decoder *decoder, const struct l
  * oldest segment may be used again meanwhile: then what was read of it is dropped. */
 static void gather_ring(struct gathered *gathered, const struct lap_ring *ring, struct lap_ring_place from)
 {
-    static const struct lap_visitor visitor = {.handle = gather_event};
     const uint64_t last = __atomic_load_n(&ring->sequence, __ATOMIC_ACQUIRE);
     const uint32_t held = __atomic_load_n(&ring->segment_count, __ATOMIC_ACQUIRE);
     if (last >= held && from.sequence < last + 1 - held)
@@ -103,12 +100,17 @@ static void gather_ring(struct gathered *gathered, const struct lap_ring *ring, 
         const uint32_t count = gathered->count, used = gathered->used_words;
         const uint64_t bytes = __atomic_load_n(&segment->header->content_bits, __ATOMIC_ACQUIRE) / 8;
         struct lap_decoder decoder;
-        memset(&decoder, 0, offsetof(struct lap_decoder, open));
         decoder.classes = lap_process.sites.classes;
         decoder.class_count = __atomic_load_n(&lap_process.sites.count, __ATOMIC_ACQUIRE);
+        struct lap_event event;
         const uint32_t start = sequence == from.sequence ? from.offset : LAP_FORMAT_SEGMENT_HEADER_BYTES;
-        if (start <= bytes && bytes <= ring->segment_bytes)
-            lap_decode(&decoder, segment->header, segment->header->begin_ticks, start, (uint32_t)bytes, &visitor, gathered);
+        const uint32_t end = bytes <= ring->segment_bytes ? (uint32_t)bytes : 0;
+        for (uint32_t offset = start; offset < end; offset = event.end) {
+            if (lap_decode_measure(&decoder, segment->header, 0, offset, end, &event).error != LAP_DECODE_OK)
+                break;
+            if (event.class->kind >= LAP_CLASS_HANDLE_BEGIN && event.class->kind <= LAP_CLASS_HANDLE_END)
+                gather_event(gathered, &event);
+        }
         __atomic_thread_fence(__ATOMIC_ACQUIRE); /* what was read, before the look whether it still counts */
         if (__atomic_load_n(&segment->header->sequence, __ATOMIC_RELAXED) != sequence) {
             gathered->count = count;

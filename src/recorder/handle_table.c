@@ -237,6 +237,7 @@ lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_op
     slot->rings.count = 0;
     const int is_immediate = (begin.flags & LAP_FORMAT_FLAG_IMMEDIATE) != 0;
     slot->flags = begin.flags & LAP_FORMAT_FLAG_PRINT ? LAP_SLOW_PRINTS : is_immediate ? LAP_SLOW_IMMEDIATE : 0;
+    slot->flags |= state & LAP_IMPL_SNAPSHOT ? LAP_SLOW_SNAPSHOTS : 0;
     slot->threshold_ns = lap_printer_threshold_ns(parts.id, begin.threshold_ns);
     lap_handle_rings_note(&slot->rings, ring, position);
     begin.handle = handle;
@@ -331,6 +332,8 @@ uint64_t lap_end(lap_handle handle)
         lap_handle_print(ring, handle, id, &rings);
     else if (flags & LAP_SLOW_IMMEDIATE)
         lap_immediate_handle_end(ring, id, end.lap_ticks, end.total_ticks, end.marks);
+    if (flags & LAP_SLOW_SNAPSHOTS && total_ns >= threshold_ns && threshold_ns != 0)
+        position = lap_snapshot_breach(ring, position, id, end.total_ticks);
     lap_ring_give(ring, position);
     return total_ns;
 }

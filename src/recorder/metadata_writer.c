@@ -39,6 +39,13 @@ static __attribute__((format(printf, 2, 3))) void text_add(struct text *text, co
         text->used += (size_t)length;
 }
 
+/* Fields, where U stands for uint64_t and W for uint32_t: there are many. */
+static void text_add_types(struct text *text, const char *fields)
+{
+    for (; *fields; fields++)
+        text_add(text, *fields == 'U' ? "uint64_t" : *fields == 'W' ? "uint32_t" : "%c", *fields);
+}
+
 /* A TSDL string literal. Bytes that are no text become \xHH, so that no label breaks the metadata. */
 static void text_add_string(struct text *text, const char *string)
 {
@@ -112,17 +119,23 @@ static int metadata_append(struct lap_metadata *metadata, const struct text *tex
 
 static void text_add_trace(struct text *text, const struct lap_metadata_trace *trace)
 {
-    char uuid[40];
-    const uint8_t *const u = trace->uuid;
-    snprintf(uuid, sizeof uuid, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3],
-             u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    char uuid[40], *at = uuid;
+    for (unsigned i = 0; i < 16; i++)
+        at += snprintf(at, 4, i < 4 || i > 10 || i % 2 != 0 ? "%02x" : "-%02x", trace->uuid[i]);
+    static const struct {
+        uint8_t bits, is_signed, is_hex;
+        char name[10];
+    } integers[] = {{8, 0, 0, "uint8_t"},
+                    {32, 0, 0, "uint32_t"},
+                    {64, 0, 0, "uint64_t"},
+                    {64, 1, 0, "int64_t"},
+                    {64, 0, 1, "pointer_t"}};
+    text_add(text, "/* CTF 1.8 */\n");
+    for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
+        text_add(text, "typealias integer { size = %u; align = %u; signed = %s;%s } := %s;\n", integers[i].bits,
+                 integers[i].bits, integers[i].is_signed ? "true" : "false", integers[i].is_hex ? " base = hex;" : "",
+                 integers[i].name);
     text_add(text,
-             "/* CTF 1.8 */\n"
-             "typealias integer { size = 8; align = 8; signed = false; } := uint8_t;\n"
-             "typealias integer { size = 32; align = 32; signed = false; } := uint32_t;\n"
-             "typealias integer { size = 64; align = 64; signed = false; } := uint64_t;\n"
-             "typealias integer { size = 64; align = 64; signed = true; } := int64_t;\n"
-             "typealias integer { size = 64; align = 64; signed = false; base = hex; } := pointer_t;\n"
              "typealias floating_point { exp_dig = 11; mant_dig = 53; align = 64; } := double_t;\n"
              "trace {\n"
              "\tmajor = 1;\n\tminor = 8;\n\tuuid = \"%s\";\n\tbyte_order = le;\n"
@@ -154,12 +167,13 @@ static void text_add_trace(struct text *text, const struct lap_metadata_trace *t
              "stream {\n\tid = 0;\n"
              "\tevent.header := struct { integer { size = 20; align = 1; signed = false; } id; integer { size = 44; align = 1; "
              "signed = false; map = clock.tsc.value; } timestamp; } align(64);\n"
-             "\tpacket.context := struct {\n"
-             "\t\tuint64_t content_size;\n\t\tuint64_t packet_size;\n"
-             "\t\tinteger { size = 64; align = 64; signed = false; map = clock.tsc.value; } timestamp_begin;\n"
-             "\t\tuint64_t packet_seq_num;\n\t\tuint64_t events_discarded;\n\t\tuint64_t paused_ticks;\n"
-             "\t\tuint64_t thread_id;\n\t\tuint64_t thread_index;\n"
-             "\t\tuint64_t clock_ticks;\n\t\tuint64_t clock_monotonic_ns;\n\t\tuint64_t clock_realtime_ns;\n"
+             "\tpacket.context := struct {\n");
+    text_add_types(text, "\t\tU content_size;\n\t\tU packet_size;\n"
+                         "\t\tinteger { size = 64; align = 64; signed = false; map = clock.tsc.value; } timestamp_begin;\n"
+                         "\t\tU packet_seq_num;\n\t\tU events_discarded;\n\t\tU paused_ticks;\n"
+                         "\t\tU thread_id;\n\t\tU thread_index;\n"
+                         "\t\tU clock_ticks;\n\t\tU clock_monotonic_ns;\n\t\tU clock_realtime_ns;\n");
+    text_add(text,
              "\t\tinteger { size = 8; align = 8; signed = false; encoding = UTF8; } thread_name[%u];\n"
              "\t};\n};\n",
              LAP_FORMAT_THREAD_NAME_BYTES);
@@ -172,20 +186,21 @@ static void text_add_fixed_classes(struct text *text)
     /* Of each its name and its fields. */
     static const char fixed[] =
         "end\0\0"
-        "abandoned\0uint64_t count; \0"
-        "pause\0uint64_t ticks; \0"
+        "abandoned\0U count; \0"
+        "pause\0U ticks; \0"
         "open\0"
-        "uint64_t size; uint64_t begin_ticks; uint64_t begin_paused; uint64_t last_ticks; uint64_t threshold_ns; int64_t n; "
-        "uint32_t class_id; uint32_t depth; uint32_t marks; uint32_t flags; uint32_t path; uint32_t reserved; string message; "
-        "uint64_t tail; \0"
-        "handle_end\0uint64_t handle; uint64_t lap_ticks; uint64_t total_ticks; uint32_t path; uint32_t marks; \0"
-        "thread\0uint64_t size; uint64_t thread_id; uint64_t thread_index; string name; uint64_t tail; ";
+        "U size; U begin_ticks; U begin_paused; U last_ticks; U threshold_ns; int64_t n; "
+        "W class_id; W depth; W marks; W flags; W path; W reserved; string message; "
+        "U tail; \0"
+        "handle_end\0U handle; U lap_ticks; U total_ticks; W path; W marks; \0"
+        "thread\0U size; U thread_id; U thread_index; string name; U tail; ";
     const char *name = fixed;
     for (size_t i = 0; i < sizeof ids; i++) {
         const char *const fields = name + strlen(name) + 1;
-        text_add(text,
-                 "event { name = \"lapmark:%s\"; id = %u; stream_id = 0; model.emf.uri = \"lapmark:%s\"; fields := struct { %s}; };\n",
-                 name, ids[i], name, fields);
+        text_add(text, "event { name = \"lapmark:%s\"; id = %u; stream_id = 0; model.emf.uri = \"lapmark:%s\"; fields := struct { ", name,
+                 ids[i], name);
+        text_add_types(text, fields);
+        text_add(text, "}; };\n");
         name = fields + strlen(fields) + 1;
     }
 }
@@ -237,11 +252,11 @@ static void text_add_fields(struct text *text, const struct lap_class *class, co
     if (class->words == 0)
         text_add(text, "uint64_t size; ");
     if (class->kind == LAP_CLASS_BEGIN_WITH)
-        text_add(text, "uint64_t threshold_ns; int64_t n; uint64_t parent; uint32_t path; uint32_t flags; ");
+        text_add_types(text, "U threshold_ns; int64_t n; U parent; W path; W flags; ");
     else if (class->kind == LAP_CLASS_HANDLE_BEGIN)
-        text_add(text, "uint64_t handle; uint64_t threshold_ns; int64_t n; uint64_t parent; uint32_t path; uint32_t flags; ");
+        text_add_types(text, "U handle; U threshold_ns; int64_t n; U parent; W path; W flags; ");
     else if (class->kind == LAP_CLASS_HANDLE_MARK)
-        text_add(text, "uint64_t handle; uint64_t lap_ticks; uint32_t path; uint32_t number; ");
+        text_add_types(text, "U handle; U lap_ticks; W path; W number; ");
     if (class->flags & LAP_CLASS_N) /* two fields of one name would make readers refuse all of it */
         text_add(text, lap_class_has_n((enum lap_class_kind)class->kind) ? "int64_t label_n; " : "int64_t n; ");
     for (unsigned i = 0; i < class->args; i++) {

@@ -119,12 +119,12 @@ static void fd_write(int fd, const char *text, size_t text_bytes)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void lap_printer_say(const char *text, size_t text_bytes)
+void lap_printer_say(const char *text)
 {
     const int saved_errno = errno;
     int cancel_state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    fd_write(STDERR_FILENO, text, text_bytes);
+    fd_write(STDERR_FILENO, text, strlen(text));
     pthread_setcancelstate(cancel_state, NULL);
     errno = saved_errno;
 }

@@ -47,7 +47,7 @@ struct lap_report *lap_printer_report(struct lap_ring *ring);
 /* Writes one finished text to the sink: one write(2), or one call. */
 void lap_printer_write(const char *text, size_t text_bytes);
 /* Writes the library's own trouble to stderr. */
-void lap_printer_say(const char *text, size_t text_bytes);
+void lap_printer_say(const char *text);
 
 /* The effective threshold of a profiler: the switch's, else the code's. */
 uint64_t lap_printer_threshold_ns(uint32_t class_id, uint64_t code_threshold_ns);

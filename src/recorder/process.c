@@ -112,6 +112,13 @@ void lap_process_count_loss(enum lap_format_loss kind, uint64_t events)
         __atomic_add_fetch(&lap_process.control->losses[kind], events, __ATOMIC_RELAXED);
 }
 
+void lap_process_say(const char *what, const char *name, int error, const char *result)
+{
+    char line[LAP_STORAGE_PATH_BYTES + 256];
+    snprintf(line, sizeof line, "lapmark: %s '%s': %s%s\n", what, name, lap_error_text(error), result);
+    lap_printer_say(line);
+}
+
 void lap_process_fail(const char *what, const char *name, int error)
 {
     if (__atomic_exchange_n(&lap_process.failed, 1, __ATOMIC_SEQ_CST))
@@ -120,9 +127,7 @@ void lap_process_fail(const char *what, const char *name, int error)
     for (uint32_t i = 0; i < LAP_FORMAT_SWITCHES; i++)
         if (__atomic_load_n(&lap_process.switches[i].state, __ATOMIC_SEQ_CST) != LAP_IMPL_OFF)
             __atomic_store_n(&lap_process.switches[i].state, LAP_IMPL_OFF, __ATOMIC_RELAXED);
-    char line[LAP_STORAGE_PATH_BYTES + 256];
-    const int length = snprintf(line, sizeof line, "lapmark: %s '%s': %s; recording stopped\n", what, name, lap_error_text(error));
-    lap_printer_say(line, length < 0 ? 0 : (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
+    lap_process_say(what, name, error, "; recording stopped");
 }
 
 /* ---- what is kept on disk ------------------------------------------------------------------------------------------ */
@@ -210,12 +215,22 @@ static uint64_t event_cost(void)
     return least * 1000 / 64;
 }
 
-static void control_describe(struct lap_format_control *control, const uint8_t *uuid)
+int lap_process_make_uuid(uint8_t *uuid)
+{
+    if (getrandom(uuid, 16, 0) != 16)
+        return -EIO;
+    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+    return 0;
+}
+
+static int control_describe(struct lap_format_control *control)
 {
     const struct lap_settings *const settings = &lap_process.settings;
+    if (lap_process_make_uuid(control->uuid) < 0)
+        return -EIO;
     control->version = LAP_FORMAT_VERSION;
     control->header_bytes = LAP_FORMAT_CONTROL_HEADER_BYTES;
-    memcpy(control->uuid, uuid, sizeof control->uuid);
     boot_id_read(control->boot_id);
     control->pid = (uint64_t)getpid();
     control->start_time = start_time();
@@ -224,11 +239,11 @@ static void control_describe(struct lap_format_control *control, const uint8_t *
     control->clock_source = lap_process.clock.source;
     control->clock_hz = lap_process.clock.hz;
     control->clock_resolution_ticks = lap_process.clock.resolution_ticks;
-    control->start = lap_clock_read();
-    if (lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC)
-        control->start.ticks = control->start.monotonic_ns;
+    control->start = lap_clock_read_as(&lap_process.clock);
     memset(&control->end, 0, sizeof control->end);
-    memset(control->losses, 0, sizeof control->losses);
+    control->breach_snapshots = 0;
+    control->breach_snapshots_spared = 0;
+    control->breach_last_ns = settings->breach_last_ns;
     control->segment_bytes = settings->segment_bytes;
     control->segments_each = LAP_RING_SEGMENTS;
     control->memory_limit_bytes = settings->memory_bytes;
@@ -244,6 +259,22 @@ static void control_describe(struct lap_format_control *control, const uint8_t *
     lap_sites_tell();
     control->state = LAP_FORMAT_RUNNING;
     control->magic = LAP_FORMAT_CONTROL_MAGIC;
+    return 0;
+}
+
+int lap_process_describe(struct lap_metadata *metadata, const struct lap_storage *storage,
+                         const struct lap_format_control *control)
+{
+    struct lap_clock clock = lap_process.clock;
+    clock.start = control->start;
+    const struct lap_metadata_trace trace = {control->uuid,
+                                             &clock,
+                                             (const char *)control->host,
+                                             (const char *)control->program,
+                                             (const char *)control->command,
+                                             control->pid};
+    const int error = lap_metadata_open(metadata, storage, &trace);
+    return error < 0 ? error : lap_sites_describe_all(metadata);
 }
 
 /* ---- recording ----------------------------------------------------------------------------------------------------- */
@@ -263,6 +294,18 @@ static void make_name(char *name, size_t bytes)
     snprintf(name, bytes, "%s-%d-%08x", program, getpid(), nonce);
 }
 
+void lap_process_describe_unrecorded(void)
+{
+    struct lap_format_control *const control = lap_process.control;
+    if (lap_process.storage.kind != LAP_STORAGE_MEMORY || control->state == LAP_FORMAT_RUNNING)
+        return;
+    pthread_rwlock_wrlock(&lap_process.storage_lock); /* nobody begins a segment, which has the UUID, too */
+    make_name(lap_process.storage.name, sizeof lap_process.storage.name);
+    control_describe(control);
+    control->start = lap_process.clock.start; /* the rings began then, not now */
+    pthread_rwlock_unlock(&lap_process.storage_lock);
+}
+
 /* Threads add paths whenever they like: none gets lost between the copy and its taking the table's place. */
 static int paths_move(const struct lap_storage *storage, int *ret_error)
 {
@@ -280,19 +323,9 @@ static int recording_fill(void)
     if (!lap_storage_map(storage, ".lapmark/control", CONTROL_BYTES, lap_process.control, 1, &error) ||
         paths_move(storage, &error) < 0)
         return error;
-    uint8_t uuid[16];
-    if (getrandom(uuid, sizeof uuid, 0) != (ssize_t)sizeof uuid)
-        return -EIO;
-    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
-    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
-    struct lap_format_control *const control = lap_process.control;
-    control_describe(control, uuid);
-    struct lap_clock clock = lap_process.clock;
-    clock.start = control->start;
-    const struct lap_metadata_trace trace = {uuid, &clock, (const char *)control->host, (const char *)control->program,
-                                             (const char *)control->command, control->pid};
-    error = lap_metadata_open(&lap_process.metadata, storage, &trace);
-    return error < 0 ? error : lap_sites_describe_all();
+    memset(lap_process.control->losses, 0, sizeof lap_process.control->losses);
+    error = control_describe(lap_process.control);
+    return error < 0 ? error : lap_process_describe(&lap_process.metadata, storage, lap_process.control);
 }
 
 /* Back to memory that nobody else sees. */
@@ -312,7 +345,7 @@ static int recording_start(const char *directory)
     pthread_rwlock_wrlock(&lap_process.storage_lock);
     kept_first = kept_count = 0; /* of the recording before */
     kept_bytes = 0;
-    int error = lap_storage_open(&lap_process.storage, directory, name, lap_process.settings.is_full);
+    int error = lap_storage_open(&lap_process.storage, directory, name, lap_process.settings.is_full ? LAP_STORAGE_FULL : LAP_STORAGE_FLIGHT);
     if (error == 0) {
         error = recording_fill();
         if (error < 0) {
@@ -333,9 +366,7 @@ static void recording_mark_end(void)
 {
     struct lap_format_control *const control = lap_process.control;
     lap_ring_finish_all();
-    control->end = lap_clock_read();
-    if (lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC)
-        control->end.ticks = control->end.monotonic_ns;
+    control->end = lap_clock_read_as(&lap_process.clock);
     __atomic_store_n(&control->state, LAP_FORMAT_ENDED, __ATOMIC_RELEASE);
     if (lap_process.storage.kind == LAP_STORAGE_DISK) {
         lap_storage_write(&lap_process.storage, ".lapmark/control", control, CONTROL_BYTES);
@@ -425,6 +456,8 @@ static void forget_parent(void)
     memory_used = 0;
     lap_process.thread_count = 0;
     lap_process.control->rings = 0;
+    lap_process.control->state = 0;
+    memset(&lap_process.snapshots, 0, sizeof lap_process.snapshots);
     lap_process.failed = 0;
     lap_process.recording = 0;
     /* The parent shared its tables with us since the fork, and wrote into them. */

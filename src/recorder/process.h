@@ -11,6 +11,7 @@
 #include "paths.h"
 #include "settings.h"
 #include "sites.h"
+#include "snapshot.h"
 #include "storage.h"
 
 #include <pthread.h>
@@ -37,6 +38,7 @@ struct lap_process {
     uint32_t ring_count;      /* atomic */
     uint32_t recording;       /* atomic: grows with each start and stop; a ring of another number begins anew */
     uint64_t thread_count;    /* atomic */
+    struct lap_snapshots snapshots;
     uint32_t failed;          /* atomic: recording stopped for a failure, which was said once */
 };
 extern struct lap_process lap_process;
@@ -50,6 +52,9 @@ int lap_process_ensure(void);
 
 /* Says once, on stderr, why recording stopped, and stops it: the program goes on. */
 void lap_process_fail(const char *what, const char *name, int error);
+
+/* Says on stderr what went wrong and what comes of it. */
+void lap_process_say(const char *what, const char *name, int error, const char *result);
 
 /* Counts a loss. Signal-safe. */
 void lap_process_count_loss(enum lap_format_loss kind, uint64_t events);
@@ -67,6 +72,14 @@ uint64_t lap_process_memory_used(void);
 
 /* Memory that a forked child finds full of zeros. NULL: none. */
 void *lap_process_map_wiped(uint64_t bytes);
+
+/* Writes the metadata that belongs to a control page: what the trace is, and all classes. Under the lock. 0 or a negative errno. */
+int lap_process_describe(struct lap_metadata *metadata, const struct lap_storage *storage,
+                         const struct lap_format_control *control);
+/* Gives the process, where it records nothing, what snapshots say of it: name, UUID, control page. Under the lock. */
+void lap_process_describe_unrecorded(void);
+/* A random one. 0 or a negative errno. */
+int lap_process_make_uuid(uint8_t *uuid);
 
 int lap_process_start_recording(const char *directory);
 int lap_process_stop_recording(void);

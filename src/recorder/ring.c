@@ -27,7 +27,7 @@ static uint64_t ring_ticks(void)
     return lap_clock_ticks(&lap_process.clock);
 }
 
-static void name_of_statistics(char *name, const struct lap_ring *ring)
+void lap_ring_statistics_name(char *name, const struct lap_ring *ring)
 {
     snprintf(name, LAP_STORAGE_NAME_BYTES, ".lapmark/statistics-%04u", ring->number);
 }
@@ -41,10 +41,10 @@ static int statistics_grow(struct lap_statistics *statistics)
     if (bytes > (uint64_t)LAP_FORMAT_UNITS * LAP_FORMAT_UNIT_BYTES || lap_process_reserve(bytes - ring->statistics_bytes) < 0)
         return -ENOMEM;
     char name[LAP_STORAGE_NAME_BYTES];
-    name_of_statistics(name, ring);
+    lap_ring_statistics_name(name, ring);
     struct lap_guard guard;
     lap_guard_enter(&guard);
-    pthread_rwlock_rdlock(&lap_process.storage_lock);
+    pthread_rwlock_wrlock(&lap_process.storage_lock); /* nobody is copying it: it may move */
     void *heap = NULL;
     if (!lap_ring_is_stale(ring)) /* else its file belongs to a recording that has ended */
         heap = lap_storage_extend(&lap_process.storage, name, statistics->heap, ring->statistics_bytes, bytes);
@@ -79,7 +79,7 @@ static int statistics_open(struct lap_ring *ring)
         statistics->cell_of_path = (uint16_t *)(void *)(memory + LAP_STATISTICS_CACHE * sizeof *statistics->cache);
     }
     char name[LAP_STORAGE_NAME_BYTES];
-    name_of_statistics(name, ring);
+    lap_ring_statistics_name(name, ring);
     statistics->heap = lap_storage_map(&lap_process.storage, name, STATISTICS_BYTES_FIRST, NULL, 0, &error);
     if (!statistics->heap) {
         lap_process_release(STATISTICS_BYTES_FIRST);
@@ -389,24 +389,40 @@ void lap_ring_interrupt_all(void)
         __atomic_store_n(&lap_process.rings[i]->thread->limit, 0, __ATOMIC_SEQ_CST);
 }
 
-/* Writes statistics that are not on tmpfs. Their thread may be at them: what is written is a copy as of one event. */
-static __attribute__((noinline)) void statistics_write_out(const struct lap_ring *ring)
+__attribute__((noinline, no_sanitize("thread"))) uint32_t lap_ring_copy_words(void *to, const void *from, uint64_t bytes,
+                                                                              int compares)
+{
+    uint64_t *const words = to;
+    const volatile uint64_t *const others = from;
+    uint32_t i = 0;
+    for (; i < bytes / 8; i++) {
+        if (compares && words[i] != others[i])
+            break;
+        words[i] = others[i];
+    }
+    return i * 8;
+}
+
+void lap_ring_copy_statistics(const struct lap_ring *ring, void *room)
 {
     const struct lap_format_statistics *const heap = ring->statistics.heap;
-    void *const copy = mmap(NULL, ring->statistics_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (copy == MAP_FAILED)
-        return;
+    struct lap_format_statistics *const copy = room;
     uint64_t applied;
     unsigned tries = 0;
     do {
         applied = __atomic_load_n(&heap->applied, __ATOMIC_ACQUIRE);
-        memcpy(copy, heap, ring->statistics_bytes);
+        lap_ring_copy_words(copy, heap, ring->statistics_bytes, 0);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    } while (__atomic_load_n(&heap->applied, __ATOMIC_RELAXED) != applied && ++tries < COPIES_MAX);
+        copy->is_in_motion = __atomic_load_n(&heap->applied, __ATOMIC_RELAXED) != applied;
+    } while (copy->is_in_motion && ++tries < COPIES_MAX);
+}
+
+int lap_ring_write_statistics(const struct lap_ring *ring, const struct lap_storage *storage,
+                              const struct lap_format_statistics *copy)
+{
     char name[LAP_STORAGE_NAME_BYTES];
-    name_of_statistics(name, ring);
-    lap_storage_write(&lap_process.storage, name, copy, ring->statistics_bytes);
-    munmap(copy, ring->statistics_bytes);
+    lap_ring_statistics_name(name, ring);
+    return lap_storage_write(storage, name, copy, (size_t)copy->units * LAP_FORMAT_UNIT_BYTES);
 }
 
 void lap_ring_finish_all(void)
@@ -418,8 +434,15 @@ void lap_ring_finish_all(void)
         if (ring->thread == lap_impl_local.thread && !(ring->thread->position & LAP_IMPL_BUSY)) {
             lap_ring_apply(ring, ring->thread->position);
         }
-        if (lap_process.storage.kind == LAP_STORAGE_DISK)
-            statistics_write_out(ring);
+        if (lap_process.storage.kind == LAP_STORAGE_DISK) {
+            void *const room =
+                mmap(NULL, ring->statistics_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (room != MAP_FAILED) {
+                lap_ring_copy_statistics(ring, room);
+                lap_ring_write_statistics(ring, &lap_process.storage, room);
+                munmap(room, ring->statistics_bytes);
+            }
+        }
         lap_segments_write_out(ring);
     }
 }

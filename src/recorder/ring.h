@@ -11,6 +11,7 @@
 #include "decode.h"
 #include "lapmark/abi.h"
 #include "statistics.h"
+#include "storage.h"
 
 #include <stdint.h>
 
@@ -45,7 +46,8 @@ enum lap_slow_flags {
     LAP_SLOW_PRINTS = 1,
     LAP_SLOW_TAKES_BACK = 2,
     LAP_SLOW_IMMEDIATE = 4,
-    LAP_SLOW_RESTORES = 8 /* puts saved_divert back */
+    LAP_SLOW_RESTORES = 8, /* puts saved_divert back */
+    LAP_SLOW_SNAPSHOTS = 16
 };
 
 struct lap_report;
@@ -136,6 +138,17 @@ static inline uint32_t lap_ring_offset(const struct lap_ring *ring, uint64_t pos
 
 /* Sends every thread's next event to the library, so that it sees a change of the process's. Any thread. */
 void lap_ring_interrupt_all(void);
+/* Copies the statistics as of one event, or says in them that they were in motion; their thread may be at them. Under
+ * storage_lock; `room` has LAP_RING_ROOM_BYTES. */
+void lap_ring_copy_statistics(const struct lap_ring *ring, void *room);
+#define LAP_RING_ROOM_BYTES (16u << 20) /* statistics, or a segment */
+/* Writes such a copy as a file. 0 or a negative errno. */
+int lap_ring_write_statistics(const struct lap_ring *ring, const struct lap_storage *storage,
+                              const struct lap_format_statistics *copy);
+void lap_ring_statistics_name(char *name, const struct lap_ring *ring);
+/* Copies words that another thread may be writing: what came of it is for the caller to look at. With `compares` it stops at the
+ * first that is not there already. Returns the bytes that it went over. */
+uint32_t lap_ring_copy_words(void *to, const void *from, uint64_t bytes, int compares);
 /* At the end: writes and cuts what no thread uses any more, and the calling thread's statistics. Under the lock. */
 void lap_ring_finish_all(void);
 /* Forgets rings that a forked child has inherited. */

@@ -27,7 +27,7 @@ const struct lap_segment *lap_ring_segment(const struct lap_ring *ring, uint64_t
 
 /* ---- names --------------------------------------------------------------------------------------------------------- */
 
-static void name_of_segment(char *name, const struct lap_ring *ring, uint32_t file, const char *prefix)
+void lap_segment_name(char *name, const struct lap_ring *ring, uint32_t file, const char *prefix)
 {
     snprintf(name, LAP_STORAGE_NAME_BYTES, "%sstream-%04u-%02u", prefix, ring->number, file);
 }
@@ -41,7 +41,7 @@ static void name_of_kept(char *name, const struct lap_ring *ring, uint64_t seque
 
 /* Writes a segment to the disk, cut to its content. Its own header keeps the size that the mapped file has: readers, and
  * whoever looks after a kill, see it. */
-static int segment_write(const struct lap_format_segment *segment, const char *name)
+int lap_segment_write(const struct lap_storage *storage, const struct lap_format_segment *segment, const char *name)
 {
     if (segment->magic == 0) /* its thread has made it, and not begun it yet */
         return 0;
@@ -51,7 +51,7 @@ static int segment_write(const struct lap_format_segment *segment, const char *n
     header.content_bits = __atomic_load_n(&segment->content_bits, __ATOMIC_ACQUIRE); /* at the end another thread may go on */
     memcpy((char *)&header + rest_at, (const char *)segment + rest_at, sizeof header - rest_at);
     header.packet_bits = header.content_bits;
-    return lap_storage_write_headed(&lap_process.storage, name, &header, sizeof header, segment, (size_t)(header.content_bits / 8));
+    return lap_storage_write_headed(storage, name, &header, sizeof header, segment, (size_t)(header.content_bits / 8));
 }
 
 /* Full recording: the closed segment goes to the disk. */
@@ -63,7 +63,7 @@ static void segment_keep(struct lap_ring *ring)
     const struct lap_format_segment *const header = ring->segments[ring->current].header;
     char name[LAP_STORAGE_NAME_BYTES];
     name_of_kept(name, ring, ring->sequence);
-    const int error = segment_write(header, name);
+    const int error = lap_segment_write(storage, header, name);
     if (error < 0) {
         lap_process_fail("cannot write", name, error);
         return;
@@ -85,7 +85,7 @@ static int segment_make(struct lap_ring *ring)
     if (lap_process_reserve(ring->segment_bytes) < 0)
         return -ENOMEM;
     char name[LAP_STORAGE_NAME_BYTES];
-    name_of_segment(name, ring, ring->segment_count, ".");
+    lap_segment_name(name, ring, ring->segment_count, ".");
     int error;
     void *const memory = lap_storage_map(&lap_process.storage, name, ring->segment_bytes, NULL, 0, &error);
     if (!memory) {
@@ -109,8 +109,8 @@ static int segment_begin(struct lap_ring *ring, uint64_t now)
     __atomic_store_n(&header->content_bits, LAP_FORMAT_SEGMENT_HEADER_BYTES * UINT64_C(8), __ATOMIC_SEQ_CST);
     __atomic_store_n(&header->sequence, ring->sequence, __ATOMIC_SEQ_CST);
     __atomic_store_n(&header->begin_ticks, now, __ATOMIC_SEQ_CST);
-    const struct lap_format_clock_reading reading = lap_clock_read();
-    header->clock_ticks = lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC ? reading.monotonic_ns : reading.ticks;
+    const struct lap_format_clock_reading reading = lap_clock_read_as(&lap_process.clock);
+    header->clock_ticks = reading.ticks;
     header->clock_monotonic_ns = reading.monotonic_ns;
     header->clock_realtime_ns = reading.realtime_ns;
     header->lost_events = ring->lost_events;
@@ -133,8 +133,8 @@ static void segment_publish(const struct lap_ring *ring, int is_new)
     if (!is_new && !lap_process.settings.is_full)
         return;
     char hidden[LAP_STORAGE_NAME_BYTES], name[LAP_STORAGE_NAME_BYTES], kept[LAP_STORAGE_NAME_BYTES];
-    name_of_segment(hidden, ring, ring->segments[ring->current].file, ".");
-    name_of_segment(name, ring, ring->segments[ring->current].file, "");
+    lap_segment_name(hidden, ring, ring->segments[ring->current].file, ".");
+    lap_segment_name(name, ring, ring->segments[ring->current].file, "");
     name_of_kept(kept, ring, ring->sequence);
     const int error = is_new ? lap_storage_publish(&lap_process.storage, hidden, name) : 0;
     if (error < 0)
@@ -198,8 +198,8 @@ void lap_segments_write_out(struct lap_ring *ring)
     const struct lap_storage *const storage = &lap_process.storage;
     char name[LAP_STORAGE_NAME_BYTES];
     for (uint32_t i = 0; storage->kind == LAP_STORAGE_DISK && !storage->is_full && i < ring->segment_count; i++) {
-        name_of_segment(name, ring, ring->segments[i].file, "");
-        const int error = segment_write(ring->segments[i].header, name);
+        lap_segment_name(name, ring, ring->segments[i].file, "");
+        const int error = lap_segment_write(storage, ring->segments[i].header, name);
         if (error < 0)
             lap_process_fail("cannot write", name, error);
     }

@@ -22,6 +22,11 @@ enum {
     LAP_SEGMENTS_STALE = 1 /* it must restart first */
 };
 
+/* Writes a segment, or a copy of one, cut to its content, as a file of that name. 0 or a negative errno. */
+int lap_segment_write(const struct lap_storage *storage, const struct lap_format_segment *segment, const char *name);
+/* Its name as one that is used again: number `file` of its ring. */
+void lap_segment_name(char *name, const struct lap_ring *ring, uint32_t file, const char *prefix);
+
 /* Writes what is not on tmpfs: all segments, or in full recording the current one. Under storage_lock. */
 void lap_segments_write_out(struct lap_ring *ring);
 

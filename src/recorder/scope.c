@@ -365,6 +365,8 @@ static uint32_t slow_flags(const struct lap_ring *ring, const struct begin *begi
     }
     if (begin->state & LAP_IMPL_TAKE_BACK)
         flags |= LAP_SLOW_TAKES_BACK;
+    if (begin->state & LAP_IMPL_SNAPSHOT)
+        flags |= LAP_SLOW_SNAPSHOTS;
     if (is_restoring)
         flags |= LAP_SLOW_RESTORES;
     return flags;
@@ -491,6 +493,8 @@ static uint64_t slow_end(struct lap_ring *ring, const struct lap_slow_scope *slo
         lap_printer_scope_ends(ring, position, is_breach);
     if (slow->flags & LAP_SLOW_TAKES_BACK)
         position = lap_take_back(ring, slow, position, is_breach);
+    if (slow->flags & LAP_SLOW_SNAPSHOTS && is_breach && slow->threshold_ticks != 0)
+        position = lap_snapshot_breach(ring, position, slow->id, ticks - slow->begin_ticks);
     return position;
 }
 

@@ -18,8 +18,8 @@
 static void warn_value(const char *name, const char *value, const char *where)
 {
     char line[512];
-    const int length = snprintf(line, sizeof line, "lapmark: cannot read %s='%.200s' at '%.60s'; it is ignored\n", name, value, where);
-    lap_printer_say(line, length < 0 ? 0 : (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
+    snprintf(line, sizeof line, "lapmark: cannot read %s='%.200s' at '%.60s'; it is ignored\n", name, value, where);
+    lap_printer_say(line);
 }
 
 static void setting_size(const char *name, uint64_t *size_bytes)
@@ -99,6 +99,9 @@ void lap_settings_read(struct lap_settings *settings)
     if (settings->memory_bytes < MEMORY_BYTES_MIN)
         settings->memory_bytes = MEMORY_BYTES_MIN;
     setting_size("LAPMARK_DISK", &settings->disk_bytes);
+    const char *const last = secure_getenv("LAPMARK_SNAPSHOT");
+    if (last && *last && lap_switches_parse_duration(last, &settings->breach_last_ns) < 0)
+        warn_value("LAPMARK_SNAPSHOT", last, last);
     const char *const print = secure_getenv("LAPMARK_PRINT");
     settings->prints = !print || strcmp(print, "off") != 0;
     if (lap_printer_configure(print) < 0)

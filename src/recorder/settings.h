@@ -18,6 +18,7 @@ struct lap_settings {
     int has_prefix;       /* program, pid and thread on each line */
     uint64_t segment_bytes; /* of a ring */
     uint64_t memory_bytes;
+    uint64_t breach_last_ns; /* how far back a snapshot on a breach reaches; 0: there are none */
     uint64_t disk_bytes;  /* of full recording; 0: no bound */
     char directory[LAP_STORAGE_PATH_BYTES]; /* where to record; "" for not */
     struct lap_switches switches;

@@ -87,7 +87,8 @@ static void switch_set(uint32_t id)
         is_on = term ? !term->is_negative : !switches->is_off_by_default;
     }
     const uint64_t threshold_ns = term && is_on ? term->threshold_ns : LAP_FORMAT_NO_THRESHOLD;
-    const struct lap_switching how = {settings->prints, settings->keeps_slow, lap_process.clock.source};
+    const struct lap_switching how = {settings->prints, settings->keeps_slow, lap_process.clock.source,
+                                      settings->breach_last_ns != 0};
     const uint8_t state = __atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED)
                               ? (uint8_t)LAP_IMPL_OFF
                               : lap_switch_state(&how, class, is_on, term != NULL, threshold_ns);
@@ -201,11 +202,11 @@ static uint32_t class_add(struct lap_class class, struct lap_description descrip
     return id;
 }
 
-int lap_sites_describe_all(void)
+int lap_sites_describe_all(struct lap_metadata *metadata)
 {
     struct lap_sites *const sites = &lap_process.sites;
     for (uint32_t id = LAP_FORMAT_FIRST_SITE_CLASS; id < sites->count; id++) {
-        const int error = lap_metadata_add(&lap_process.metadata, id, &sites->classes[id], &sites->descriptions[id]);
+        const int error = lap_metadata_add(metadata, id, &sites->classes[id], &sites->descriptions[id]);
         if (error < 0)
             return error;
     }

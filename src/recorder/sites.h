@@ -45,6 +45,7 @@ void lap_sites_tell(void);
 void lap_sites_after_fork(void);
 
 /* Writes all classes into new metadata. Under the process's lock. 0 or a negative errno. */
-int lap_sites_describe_all(void);
+struct lap_metadata;
+int lap_sites_describe_all(struct lap_metadata *metadata);
 
 #endif

@@ -30,9 +30,9 @@ static int is_on_tmpfs(int fd)
 /* Opens a directory that is ours: made with mode 0700 where it is missing, refused where it is another user's. */
 static int directory_open_own(const char *path)
 {
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+    if (mkdirat(AT_FDCWD, path, 0700) < 0 && errno != EEXIST)
         return -errno;
-    const int fd = open(path, DIRECTORY_FLAGS);
+    const int fd = openat(AT_FDCWD, path, DIRECTORY_FLAGS);
     if (fd < 0)
         return -errno;
     struct stat status;
@@ -64,10 +64,10 @@ static int directory_open_target(const char *path)
             continue;
         memcpy(part, path, i);
         part[i] = 0;
-        if (mkdir(part, 0700) < 0 && errno != EEXIST && path[i] == 0)
+        if (mkdirat(AT_FDCWD, part, 0700) < 0 && errno != EEXIST && path[i] == 0)
             return -errno;
     }
-    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
@@ -107,8 +107,9 @@ static void link_at(int directory_fd, const char *target_directory, const char *
     }
 }
 
-int lap_storage_open(struct lap_storage *storage, const char *directory, const char *name, int is_full)
+int lap_storage_open(struct lap_storage *storage, const char *directory, const char *name, enum lap_storage_use use)
 {
+    const int is_full = use == LAP_STORAGE_FULL;
     memset(storage, 0, sizeof *storage);
     storage->directory_fd = storage->disk_fd = -1;
     storage->is_full = is_full;
@@ -120,14 +121,14 @@ int lap_storage_open(struct lap_storage *storage, const char *directory, const c
         return target_fd;
 
     int error = 0, is_made;
-    if (is_on_tmpfs(target_fd) && !is_full) {
+    if (use == LAP_STORAGE_FLIGHT && is_on_tmpfs(target_fd)) {
         storage->directory_fd = directory_make_below(target_fd, name);
         error = storage->directory_fd < 0 ? storage->directory_fd : 0;
         is_made = error == 0;
         snprintf(storage->directory, sizeof storage->directory, "%s", storage->disk);
         storage->kind = LAP_STORAGE_TMPFS;
     } else {
-        storage->directory_fd = shared_open(storage);
+        storage->directory_fd = use == LAP_STORAGE_SNAPSHOT ? -ENOTSUP : shared_open(storage);
         storage->kind = storage->directory_fd < 0 ? LAP_STORAGE_DISK : LAP_STORAGE_TMPFS;
         if (storage->kind == LAP_STORAGE_TMPFS && !is_full) {
             if (symlinkat(storage->directory, target_fd, name) < 0)
@@ -176,9 +177,9 @@ void lap_storage_discard(struct lap_storage *storage)
             unlinkat(fds[i], SIDE_DIRECTORY, 0);
     }
     if (storage->directory_fd >= 0)
-        rmdir(storage->directory);
-    if (storage->disk[0] != 0 && rmdir(storage->disk) < 0 && errno == ENOTDIR)
-        unlink(storage->disk);
+        unlinkat(AT_FDCWD, storage->directory, AT_REMOVEDIR);
+    if (storage->disk[0] != 0 && unlinkat(AT_FDCWD, storage->disk, AT_REMOVEDIR) < 0 && errno == ENOTDIR)
+        unlinkat(AT_FDCWD, storage->disk, 0);
     lap_storage_done(storage);
 }
 
@@ -205,7 +206,7 @@ int lap_storage_absolute(char *out, const char *path)
 
 size_t lap_storage_read_text(const char *path, char *out, size_t bytes)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     const ssize_t got = fd < 0 ? 0 : read(fd, out, bytes - 1);
     if (fd >= 0)
         close(fd);

@@ -30,9 +30,14 @@ struct lap_storage {
     char disk[LAP_STORAGE_PATH_BYTES];      /* DIR/<process> */
 };
 
+enum lap_storage_use {
+    LAP_STORAGE_FLIGHT = 0,
+    LAP_STORAGE_FULL,
+    LAP_STORAGE_SNAPSHOT /* files that are written at once: no tmpfs is looked for */
+};
 /* Makes DIR and the process's place in it. Returns 0 or a negative errno, with nothing left behind. Cold, not
  * signal-safe. */
-int lap_storage_open(struct lap_storage *storage, const char *directory, const char *name, int is_full);
+int lap_storage_open(struct lap_storage *storage, const char *directory, const char *name, enum lap_storage_use use);
 /* Closes what is open; the files stay. */
 void lap_storage_done(struct lap_storage *storage);
 /* The same, and takes away what a recording that could not be begun has made. */

@@ -181,9 +181,21 @@ uint8_t lap_switch_state(const struct lap_switching *how, const struct lap_class
     /* What can have no threshold is not taken back by itself: it goes, or stays, with what is around it. */
     if (how->keeps_slow && (class->kind != LAP_CLASS_BEGIN || threshold_ns != LAP_FORMAT_NO_THRESHOLD))
         state |= LAP_IMPL_TAKE_BACK;
+    if (how->leaves_snapshots && (class->kind != LAP_CLASS_BEGIN || threshold_ns != LAP_FORMAT_NO_THRESHOLD))
+        state |= LAP_IMPL_SNAPSHOT;
     if (is_named)
         state |= LAP_IMPL_FORCED; /* heard inside one that is off, too */
     return (uint8_t)state;
+}
+
+int lap_switches_parse_duration(const char *text, uint64_t *ret_ns)
+{
+    uint64_t ns;
+    const char *end;
+    if (threshold_parse(text, &end, &ns) < 0 || *end != 0)
+        return -EINVAL;
+    *ret_ns = ns;
+    return 0;
 }
 
 int lap_switches_parse_size(const char *text, uint64_t *ret_bytes)

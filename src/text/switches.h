@@ -55,6 +55,7 @@ struct lap_switching {
     int prints;
     int keeps_slow;
     uint32_t clock_source; /* enum lap_format_clock */
+    int leaves_snapshots;  /* a breach of a threshold does */
 };
 
 /* The state byte of a site that is on, or not; `is_named`: by a term, whose threshold it is (LAP_FORMAT_NO_THRESHOLD: none). */
@@ -63,6 +64,9 @@ uint8_t lap_switch_state(const struct lap_switching *how, const struct lap_class
 
 /* A threshold as it is stored: none for what is no number or negative, a finite one for what is infinite. */
 uint64_t lap_threshold_ns(double ns);
+
+/* A duration as thresholds have it, alone. 0 or -EINVAL. */
+int lap_switches_parse_duration(const char *text, uint64_t *ret_ns);
 
 /* A size with an optional K, M or G. 0 or -EINVAL. */
 int lap_switches_parse_size(const char *text, uint64_t *ret_bytes);

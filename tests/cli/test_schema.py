@@ -36,7 +36,7 @@ def test_schemas():
         value = common.lapmark_json("report", "rec", cwd=directory)
         same(value, top, ["comparison"])
         for each in value["processes"]:
-            same(each, process)
+            same(each, process, ["snapshot"])
         for each in value["sites"]:
             same(each, site, ["process", "thread"])
         value = common.lapmark_json("report", "--events", "--by", "thread", "rec", cwd=directory)
@@ -67,9 +67,14 @@ def test_schemas():
         with common.Puppet(directory) as running:
             running.tell("late 0")
             value = common.lapmark_json("ctl", running.pid)
+            taken = common.lapmark_json("snapshot", running.pid, "-o", "snaps", cwd=directory)
         same(value, top)
-        same(value["processes"][0], process | reported)
+        same(value["processes"][0], process | reported, ["snapshot"])
         same(value["processes"][0]["sites"][0], site)
+        top, snapshot = tables("lapmark-snapshot")
+        same(taken, top)
+        same(taken["snapshots"][0], snapshot)
+        same(common.lapmark_json("report", "snaps", cwd=directory)["processes"][0], tables("lapmark-report")[1])
         top, process, site, numbers = tables("lapmark-top")
         for options in (["--once"], ["-n", "1", "--interval", "10ms"]):
             value = common.lapmark_json("top", *options, "rec", cwd=directory)

@@ -143,6 +143,7 @@ int functions(void *user)
     int error = lap_set("glob:5,-other");
     error |= lap_record_start("directory");
     error |= lap_record_stop();
+    error |= lap_snapshot("directory", 500);
     lap_flush();
     lap_thread_name("name");
     lap_sink_fd(2);

@@ -107,6 +107,7 @@ int functions(int fd)
     int error = lap_set("glob");
     error |= lap_record_start("directory");
     error |= lap_record_stop();
+    error |= lap_snapshot("directory", 500);
     lap_flush();
     lap_thread_name("name");
     lap_sink_fd(fd);

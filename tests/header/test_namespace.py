@@ -139,7 +139,7 @@ int main(void)
     lap_handle handle = lap_begin("%d", touch(5));
     evaluated += lap_mark(handle, "%d", touch(6)) != 0 || lap_mark_n(handle, touch(7), "x") != 0 ||
                  lap_mark_text(handle, name()) != 0 || lap_end(handle) != 0 || lap_elapsed_ns(handle) != 0;
-    evaluated += lap_set(name()) != 0 || lap_record_start(name()) != 0 || lap_record_stop() != 0 || LAP_ELAPSED_NS() != 0;
+    evaluated += lap_set(name()) != 0 || lap_record_start(name()) != 0 || lap_record_stop() != 0 || lap_snapshot(name(), 1) != 0 || LAP_ELAPSED_NS() != 0;
     lap_thread_name(name());
     lap_sink_fd(touch(8));
     lap_flush();
