@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, os.path.join(os.environ["SOURCE_DIR"], "tests", "cli"))
 from common import BUILD, LAPMARK, SKIPPED, SOURCE, Directory, check, environment, equal, lapmark, main, run  # pylint: disable=wrong-import-position
 
-LONG = int(os.environ.get("TEST_TIMES", "1")) > 1
+LONG = int(os.environ.get("TEST_TIMES") or 1) > 1
 FEW = (("orders", ""), ("handles", "test_many_threads"), ("recording_calls", "test_start*"), ("threads", "test_sink_exits"),
        ("forks", "test_worker"))
 # They ask how much memory the process takes, which is valgrind's; or kill at full speed, with the command in between.
