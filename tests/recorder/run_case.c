@@ -54,6 +54,7 @@ int run_cases_or_tests(int argc, char **argv, const struct test_case *cases, int
 {
     if (argc < 2) {
         cmocka_set_test_filter(getenv("TEST_ONLY"));
+        cmocka_set_skip_filter(getenv("TEST_NOT"));
         return tests();
     }
     for (; cases->name; cases++)
