@@ -264,16 +264,21 @@ def threads_ratio(bench):
 REAL_EVENTS = 5  # of a step, as in real_jobs.h
 
 
-def real_case(bench, job):
+def real_case(bench, job, is_looked_at=False):
     program = PROGRAMS / "real"
     if not program.exists():
         raise NotMeasured("built without libsqlite3-dev and zlib1g-dev")
     rounds = 40 if bench.is_quick else 400
     with bench.recording(f"real-{job}", LAPMARK_PRINT="off") as (directory, variables):
-        output = quiet(program, job, rounds, env=variables)
+        child = subprocess.Popen([str(program), job, str(rounds)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=variables)
+        with looked_at(directory) if is_looked_at else contextlib.nullcontext([]) as looks:
+            output = child.communicate()[0]
+        if child.returncode != 0:
+            raise NotMeasured(f"'real' ended with {child.returncode}")
         check_recorded(directory, rounds * 1000 * REAL_EVENTS)
     names = ("ns", "p99_ns", "median")
-    return {line.split("\t")[0]: dict(zip(names, map(float, line.split("\t")[1:]))) for line in output.splitlines()}
+    cases = {line.split("\t")[0]: dict(zip(names, map(float, line.split("\t")[1:]))) for line in output.splitlines()}
+    return {**cases, "looks": len(looks)}
 
 
 def real_cost(job, variant):
@@ -283,6 +288,22 @@ def real_cost(job, variant):
         return {"value": 100 * (1 - without["ns"] / case["ns"]), "median": case["median"],
                 "detail": f"{1e9 / case['ns']:,.0f} / {1e9 / without['ns']:,.0f} steps a second, p99 {case['p99_ns'] / 1e3:.1f} / "
                           f"{without['p99_ns'] / 1e3:.1f} µs, {1e9 / case['ns'] * REAL_EVENTS:,.0f} events a second"}
+    return measure
+
+
+def real_cost_with_top(job):
+    """By the median of the rounds, in turns with those without profilers, since least rounds would be those without a look. Beside it
+    the least of the two processes, who is looked at and who is not."""
+    def measure(bench):
+        alone = bench.once(f"real {job}", lambda: real_case(bench, job))["on"]
+        cases = real_case(bench, job, is_looked_at=True)
+        case, without = cases["on"], cases["without"]
+        if cases["looks"] < 3:
+            raise NotMeasured(f"only {cases['looks']} looks")
+        return {"value": 100 * (1 - 1 / case["median"]), "median": case["median"],
+                "detail": f"{1e9 / case['ns']:,.0f} / {1e9 / without['ns']:,.0f} steps a second at best, {1e9 / alone['ns']:,.0f} where nobody "
+                          f"looks; p99 {case['p99_ns'] / 1e3:.1f} / {without['p99_ns'] / 1e3:.1f} / {alone['p99_ns'] / 1e3:.1f} µs, "
+                          f"{cases['looks']} looks"}
     return measure
 
 
@@ -541,8 +562,10 @@ ROWS = [
         growth_of("labels", 10 ** 6, 10 ** 6), NOISE_BYTES / MIB),
     row("babeltrace", "`babeltrace2 -o dummy` / `lapmark report --events`", "x", babeltrace_ratio, 40, 80, AT_LEAST),
     row("sqlite-on", "SQLite job, recording: throughput lost", "%", real_cost("sqlite", "on"), 1),
+    row("sqlite-top", "SQLite job, recording, `lapmark top` looking: throughput lost", "%", real_cost_with_top("sqlite"), 1),
     row("sqlite-off", "SQLite job, switched off: throughput lost", "%", real_cost("sqlite", "off"), 1),
     row("zlib-on", "zlib job, recording: throughput lost", "%", real_cost("zlib", "on"), 1),
+    row("zlib-top", "zlib job, recording, `lapmark top` looking: throughput lost", "%", real_cost_with_top("zlib"), 1),
     row("zlib-off", "zlib job, switched off: throughput lost", "%", real_cost("zlib", "off"), 1),
     row("compile", "compile time, lapmark.h / stdio.h", "x", compile_ratio, 2),
     row("library-size", "liblapmark.so stripped", "KiB", stripped_bytes, 100),

@@ -67,7 +67,8 @@ MEANINGS = """
   compares it with the stored histograms, on the same recording of four threads, both from the page cache.
 - *SQLite job, zlib job*: steps of some 45 microseconds (32 lookups, the sum of a range and an update in a database in memory; a
   block of 16 KiB written, compressed and checked) with a profiler and three checkpoints in each, in turns with the same code compiled
-  with `LAPMARK_DISABLE`. The 99th percentile is the least of all rounds, as the times are.
+  with `LAPMARK_DISABLE`. The 99th percentile is the least of all rounds, as the times are. With `lapmark top --interval 100ms` looking at
+  the process the loss is that of the median round, for least rounds would be those in which nobody looked.
 - *Compile time*: processor time of `gcc -O2 -c` on a file with one `#include`.
 """
 

@@ -193,6 +193,15 @@ uint64_t lapmark_test_ticks(void);
 int lapmark_test_is_trusted(void);
 #endif
 
+/* A moment between two stores that others can see. This project's tests build all with such points, and stop, kill, fork and
+ * interrupt at each (tests/points); what is shipped has none. */
+#if defined(LAPMARK_TEST_POINTS)
+void lapmark_test_point(const char *name);
+#define LAP_I_POINT(name) lapmark_test_point(name)
+#else
+#define LAP_I_POINT(name) ((void)0)
+#endif
+
 LAP_I_INLINE uint64_t lap_impl_ticks(void)
 {
 #if defined(LAPMARK_TEST_CLOCK)
@@ -232,10 +241,11 @@ LAP_I_INLINE uint64_t lap_impl_take(struct lap_impl_thread *thread)
 #if defined(__x86_64__)
     uint64_t position = LAP_IMPL_BUSY;
     __asm__ volatile("xaddq %0, %1" : "+r"(position), "+m"(thread->position) : : "cc", "memory");
-    return position;
 #else
-    return __atomic_fetch_add(&thread->position, LAP_IMPL_BUSY, __ATOMIC_RELAXED);
+    const uint64_t position = __atomic_fetch_add(&thread->position, LAP_IMPL_BUSY, __ATOMIC_RELAXED);
 #endif
+    LAP_I_POINT("position taken");
+    return position;
 }
 
 /* Another thread may set it to 0. A plain load sees that as well and is part of the comparison; ThreadSanitizer is told. */
@@ -261,12 +271,15 @@ LAP_I_INLINE int lap_impl_is_full(const struct lap_impl_thread *thread, uint64_t
 LAP_I_INLINE void lap_impl_commit(const struct lap_impl_thread *thread, uint64_t end)
 {
     uint64_t *const content_size = (uint64_t *)(uintptr_t)(thread->segment + LAP_IMPL_CONTENT_SIZE_OFFSET);
+    LAP_I_POINT("event stored");
     __atomic_store_n(content_size, (end - thread->segment) << 3, __ATOMIC_RELEASE);
+    LAP_I_POINT("event committed");
 }
 
 /* Gives the position back: after the commit and everything else that a handler must not see half done. */
 LAP_I_INLINE void lap_impl_give(struct lap_impl_thread *thread, uint64_t end)
 {
+    LAP_I_POINT("position held");
     __atomic_store_n(&thread->position, end, __ATOMIC_RELEASE);
 }
 

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "paths.h"
 
+#include "lapmark/abi.h"
+
 #include <signal.h>
 
 /* The last entries are kept for the classes' own paths once the table is full. */
@@ -75,6 +77,7 @@ uint32_t lap_paths_get(struct lap_paths *paths, uint32_t parent, uint32_t class_
     if (*bucket == 0 && count < LAP_FORMAT_PATHS) {
         path = count;
         paths->entries[path] = (struct lap_format_path){parent, class_id};
+        LAP_I_POINT("path not counted");
         __atomic_store_n(&paths->header->count, count + 1, __ATOMIC_RELEASE);
         __atomic_store_n(bucket, path + 1, __ATOMIC_RELEASE);
     }

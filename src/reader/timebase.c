@@ -10,12 +10,33 @@
 /* How far a measured rate may be off, to be better than the nominal one. */
 #define RATE_ERROR_MAX 1e-5
 #define SEGMENT_SPAN_NS_MIN UINT64_C(1000000000)
+/* A measured rate that is further from the nominal one is none: the counter jumped, or began anew. */
+#define RATE_SHARE_MAX 0.01
+/* As far as that from the nominal rate CLOCK_MONOTONIC is believed, since CLOCK_REALTIME may have been set. */
+#define RATE_ERROR_SUSPENDED 5e-4
 
-static double rate_between(const struct lap_format_clock_reading *from, const struct lap_format_clock_reading *to)
+static double rate_of(const struct lap_format_clock_reading *from, const struct lap_format_clock_reading *to,
+                      uint64_t elapsed_ns)
 {
-    if (to->ticks <= from->ticks || to->monotonic_ns <= from->monotonic_ns)
+    if (to->ticks <= from->ticks || elapsed_ns == 0 || elapsed_ns > INT64_MAX)
         return 0;
-    return (double)(to->ticks - from->ticks) / (double)(to->monotonic_ns - from->monotonic_ns) * NS_PER_S;
+    return (double)(to->ticks - from->ticks) / (double)elapsed_ns * NS_PER_S;
+}
+
+static double distance(double a, double b) { return a < b ? b - a : a - b; }
+
+/* While a machine is suspended CLOCK_MONOTONIC stands still, and the counter may go on, as CLOCK_REALTIME does: the one of the two
+ * clocks that went with the counter is the one whose rate is nearer to the nominal one. */
+static double rate_between(const struct lap_format_clock_reading *from, const struct lap_format_clock_reading *to,
+                           double nominal)
+{
+    const double monotonic = rate_of(from, to, to->monotonic_ns - from->monotonic_ns);
+    const double realtime = rate_of(from, to, to->realtime_ns - from->realtime_ns);
+    const double rate = distance(realtime, nominal) < distance(monotonic, nominal) &&
+                                distance(monotonic, nominal) > nominal * RATE_ERROR_SUSPENDED
+                            ? realtime
+                            : monotonic;
+    return distance(rate, nominal) <= nominal * RATE_SHARE_MAX ? rate : 0;
 }
 
 static int is_rate(double hz) { return hz >= HZ_MIN && hz <= HZ_MAX; }
@@ -29,14 +50,14 @@ int lap_timebase_init(struct lap_timebase *timebase, const struct lap_format_con
     if (control->clock_source == LAP_FORMAT_CLOCK_MONOTONIC) {
         hz = NS_PER_S;
     } else if (end->ticks != 0) {
-        const double measured = rate_between(start, end);
+        const double measured = rate_between(start, end, hz);
         const double error = (double)(start->bracket_ticks + end->bracket_ticks) / (double)(end->ticks - start->ticks);
         if (is_rate(measured) && error <= RATE_ERROR_MAX) {
             hz = measured;
             from = LAP_TIMEBASE_END;
         }
     } else if (newest && newest->monotonic_ns > start->monotonic_ns + SEGMENT_SPAN_NS_MIN) {
-        const double measured = rate_between(start, newest);
+        const double measured = rate_between(start, newest, hz);
         if (is_rate(measured)) {
             hz = measured;
             from = LAP_TIMEBASE_SEGMENT;

@@ -179,9 +179,10 @@ double lap_clock_ns_per_tick(const struct lap_clock *clock)
 {
     if (clock->source == LAP_FORMAT_CLOCK_MONOTONIC)
         return 1;
+    const double nominal = (double)NS_PER_S / (double)clock->hz;
     const struct lap_format_clock_reading now = lap_clock_read();
     const uint64_t elapsed_ns = now.monotonic_ns - clock->start.monotonic_ns;
-    if (elapsed_ns < NS_PER_S / 10)
-        return (double)NS_PER_S / (double)clock->hz;
-    return (double)elapsed_ns / (double)(now.ticks - clock->start.ticks);
+    /* Over a suspend CLOCK_MONOTONIC stands still, and the counter goes on or begins anew. */
+    const double share = (double)elapsed_ns / (double)(now.ticks - clock->start.ticks) / nominal;
+    return elapsed_ns < NS_PER_S / 10 || share < 0.99 || share > 1.01 ? nominal : nominal * share;
 }

@@ -88,6 +88,7 @@ static int packet_open(struct lap_metadata *metadata)
     const ssize_t written = pwrite(metadata->fd, &header, sizeof header, (off_t)metadata->packet_offset);
     if (written != (ssize_t)sizeof header)
         return written < 0 ? lap_storage_refusal() : -ENOSPC;
+    LAP_I_POINT("metadata packet short");
     if (ftruncate(metadata->fd, (off_t)(metadata->packet_offset + PACKET_BYTES)) < 0)
         return lap_storage_refusal();
     metadata->used = sizeof header;
@@ -109,6 +110,7 @@ static int metadata_append(struct lap_metadata *metadata, const struct text *tex
     const ssize_t written = pwrite(metadata->fd, text->bytes, text->used, offset);
     if (written != (ssize_t)text->used)
         return written < 0 ? lap_storage_refusal() : -ENOSPC;
+    LAP_I_POINT("metadata without size");
     const uint32_t content_bits = (metadata->used + (uint32_t)text->used) * 8;
     const off_t size_offset = (off_t)(metadata->packet_offset + offsetof(struct packet_header, content_bits));
     if (pwrite(metadata->fd, &content_bits, sizeof content_bits, size_offset) != (ssize_t)sizeof content_bits)
@@ -218,6 +220,7 @@ int lap_metadata_open(struct lap_metadata *metadata, const struct lap_storage *s
     int error = packet_open(metadata);
     if (error == 0)
         error = metadata_append(metadata, &text);
+    LAP_I_POINT("metadata without name");
     if (error == 0)
         error = lap_storage_rename(storage, ".metadata", "metadata"); /* whoever sees the name can read the file */
     if (error == 0)

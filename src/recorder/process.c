@@ -354,9 +354,11 @@ static int recording_start(const char *directory)
             lap_storage_discard(&lap_process.storage);
         }
     }
+    LAP_I_POINT("recording filled");
     if (error == 0)
         __atomic_add_fetch(&lap_process.recording, 1, __ATOMIC_SEQ_CST);
     pthread_rwlock_unlock(&lap_process.storage_lock);
+    LAP_I_POINT("recording begun");
     if (error == 0)
         lap_ring_interrupt_all();
     return error;
@@ -366,6 +368,7 @@ static void recording_mark_end(void)
 {
     struct lap_format_control *const control = lap_process.control;
     lap_ring_finish_all();
+    LAP_I_POINT("rings finished");
     control->end = lap_clock_read_as(&lap_process.clock);
     __atomic_store_n(&control->state, LAP_FORMAT_ENDED, __ATOMIC_RELEASE);
     if (lap_process.storage.kind == LAP_STORAGE_DISK) {
@@ -401,9 +404,12 @@ int lap_process_stop_recording(void)
     }
     pthread_rwlock_wrlock(&lap_process.storage_lock);
     recording_mark_end();
+    LAP_I_POINT("end marked");
     lap_metadata_done(&lap_process.metadata);
     __atomic_add_fetch(&lap_process.recording, 1, __ATOMIC_SEQ_CST); /* before the paths go: see lap_ring_apply */
+    LAP_I_POINT("recording over");
     tables_to_memory();
+    LAP_I_POINT("tables back");
     lap_storage_done(&lap_process.storage);
     lap_process.settings.directory[0] = 0;
     pthread_rwlock_unlock(&lap_process.storage_lock);

@@ -48,6 +48,7 @@ static int statistics_grow(struct lap_statistics *statistics)
     void *heap = NULL;
     if (!lap_ring_is_stale(ring)) /* else its file belongs to a recording that has ended */
         heap = lap_storage_extend(&lap_process.storage, name, statistics->heap, ring->statistics_bytes, bytes);
+    LAP_I_POINT("statistics moved");
     if (heap) { /* under the lock, since who stops the recording writes it out; and before a held back signal's handler jumps */
         statistics->heap = heap;
         statistics->units = (uint32_t)(bytes / LAP_FORMAT_UNIT_BYTES);
@@ -175,6 +176,7 @@ uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t b
     const int was_without = !lap_ring_has_segment(ring);
     if (was_without && !lap_ring_is_stale(ring) && ring->refusals++ % REFUSALS_EACH != 0)
         return 0;
+    LAP_I_POINT("batch not done");
     lap_ring_apply(ring, position);
     int must_restart = lap_ring_is_stale(ring) || !ring->statistics.heap;
     /* A block that is not full is left alone: it came here for its size, its clock or an interruption. */
@@ -195,6 +197,7 @@ uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t b
     const uint64_t now = ring_ticks(), shown_from = start > ring->decoder.last_ticks ? start : ring->decoder.last_ticks;
     const uint64_t took = now > shown_from ? now - shown_from : 0;
     ring->statistics.heap->batch_ticks += took;
+    LAP_I_POINT("batch done");
     position = lap_ring_store_pause(ring, position, took);
     limit_set(ring, position);
     return position;
@@ -231,6 +234,7 @@ static int ring_restart(struct lap_ring *ring)
     lap_guard_enter(&guard);
     pthread_rwlock_wrlock(&lap_process.storage_lock); /* no report of a handle looks into the segments that go */
     segments_release(ring);
+    LAP_I_POINT("segments released");
     ring->recording = __atomic_load_n(&lap_process.recording, __ATOMIC_ACQUIRE);
     ring->sequence = 0;
     ring->current = 0;
@@ -265,6 +269,7 @@ static struct lap_ring *ring_make(void)
             ring->recording = lap_process.recording - 1;
             ring->decoder.classes = lap_process.sites.classes;
             lap_process.rings[number] = ring;
+            LAP_I_POINT("ring not counted");
             __atomic_store_n(&lap_process.ring_count, number + 1, __ATOMIC_RELEASE);
             lap_process.control->rings = number + 1;
             return ring;
@@ -345,8 +350,8 @@ struct lap_ring *lap_ring_adopt(void)
             lap_process_watch_thread(ring);
         }
     }
+    is_adopting = 0; /* a handler that was held back may fork, and its child adopts one */
     lap_guard_leave(&guard);
-    is_adopting = 0;
     return ring;
 }
 
@@ -376,6 +381,7 @@ void lap_ring_leave(struct lap_ring *ring)
     ring->printing = ring->immediate = 0;
     lap_impl_local.thread = &lap_impl_no_thread;
     lap_impl_local.divert = 0;
+    LAP_I_POINT("ring left");
     __atomic_store_n(&ring->is_used, 0, __ATOMIC_RELEASE);
 }
 

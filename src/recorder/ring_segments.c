@@ -68,6 +68,7 @@ static void segment_keep(struct lap_ring *ring)
         lap_process_fail("cannot write", name, error);
         return;
     }
+    LAP_I_POINT("segment kept");
     lap_process_kept(ring->number, ring->sequence, __atomic_load_n(&header->content_bits, __ATOMIC_RELAXED) / 8);
 }
 
@@ -94,6 +95,7 @@ static int segment_make(struct lap_ring *ring)
             lap_process_fail("cannot map", name + 1, error);
         return error;
     }
+    LAP_I_POINT("segment mapped");
     const uint32_t made = ring->segment_count;
     ring->segments[made] = (struct lap_segment){memory, made};
     __atomic_store_n(&ring->segment_count, made + 1, __ATOMIC_RELEASE);
@@ -107,8 +109,11 @@ static int segment_begin(struct lap_ring *ring, uint64_t now)
     struct lap_format_segment *const header = ring->segments[ring->current].header;
     const int is_new = header->magic == 0;
     __atomic_store_n(&header->content_bits, LAP_FORMAT_SEGMENT_HEADER_BYTES * UINT64_C(8), __ATOMIC_SEQ_CST);
+    LAP_I_POINT("segment emptied");
     __atomic_store_n(&header->sequence, ring->sequence, __ATOMIC_SEQ_CST);
+    LAP_I_POINT("segment numbered");
     __atomic_store_n(&header->begin_ticks, now, __ATOMIC_SEQ_CST);
+    LAP_I_POINT("segment begun");
     const struct lap_format_clock_reading reading = lap_clock_read_as(&lap_process.clock);
     header->clock_ticks = reading.ticks;
     header->clock_monotonic_ns = reading.monotonic_ns;
@@ -123,6 +128,7 @@ static int segment_begin(struct lap_ring *ring, uint64_t now)
     header->packet_bits = ring->segment_bytes * 8;
     header->stream = ring->number;
     memcpy(header->uuid, lap_process.control->uuid, sizeof header->uuid);
+    LAP_I_POINT("segment without magic");
     __atomic_store_n(&header->magic, LAP_FORMAT_PACKET_MAGIC, __ATOMIC_SEQ_CST);
     return 1;
 }
@@ -136,9 +142,11 @@ static void segment_publish(const struct lap_ring *ring, int is_new)
     lap_segment_name(hidden, ring, ring->segments[ring->current].file, ".");
     lap_segment_name(name, ring, ring->segments[ring->current].file, "");
     name_of_kept(kept, ring, ring->sequence);
+    LAP_I_POINT("segment without name");
     const int error = is_new ? lap_storage_publish(&lap_process.storage, hidden, name) : 0;
     if (error < 0)
         lap_process_fail("cannot rename", hidden, error);
+    LAP_I_POINT("segment named");
     lap_storage_link(&lap_process.storage, name, kept);
 }
 
@@ -184,9 +192,11 @@ uint64_t lap_segments_next(struct lap_ring *ring, uint64_t now)
         now = ring->thread->begin_ticks + 1;
     segment_publish(ring, segment_begin(ring, now));
     pthread_rwlock_unlock(&lap_process.storage_lock);
+    LAP_I_POINT("segment not current");
     ring->thread->segment = segment_address(ring);
     ring->thread->begin_ticks = now;
     const uint64_t position = lap_ring_store_open(ring, segment_address(ring) + LAP_FORMAT_SEGMENT_HEADER_BYTES);
+    LAP_I_POINT("segment without statistics");
     ring->applied = lap_ring_offset(ring, position);
     __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | ring->applied, __ATOMIC_RELEASE);
     lap_guard_leave(&guard);

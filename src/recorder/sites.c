@@ -198,6 +198,7 @@ static uint32_t class_add(struct lap_class class, struct lap_description descrip
         if (error < 0)
             lap_process_fail("cannot write", "metadata", error);
     }
+    LAP_I_POINT("class described");
     __atomic_store_n(&sites->count, id + 1, __ATOMIC_RELEASE);
     return id;
 }
@@ -299,6 +300,7 @@ int lap_sites_register(struct lap_impl_site *site)
     }
     if (id != 0) {
         site->id = id;
+        LAP_I_POINT("site without switch");
         __atomic_store_n(&site->state, &lap_process.switches[sites->switch_of_class[id]].state, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&lap_process.lock);

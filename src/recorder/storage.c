@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "storage.h"
 
+#include "lapmark/abi.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -263,6 +265,7 @@ int lap_storage_to_memory(void *address, size_t bytes)
     if (memory == MAP_FAILED)
         return -errno;
     memcpy(memory, address, bytes);
+    LAP_I_POINT("table copied back");
     if (mremap(memory, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, address) != MAP_FAILED)
         return 0;
     const int error = -errno;
@@ -295,6 +298,7 @@ void *lap_storage_map(const struct lap_storage *storage, const char *name, size_
             error = written < 0 ? -lap_storage_refusal() : ENOSPC;
     }
     if (error == 0) {
+        LAP_I_POINT("file without map");
         memory = mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE | fixed, fd, 0);
         if (memory == MAP_FAILED)
             error = errno;
@@ -380,6 +384,7 @@ int lap_storage_write_headed(const struct lap_storage *storage, const char *name
         error = write_all(fd, (const char *)bytes + head_bytes, count - head_bytes);
     if (close(fd) < 0 && error == 0)
         error = -errno;
+    LAP_I_POINT("file without name");
     if (error == 0 && renameat(storage->disk_fd, part, storage->disk_fd, name) < 0)
         error = -errno;
     if (error != 0)

@@ -76,6 +76,7 @@ static inline __attribute__((always_inline)) uint64_t take_back(struct lap_ring 
     /* The content first: a kill in between leaves statistics that are ahead of the events, which a reader accepts. The
      * limit stays: the next batch is longer than a block. */
     lap_impl_commit(ring->thread, position);
+    LAP_I_POINT("taken back, statistics ahead");
     ring->applied = begin;
     __atomic_store_n(&heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | begin, __ATOMIC_RELEASE);
     if (paused != 0) { /* what is around it must still not contain the recorder's own time */

@@ -52,8 +52,11 @@ static pid_t directory_owner;
 
 int run_cases_or_tests(int argc, char **argv, const struct test_case *cases, int (*tests)(void))
 {
-    if (argc < 2)
+    if (argc < 2) {
+        cmocka_set_test_filter(getenv("TEST_ONLY"));
+        cmocka_set_skip_filter(getenv("TEST_NOT"));
         return tests();
+    }
     for (; cases->name; cases++)
         if (strcmp(cases->name, argv[1]) == 0)
             return cases->run();
@@ -154,8 +157,10 @@ static void become(const char *name, char *const *variables, unsigned count, con
     const char *const group = getenv("TEST_GROUP");
     if (group && write_text(group, "cgroup.procs", "0") < 0)
         _exit(96);
-    const char *const supervised = getenv("TEST_SUPERVISED");
-    if (supervised)
+    const char *const supervised = getenv("TEST_SUPERVISED"), *const emulator = getenv("TEST_EMULATOR");
+    if (emulator)
+        execlp(emulator, emulator, own, name, (char *)NULL);
+    else if (supervised)
         execl(command, "lapmark", "record", "-o", supervised, "--ring", "1M", "--", own, name, (char *)NULL);
     else
         execl(own, "test", name, (char *)NULL);

@@ -33,7 +33,8 @@ struct outcome {
     size_t err_bytes;
 };
 
-/* The program's main: runs the case that the first argument names, or `tests`. `cases` ends with a NULL name. */
+/* The program's main: runs the case that the first argument names, or `tests`, of which TEST_ONLY and TEST_NOT choose by patterns.
+ * `cases` ends with a NULL name. With TEST_EMULATOR, a command, cases run behind that. */
 int run_cases_or_tests(int argc, char **argv, const struct test_case *cases, int (*tests)(void));
 
 /* Runs a case to its end, with "NAME=value" texts in its environment up to a NULL; LAPMARK variables but those are gone. */

@@ -292,7 +292,7 @@ size_t babeltrace_count(const char *directory)
     char line[512], all[8192] = "";
     size_t count = SIZE_MAX;
     while (fgets(line, sizeof line, pipe)) {
-        if (strstr(line, " Event messages"))
+        if (strstr(line, " Event message"))
             count = strtoul(line, NULL, 10);
         if (strlen(all) + strlen(line) < sizeof all)
             strcat(all, line);

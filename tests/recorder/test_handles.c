@@ -16,8 +16,8 @@
 static void on_thread(void *(*function)(void *), void *argument)
 {
     pthread_t thread;
-    assert(pthread_create(&thread, NULL, function, argument) == 0);
-    assert(pthread_join(thread, NULL) == 0);
+    if (pthread_create(&thread, NULL, function, argument) != 0 || pthread_join(thread, NULL) != 0)
+        abort();
 }
 
 /* ---- one thread ---------------------------------------------------------------------------------------------------- */

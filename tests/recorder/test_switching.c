@@ -146,7 +146,8 @@ static void test_terms(void **state)
 static void test_bad_terms(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"parse*:x", "-parse*:5", ":5", "parse*,-", "parse*:5 ms", "parse*:nan", "parse*:-1", "a:1:2"};
+    static const char *const bad[] = {"parse*:x",    "-parse*:5",  ":5",        "parse*,-",
+                                      "parse*:5 ms", "parse*:nan", "parse*:-1", "a:1:2"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct outcome outcome = run_case("sites", variable("LAPMARK", bad[i]), NULL);
         assert_ended_well(&outcome);
@@ -298,6 +299,59 @@ static void test_set_meanwhile(void **state)
     stored_free(stored);
 }
 
+/* Threads at full speed see a switch with the next checkpoint: whoever knows that it was made stores none, or all. */
+enum { SWITCHES = 40, TOLD_EACH = 200, SPEEDING = 3 };
+static pthread_barrier_t round_ends;
+static unsigned told;
+
+static void *speed(void *argument)
+{
+    for (unsigned i = 1; i <= SWITCHES; i++) {
+        while (__atomic_load_n(&told, __ATOMIC_ACQUIRE) < i)
+            LAP_MARK("not told");
+        for (int k = 0; k < TOLD_EACH; k++) {
+            if (i % 2 != 0)
+                LAP_MARK("told that it is off");
+            else
+                LAP_MARK("told that it is on");
+        }
+        pthread_barrier_wait(&round_ends);
+    }
+    return argument;
+}
+
+static int case_set_is_seen(void)
+{
+    pthread_t threads[SPEEDING];
+    pthread_barrier_init(&round_ends, NULL, SPEEDING + 1);
+    for (int i = 0; i < SPEEDING; i++)
+        pthread_create(&threads[i], NULL, speed, NULL);
+    for (unsigned i = 1; i <= SWITCHES; i++) {
+        if (lap_set(i % 2 != 0 ? "off" : "*") != 0)
+            return 1;
+        __atomic_store_n(&told, i, __ATOMIC_RELEASE);
+        pthread_barrier_wait(&round_ends);
+    }
+    for (int i = 0; i < SPEEDING; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
+}
+
+static void test_set_is_seen(void **state)
+{
+    (void)state;
+    const char *const directory = temporary_directory();
+    struct outcome outcome =
+        run_case("set_is_seen", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", "LAPMARK_MODE=full", NULL);
+    assert_ended_well(&outcome);
+    outcome_free(&outcome);
+    struct stored *const stored = stored_load(process_directory(directory, 0));
+    assert_int_equal(stored_named(stored, "told that it is off"), 0);
+    assert_int_equal(stored_named(stored, "told that it is on"), SWITCHES / 2 * TOLD_EACH * SPEEDING);
+    assert_int_equal(stored_lost(stored), 0);
+    stored_free(stored);
+}
+
 /* ---- a library's own ----------------------------------------------------------------------------------------------- */
 
 #undef LAP_I_FLAGS
@@ -404,7 +458,8 @@ static void test_bad_sizes(void **state)
     static const char *const bad[] = {"x", "-1", "1X", "1MM", "99999999999999999999", "17179869184G"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const char *const directory = temporary_directory();
-        struct outcome outcome = run_case("one", variable("LAPMARK_RING", bad[i]), variable("LAPMARK_RECORD", directory), NULL);
+        struct outcome outcome =
+            run_case("one", variable("LAPMARK_RING", bad[i]), variable("LAPMARK_RECORD", directory), NULL);
         assert_ended_well(&outcome);
         assert_int_equal(count_of(outcome.err, "lapmark: cannot read LAPMARK_RING="), 1);
         assert_int_equal(count_of(outcome.err, "> Entering one\n"), 1);
@@ -423,8 +478,9 @@ static int tests(void)
 {
     const struct CMUnitTest all[] = {
         cmocka_unit_test(test_terms),      cmocka_unit_test(test_bad_terms),     cmocka_unit_test(test_set),
-        cmocka_unit_test(test_set_inside), cmocka_unit_test(test_set_meanwhile), cmocka_unit_test(test_library),
-        cmocka_unit_test(test_prefix),     cmocka_unit_test(test_print_variable), cmocka_unit_test(test_bad_sizes),
+        cmocka_unit_test(test_set_inside), cmocka_unit_test(test_set_meanwhile), cmocka_unit_test(test_set_is_seen),
+        cmocka_unit_test(test_library),    cmocka_unit_test(test_prefix),        cmocka_unit_test(test_print_variable),
+        cmocka_unit_test(test_bad_sizes),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
@@ -432,10 +488,15 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"sites", case_sites},     {"set", case_set},
-        {"set_inside", case_set_inside}, {"set_meanwhile", case_set_meanwhile},
-        {"library", case_library}, {"prefix", case_prefix},
-        {"one", case_one},         {NULL, NULL},
+        {"sites", case_sites},
+        {"set", case_set},
+        {"set_inside", case_set_inside},
+        {"set_meanwhile", case_set_meanwhile},
+        {"set_is_seen", case_set_is_seen},
+        {"library", case_library},
+        {"prefix", case_prefix},
+        {"one", case_one},
+        {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

@@ -21,14 +21,15 @@ import time
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", "build")).resolve()
 SOURCE = pathlib.Path(os.environ.get("SOURCE_DIR", ".")).resolve()
 MARKS = ("<!-- long run: written by tests/soak/long_run.py -->\n", "<!-- end of the long run -->\n")
-COUNTING = ("kill", "threads")  # take TEST_TIMES themselves
+COUNTING = ("kill", "threads", "points", "valgrind", "aarch64_inner")  # take TEST_TIMES themselves
 
 
 def tests():
-    for path in sorted(glob.glob(f"{BUILD}/tests/recorder/test_*") + glob.glob(f"{BUILD}/tests/clock/test_*")):
+    for path in sorted(path for kind in ("recorder", "clock", "points") for path in glob.glob(f"{BUILD}/tests/{kind}/test_*")):
         if os.access(path, os.X_OK) and os.path.isfile(path):
             yield os.path.basename(path).removeprefix("test_"), [path]
-    for path in sorted(glob.glob(f"{SOURCE}/tests/recorder/test_*.py")):
+    for path in sorted(glob.glob(f"{SOURCE}/tests/recorder/test_*.py") + glob.glob(f"{SOURCE}/tests/valgrind/test_*.py") +
+                       glob.glob(f"{SOURCE}/tests/platform/test_aarch64_inner.py")):
         yield os.path.basename(path).removeprefix("test_").removesuffix(".py"), [sys.executable, path]
 
 
