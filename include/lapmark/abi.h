@@ -186,6 +186,16 @@ LAP_I_API int lap_impl_innermost(uint32_t *ret_path, uint64_t *ret_begin_ticks);
  * counted. `taken` as in the other out-of-line paths; the clock is set in any case. */
 LAP_I_API uint64_t lap_impl_room(uint64_t taken, uint32_t bytes, uint64_t *ret_ticks);
 
+/* Who is around a thread's outermost scopes, as far as the binding knows. Both are called with the thread's position taken: what
+ * they store is lost. */
+struct lap_impl_adopter {
+    int (*find)(uint64_t *ret_handle, uint32_t *ret_path); /* 1, or 0: nobody */
+    int (*take)(uint64_t handle, const char *text, uint64_t bytes); /* the report of a scope inside: 1, or 0: it is printed as usual */
+};
+/* From now on the calling thread's outermost scopes ask for who is around them, by the library's way of a begin; NULL: no more. The
+ * adopter stays the caller's, and is one for the process. Warm. */
+LAP_I_API void lap_impl_adopt(const struct lap_impl_adopter *adopter);
+
 /* ---- the hot path ------------------------------------------------------------------------------------------------ */
 
 #if defined(LAPMARK_TEST_CLOCK) /* this project's tests build all with a clock of theirs */

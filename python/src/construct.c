@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "parts.h"
 
+#include "adopt.h"
 #include "lapmark/format.h"
 #include "report.h"
 #include "stream.h"
@@ -167,11 +168,13 @@ static int profiler_begin(struct profiler *self, PyThreadState *state, const lap
     }
     self->path = lap_key_path(self->key, around);
     self->handle = lap_impl_handle_take();
+    lap_token_tell(token);
     if (lap_task_clock)
         lap_task_clock_read(self);
     if (self->flags & PROFILER_IMMEDIATE && self->flags & PROFILER_PRINTS)
         lap_report_entered(self);
     self->begin_ticks = self->last_ticks = lap_begin_store(self, site_state, linked, numbers);
+    lap_adopt_thread();
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "parts.h"
 
+#include "adopt.h"
 #include "lapmark/format.h"
 #include "report.h"
 
@@ -77,8 +78,10 @@ static void children_leave(struct profiler *self)
         lap_child_remove(child);
         if (moves && around)
             lap_child_add(around, child);
-        if (moves)
+        if (moves) {
             child->path = lap_key_path(child->key, around ? around->path : 0);
+            lap_token_tell(child->token);
+        }
     }
 }
 
@@ -96,6 +99,7 @@ void lap_profiler_end(struct profiler *self, enum profiler_end how)
     self->end = how;
     if (how == END_RETURNED || how == END_LET_GO)
         companions_end(self);
+    lap_adopt_deliver(self);
     lap_end_store(self, &now);
     self->flags |= PROFILER_ENDED;
     self->vectorcall = lap_call_general;

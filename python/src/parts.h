@@ -109,6 +109,8 @@ void lap_child_remove(struct profiler *self);
 /* Puts it at its frame, in its token's list or, without a token, where frames are compared; and away from there. */
 void lap_token_enter(struct profiler *self, struct token *token, const lap_frame *frame);
 void lap_token_leave(struct profiler *self);
+/* Its handle or path has changed: the token says so to C code. */
+void lap_token_tell(struct token *token);
 struct node *lap_node_make(struct profiler *profiler, struct node *parent);
 /* What is around a new profiler; NULL: nothing. `inherited` is the context's node or NULL. */
 struct profiler *lap_parent_find(const lap_frame *frame, struct token *token, const struct site *site,

@@ -11,6 +11,7 @@ struct lap_counts lap_counts;
 struct lap_names lap_names;
 struct lap_rate lap_rate;
 
+uint64_t lap_ms_to_ticks(double ms) { return ms > 0 ? (uint64_t)(ms / lap_rate.ms_per_tick) : 0; }
 double lap_ticks_to_ns(uint64_t ticks) { return (double)ticks * lap_rate.ns_per_tick; }
 
 uint64_t lap_now_ticks(void)

@@ -136,7 +136,8 @@ struct profiler {
     struct block *blocks, *last_block;
     struct child_fold *child_folds;
     uint32_t block_count;
-    PyObject *task_clock; /* record of the running task, held */
+    uint64_t more_children; /* of more sites than it has room for */
+    PyObject *task_clock;   /* record of the running task, held */
     struct wait task_times;
     struct lap inline_laps[LAPS_INLINE];
 };
@@ -170,5 +171,6 @@ void lap_profilers_flush(void);
 void lap_profilers_set_task_clock(PyObject *function);
 
 double lap_ticks_to_ns(uint64_t ticks);
+uint64_t lap_ms_to_ticks(double ms);
 
 #endif

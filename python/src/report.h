@@ -14,6 +14,8 @@ void lap_report_end(struct profiler *profiler);
 /* Of an immediate profiler: one line at once. */
 void lap_report_entered(struct profiler *profiler);
 void lap_report_marked(struct profiler *profiler);
+/* The report of a C scope inside it, as of some ticks: 1, or 0 where it has no place for it. */
+int lap_report_adopt(struct profiler *profiler, uint64_t ticks, const char *text, size_t bytes);
 /* Prints by themselves the ended ones that wait for it. */
 void lap_report_flush(struct profiler *profiler);
 void lap_report_free(struct profiler *profiler);

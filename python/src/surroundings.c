@@ -30,6 +30,19 @@ void lap_live_remove(struct profiler *self)
     live_count--;
 }
 
+void lap_token_tell(struct token *token)
+{
+    const struct profiler *newest = token ? token->newest : NULL;
+    while (newest && (newest->handle == 0 || newest->flags & PROFILER_MUTE))
+        newest = newest->token_older;
+    if (!token)
+        return;
+    const int prints = newest && newest->flags & PROFILER_PRINTS && !(newest->flags & PROFILER_IMMEDIATE);
+    __atomic_store_n(&token->path, newest ? newest->path : 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&token->prints, (uint32_t)prints, __ATOMIC_RELAXED);
+    __atomic_store_n(&token->handle, newest ? newest->handle : 0, __ATOMIC_RELEASE);
+}
+
 void lap_token_enter(struct profiler *self, struct token *token, const lap_frame *frame)
 {
     self->token = token;
@@ -50,6 +63,7 @@ void lap_token_leave(struct profiler *self)
         at = &(*at)->token_older;
     if (at && *at)
         *at = self->token_older;
+    lap_token_tell(self->token);
     self->token = NULL;
     self->token_older = NULL;
     if (self->flags & PROFILER_COMPARED) {

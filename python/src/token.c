@@ -69,6 +69,7 @@ struct token *lap_token_get(PyThreadState *state, const lap_frame *frame)
     }
     if (token) {
         token->newest = NULL;
+        token->handle = 0;
         token->object = object;
         Py_XSETREF(*lap_frame_mark(object), (PyObject *)token);
     } else {

@@ -15,6 +15,10 @@ struct profiler;
 struct token {
     PyObject_HEAD struct profiler *newest; /* of a list by token_older; borrowed */
     PyFrameObject *object;                 /* borrowed: it holds us */
+    /* Of the newest that records, for C code without the GIL, which reads them while others may write: a handle, 0 for none. */
+    uint64_t handle;
+    uint32_t path;
+    uint32_t prints;
 };
 
 int lap_tokens_start(void);

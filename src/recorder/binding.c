@@ -93,3 +93,14 @@ uint64_t lap_impl_room(uint64_t taken, uint32_t bytes, uint64_t *ret_ticks)
     *ret_ticks = lap_process_ensure() < 0 ? lap_impl_ticks() : lap_clock_ticks(&lap_process.clock);
     return 0;
 }
+
+void lap_impl_adopt(const struct lap_impl_adopter *adopter)
+{
+    struct lap_impl_thread *const thread = lap_impl_local.thread;
+    if (thread->segment == 0)
+        return;
+    if (adopter)
+        lap_process.adopter = adopter;
+    thread->frames[0].address = adopter ? 0 : UINT64_MAX; /* 0 is what sends begins to the library */
+    ((struct lap_ring *)(uintptr_t)thread->reserved_words[0])->adopted_by = 0;
+}

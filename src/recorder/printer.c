@@ -178,8 +178,9 @@ void lap_printer_write(const char *text, size_t text_bytes)
 
 static void write_report(void *user, const char *text, size_t text_bytes)
 {
-    (void)user;
-    lap_printer_write(text, text_bytes);
+    const struct lap_ring *const ring = user;
+    if (ring->adopted_by == 0 || lap_process.settings.has_prefix || !lap_process.adopter->take(ring->adopted_by, text, text_bytes))
+        lap_printer_write(text, text_bytes);
 }
 
 uint64_t lap_printer_threshold_ns(uint32_t class_id, uint64_t code_threshold_ns)

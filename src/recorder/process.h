@@ -39,6 +39,7 @@ struct lap_process {
     uint32_t recording;       /* atomic: grows with each start and stop; a ring of another number begins anew */
     uint64_t thread_count;    /* atomic */
     struct lap_snapshots snapshots;
+    const struct lap_impl_adopter *adopter;
     uint32_t failed;          /* atomic: recording stopped for a failure, which was said once */
 };
 extern struct lap_process lap_process;

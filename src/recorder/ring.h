@@ -82,6 +82,7 @@ struct lap_ring {
     uint32_t base_depth;  /* of the outermost that prints */
     struct lap_ring_place print_place;
     struct lap_ring_place floor; /* nothing before it is taken back */
+    uint64_t adopted_by;  /* the handle around its outermost scope, as a binding says; 0 */
     struct lap_report *report;
     struct lap_decoder *report_decoder;
     char prefix[128]; /* of its lines */

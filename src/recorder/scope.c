@@ -372,17 +372,46 @@ static uint32_t slow_flags(const struct lap_ring *ring, const struct begin *begi
     return flags;
 }
 
+/* An outermost scope that a binding's profiler is around: its path goes into the event, which is then one with options. */
+static int scope_adopt(struct lap_ring *ring, const struct lap_impl_site *site, struct lap_impl_site *ret_site,
+                       struct lap_format_begin_with *with)
+{
+    ring->adopted_by = 0;
+    if (ring->thread->frames[0].address != 0 || with->parent != 0 || !lap_process.adopter->find(&with->parent, &with->path))
+        return 0;
+    *ret_site = *site;
+    if (site->kind == LAP_IMPL_KIND_BEGIN) {
+        uint32_t *const id = &lap_process.sites.with_options[site->id];
+        ret_site->kind = LAP_IMPL_KIND_BEGIN_WITH;
+        ret_site->state = &lap_impl_unregistered;
+        ret_site->id = *id;
+        with->threshold_ns = LAP_FORMAT_NO_THRESHOLD;
+        if (*id == 0 && lap_sites_register(ret_site) < 0) {
+            with->parent = with->path = 0;
+            return 0;
+        }
+        *id = ret_site->id;
+    }
+    ring->adopted_by = with->parent;
+    return 1;
+}
+
 static void scope_store(struct lap_ring *ring, uint64_t position, const struct begin *begin, uint32_t flags)
 {
     struct lap_impl_thread *const thread = ring->thread;
     struct lap_format_begin_with with = {.threshold_ns = threshold_of(begin->options)};
     struct lap_event_parts parts = {.site = begin->site, .words = begin->words};
-    if (begin->site->kind == LAP_IMPL_KIND_BEGIN_WITH) {
-        if (begin->options) {
-            with.n = begin->options->n;
-            with.parent = begin->options->parent;
-        }
-        with.path = with.parent ? lap_handle_path(with.parent) : 0;
+    if (begin->options) {
+        with.n = begin->options->n;
+        with.parent = begin->options->parent;
+    }
+    struct lap_impl_site adopted;
+    const int is_adopted = thread->depth == 0 && scope_adopt(ring, begin->site, &adopted, &with);
+    if (is_adopted)
+        parts.site = &adopted;
+    if (parts.site->kind == LAP_IMPL_KIND_BEGIN_WITH) {
+        if (!is_adopted)
+            with.path = with.parent ? lap_handle_path(with.parent) : 0;
         if (with.path == LAP_FORMAT_PATH_NONE)
             with.path = 0, with.parent = 0;
         with.flags = (flags & LAP_SLOW_PRINTS ? LAP_FORMAT_FLAG_PRINT : 0u) |

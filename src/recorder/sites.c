@@ -44,8 +44,10 @@ int lap_sites_init(struct lap_sites *sites)
         sites->sites = reserve(SITE_BUCKETS * sizeof *sites->sites);
         sites->texts_of_site = reserve(LAP_SITES_CLASSES * sizeof *sites->texts_of_site);
         sites->switch_of_class = reserve(LAP_SITES_CLASSES * sizeof *sites->switch_of_class);
+        sites->with_options = reserve(LAP_SITES_CLASSES * sizeof *sites->with_options);
     }
-    if (!sites->classes || !sites->descriptions || !sites->texts || !sites->sites || !sites->texts_of_site || !sites->switch_of_class)
+    if (!sites->classes || !sites->descriptions || !sites->texts || !sites->sites || !sites->texts_of_site || !sites->switch_of_class ||
+        !sites->with_options)
         return -ENOMEM;
     if (sites->count == 0) {
         lap_class_set_fixed(sites->classes);
