@@ -2,7 +2,7 @@
 #include "adopt.h"
 
 #include "parts.h"
-#include "report.h"
+#include "blocks.h"
 
 #include <pthread.h>
 

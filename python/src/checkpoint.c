@@ -2,7 +2,7 @@
 #include "parts.h"
 
 #include "lapmark/format.h"
-#include "report.h"
+#include "blocks.h"
 
 PyObject *lap_zero, *lap_unused_float, *lap_task_clock;
 

@@ -3,7 +3,7 @@
 
 #include "adopt.h"
 #include "lapmark/format.h"
-#include "report.h"
+#include "blocks.h"
 
 int lap_has_ended;
 

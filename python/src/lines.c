@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lines.h"
 
-#include "report.h"
+#include "blocks.h"
 
 /* ---- text ---------------------------------------------------------------------------------------------------------- */
 

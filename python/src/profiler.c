@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "parts.h"
 
-#include "report.h"
+#include "blocks.h"
 
 #include <structmember.h>
 #include <time.h>

@@ -247,45 +247,6 @@ static inline uint64_t key_of_handle(uint32_t path, uint32_t class_id)
     return (uint64_t)path << 32 | HANDLE_KEY | class_id;
 }
 
-/* An event of a handle whose cells are known, in front of what makes them: what it says of path and times is its own. Returns
- * its bytes, 0 for what is left to the functions above. Not inlined, for the sake of the loop that calls it. */
-static __attribute__((noinline)) uint32_t run_handle(const struct running *running, uint32_t class_id)
-{
-    struct lap_statistics *const statistics = running->statistics;
-    const struct lap_class *const class = &running->classes[class_id < running->class_count ? class_id : 0];
-    const uint32_t bytes = 8u * class->words;
-    const void *const payload = running->at + 8;
-    if (bytes - 1 >= (uint64_t)(running->end - running->at))
-        return 0;
-    switch (class->kind) {
-    case LAP_CLASS_HANDLE_BEGIN:
-        return bytes;
-    case LAP_CLASS_HANDLE_MARK: {
-        const struct lap_format_handle_mark *const mark = payload;
-        const uint32_t unit = mark->path < LAP_FORMAT_PATHS ? statistics->cell_of_path[mark->path] : 0;
-        if (unit == 0)
-            return 0;
-        cell_add(statistics, unit_at(statistics, unit), mark->lap_ticks);
-        statistics->cache[class_id & (LAP_STATISTICS_CACHE - 1)] =
-            (struct lap_statistics_cached){key_of_handle(mark->path, class_id), (uint16_t)unit, (uint16_t)bytes};
-        return bytes;
-    }
-    case LAP_CLASS_HANDLE_END: {
-        const struct lap_format_handle_end *const end = payload;
-        const uint32_t unit = end->path < LAP_FORMAT_PATHS ? statistics->cell_of_path[end->path] : 0;
-        const uint32_t rest_unit = unit == 0 ? 0 : ((const struct lap_format_cell *)unit_at(statistics, unit))->rest_unit;
-        if (unit == 0 || (end->marks != 0 && rest_unit == 0))
-            return 0;
-        if (end->marks != 0)
-            cell_add(statistics, unit_at(statistics, rest_unit), end->lap_ticks);
-        cell_add(statistics, unit_at(statistics, unit), end->total_ticks);
-        return bytes;
-    }
-    default:
-        return 0;
-    }
-}
-
 /* A begin whose cell is known: what it opens. */
 static inline __attribute__((always_inline)) void run_begin(const struct running *running, const struct lap_statistics_cached *cached,
                                                             struct lap_open *scope, uint32_t class_id, uint64_t now)
@@ -388,6 +349,50 @@ static inline __attribute__((always_inline)) uint64_t run_handle_marks(struct ru
     return run.count - before;
 }
 
+/* Events of handles whose cells are known, in front of what makes them: what they say of path and times is their own. Returns how
+ * many, with running->at behind them, 0 for one that is left to the functions above. Not inlined, for the sake of the loop that
+ * calls it. */
+static __attribute__((noinline)) uint64_t run_handles(struct running *running, const struct lap_statistics_cached *cached, uint64_t word,
+                                                      int is_in_first_half)
+{
+    struct lap_statistics *const statistics = running->statistics;
+    const uint32_t class_id = word & LAP_FORMAT_CLASS_MASK;
+    const struct lap_class *const class = &running->classes[class_id < running->class_count ? class_id : 0];
+    const uint32_t bytes = 8u * class->words;
+    const void *const payload = running->at + 8;
+    if (bytes - 1 >= (uint64_t)(running->end - running->at))
+        return 0;
+    if (class->kind == LAP_CLASS_HANDLE_MARK) {
+        const struct lap_format_handle_mark *const mark = payload;
+        const uint32_t path = mark->path;
+        uint32_t unit = cached->unit;
+        if (cached->key != key_of_handle(path, class_id)) {
+            unit = path < LAP_FORMAT_PATHS ? statistics->cell_of_path[path] : 0;
+            if (unit == 0)
+                return 0;
+            statistics->cache[class_id & (LAP_STATISTICS_CACHE - 1)] =
+                (struct lap_statistics_cached){key_of_handle(path, class_id), unit, bytes};
+        }
+        cell_add(statistics, unit_at(statistics, unit), mark->lap_ticks);
+        running->at += bytes;
+        return 1 + (is_in_first_half ? run_handle_marks(running, unit, word, path, bytes) : 0);
+    }
+    if (class->kind == LAP_CLASS_HANDLE_END) {
+        const struct lap_format_handle_end *const end = payload;
+        const uint32_t unit = end->path < LAP_FORMAT_PATHS ? statistics->cell_of_path[end->path] : 0;
+        const uint32_t rest_unit = unit == 0 ? 0 : ((const struct lap_format_cell *)unit_at(statistics, unit))->rest_unit;
+        if (unit == 0 || (end->marks != 0 && rest_unit == 0))
+            return 0;
+        if (end->marks != 0)
+            cell_add(statistics, unit_at(statistics, rest_unit), end->lap_ticks);
+        cell_add(statistics, unit_at(statistics, unit), end->total_ticks);
+    } else if (class->kind != LAP_CLASS_HANDLE_BEGIN) {
+        return 0;
+    }
+    running->at += bytes;
+    return 1;
+}
+
 /* Profilers of one class with nothing inside, the first of which starts at running->at. Returns how many. */
 static inline __attribute__((always_inline)) uint64_t run_pairs(struct running *running, uint32_t unit, uint64_t class_id, uint64_t bytes)
 {
@@ -438,7 +443,7 @@ static inline __attribute__((always_inline)) uint32_t run_events(struct lap_stat
         uint64_t word;
         __builtin_memcpy(&word, running.at, sizeof word);
         const uint32_t class_id = word & LAP_FORMAT_CLASS_MASK;
-        uint64_t now = base + lap_event_elapsed(word, begin_word);
+        const uint64_t now = base + lap_event_elapsed(word, begin_word);
         if (__builtin_expect((int64_t)(now - running.last) < 0, 0))
             break;
         if (class_id == LAP_FORMAT_END) {
@@ -484,26 +489,14 @@ static inline __attribute__((always_inline)) uint32_t run_events(struct lap_stat
                 continue;
             }
             if (__builtin_expect(cached->key != key && cached->key != (key | WITH_KEY), 0)) {
-                uint32_t bytes = cached->bytes;
-                const struct lap_format_handle_mark *const mark = (const void *)(running.at + 8);
-                if (cached->key & HANDLE_KEY && bytes <= (uint64_t)(running.end - running.at) &&
-                    cached->key == key_of_handle(mark->path, class_id)) {
-                    cell_add(statistics, unit_at(statistics, cached->unit), mark->lap_ticks);
-                    if (running.end - running.at > (ptrdiff_t)bytes && (word - begin_word) >> 63 == 0) {
-                        running.at += bytes;
-                        const uint64_t marks = run_handle_marks(&running, cached->unit, word, mark->path, bytes);
-                        events += marks;
-                        running.at -= bytes;
-                        now = base + lap_event_elapsed(run_word(running.at), begin_word);
-                    }
-                } else {
-                    bytes = run_handle(&running, class_id);
-                    if (bytes == 0)
-                        break;
-                }
-                events++;
-                running.at += bytes;
-                running.last = now;
+                struct running copy = running; /* what another function sees is not in registers */
+                const uint64_t handles = run_handles(&copy, cached, word, (word - begin_word) >> 63 == 0);
+                if (handles == 0)
+                    break;
+                const uint64_t bytes = (uint64_t)(copy.at - running.at) / handles;
+                running.at = copy.at;
+                running.last = base + lap_event_elapsed(run_word(running.at - bytes), begin_word);
+                events += handles;
                 __atomic_store_n(&statistics->heap->applied, running.applied + (uint64_t)(uintptr_t)running.at, __ATOMIC_RELEASE);
                 continue;
             }

@@ -183,27 +183,28 @@ static int header_check(const struct lap_process *process, const struct ring_fil
     return 0;
 }
 
-/* Is it the same segment still, and not on its way to be another? */
-static bool is_still(int fd, const struct lap_segment *segment)
+/* Is it the same segment still, and not on its way to be another? Gives its header as it is now. */
+static bool is_still(int fd, const struct lap_segment *segment, struct lap_format_segment *ret_now)
 {
-    struct lap_format_segment now;
-    return lap_file_read_at(fd, &now, sizeof now, 0) == (int64_t)sizeof now &&
-           now.sequence == segment->header.sequence && now.begin_ticks == segment->header.begin_ticks;
+    return lap_file_read_at(fd, ret_now, sizeof *ret_now, 0) == (int64_t)sizeof *ret_now &&
+           ret_now->sequence == segment->header.sequence && ret_now->begin_ticks == segment->header.begin_ticks;
 }
 
 /* Of the newest segment a part may be taken back, and other events be stored in its place, while we read it. What a second
  * reading finds the same was there all the time between, since no two events have one clock: the copy ends there, which is
- * then cut to whole events by lap_segments_trim(). */
-static int newest_settle(int fd, struct lap_segment *segment, const char *copy)
+ * then cut to whole events by lap_segments_trim(). A writer that stands still in the middle of an event looks the same, too:
+ * what was committed between the two readings, `committed_bytes`, ends in front of that. */
+static int newest_settle(int fd, struct lap_segment *segment, const char *copy, uint64_t committed_bytes)
 {
     const uint64_t bytes = segment->content_bytes;
     char *const again = malloc(bytes);
     if (!again)
         return -ENOMEM;
     int code = LAP_READER_CHANGED;
-    if (lap_file_read_at(fd, again, bytes, 0) == (int64_t)bytes && is_still(fd, segment)) {
+    struct lap_format_segment now;
+    if (lap_file_read_at(fd, again, bytes, 0) == (int64_t)bytes && is_still(fd, segment, &now)) {
         uint64_t same = sizeof segment->header;
-        while (same < bytes && memcmp(copy + same, again + same, 8) == 0)
+        while (same < bytes && same < committed_bytes && memcmp(copy + same, again + same, 8) == 0)
             same += 8;
         segment->is_cut = same < bytes;
         segment->content_bytes = same;
@@ -226,9 +227,10 @@ static int segment_copy(const struct lap_process *process, int fd, bool is_newes
     if (!copy)
         return -ENOMEM;
     int code = LAP_READER_CHANGED;
+    struct lap_format_segment now;
     if (lap_file_read_at(fd, copy, segment->content_bytes, 0) == (int64_t)segment->content_bytes &&
-        is_still(fd, segment))
-        code = is_newest ? newest_settle(fd, segment, copy) : 0;
+        is_still(fd, segment, &now))
+        code = is_newest ? newest_settle(fd, segment, copy, now.content_bits / 8) : 0;
     if (code < 0) {
         free(copy);
         return code;

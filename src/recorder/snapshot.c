@@ -38,8 +38,8 @@ struct taking {
 /* ---- one segment ----------------------------------------------------------------------------------------------------- */
 
 /* Copies a segment of another thread, or of this one. 0: it is not there (any more). Of the newest a part may be taken back and
- * stored anew meanwhile. What is the same when it is compared was there all the time, since no two events have one clock: it is
- * cut behind the last event that is whole in that. */
+ * stored anew meanwhile. What is the same when it is compared was there all the time, since no two events have one clock; a thread
+ * that stands still in the middle of an event has not committed it. The copy is cut behind the last event that is whole in that. */
 static int segment_copy(struct taking *taking, const struct lap_ring *ring, uint64_t sequence)
 {
     const struct lap_segment *const segment = lap_ring_segment(ring, sequence);
@@ -53,8 +53,11 @@ static int segment_copy(struct taking *taking, const struct lap_ring *ring, uint
         return 0;
     lap_ring_copy_words(to, from, bytes, 0);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    const uint64_t same = offset + lap_ring_copy_words(to + offset, from + offset, bytes - offset, 1);
+    const uint64_t committed = __atomic_load_n(&segment->header->content_bits, __ATOMIC_ACQUIRE) / 8;
+    uint64_t same = offset + lap_ring_copy_words(to + offset, from + offset, bytes - offset, 1);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (same > committed)
+        same = committed;
     if (__atomic_load_n(&segment->header->sequence, __ATOMIC_ACQUIRE) != sequence)
         return 0;
     while (offset < same) {

@@ -16,7 +16,7 @@ LESS = ("--exported-interfaces-only", "--drop-undefined-syms", "--drop-private-t
         "--no-show-locs")
 SAY = """it is not what tests/package/lapmark.abi holds. Programs are compiled with that: see "Changing the ABI" in CONTRIBUTING.md.
 If it is meant to change, renew the file (and say so in the changelog):
-    python3 tests/package/binary_interface.py build/liblapmark.so --renew"""
+    python3 tests/package/binary_interface.py build/tests/package/libpackage_interface.so --renew"""
 
 
 def difference(stored, library):

@@ -77,7 +77,10 @@ def test_stub_signatures():
             signature = inspect.signature(runtime)
         except ValueError:
             continue
-        assert [parameter for parameter in signature.parameters if parameter != "self"] == parameters(method), name
+        names = [parameter for parameter in signature.parameters if parameter != "self"]
+        if name == "__call__" and names == ["args", "kwargs"]:  # all that C can say of it
+            continue
+        assert names == parameters(method), name
     for node in stub().body:
         if isinstance(node, ast.FunctionDef):
             try:

@@ -4,8 +4,8 @@
  * ended child has to say is kept with its parent as a block of text, indented when it is printed; more than three of one site
  * are one line with the slowest in full, as in the library's own reports.
  */
-#ifndef LAP_PY_REPORT_H
-#define LAP_PY_REPORT_H
+#ifndef LAP_PY_BLOCKS_H
+#define LAP_PY_BLOCKS_H
 
 #include "profiler.h"
 

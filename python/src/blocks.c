@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "report.h"
+#include "blocks.h"
 
 #include "lines.h"
 #include "stream.h"
