@@ -251,6 +251,26 @@ def test_stored_in_an_object():
     check_held("".join(texts), "service", 2, 30)
 
 
+def test_stored_in_an_object_when_its_traceback_goes():
+    """The frame outlives its call, and its end finds a profiler that somebody else holds."""
+    class Holder:
+        profiler = None
+
+    def make():
+        holder.profiler = Profiler("stored", sink=texts.append)
+        holder.profiler("made")
+        raise KeyError
+    texts, holder = [], Holder()
+    for _ in range(2):
+        try:
+            make()
+        except KeyError:
+            pass
+        holder.profiler("used")
+        holder.profiler = None
+    assert [report.labels() for report in reports("".join(texts))] == [["made", "used"]] * 2, texts
+
+
 def test_function_exit_is_no_hold():
     texts = []
 
