@@ -19,7 +19,7 @@ static struct profiler *off_profiler;       /* what construction gives where it 
 static PyObject *zero;
 static PyObject *task_clock;
 static double ns_per_tick, ms_per_tick;
-static int reads_clock, has_ended;
+static int reads_clock;
 static PyObject *name_msg, *name_disabled, *name_delayed, *name_threshold, *name_n, *name_file, *name_sink, *name_level,
     *name_function, *name_disable, *text_env;
 
@@ -875,7 +875,7 @@ static void profiler_blank(struct profiler *self)
 static int is_made_off(PyTypeObject *type, const struct options *options)
 {
     const int disabled = disabled_read(options->disabled);
-    if (disabled < 0 || disabled == 1 || has_ended || class_is_disabled(type))
+    if (disabled < 0 || disabled == 1 || class_is_disabled(type))
         return disabled < 0 ? -1 : 1;
     if (lap_stream_is_writing()) {
         lap_counts.reentered++;
@@ -1083,7 +1083,6 @@ void lap_profilers_exit(void)
         profiler_end(oldest, END_EXIT);
         Py_DECREF(oldest);
     }
-    has_ended = 1;
 }
 
 void lap_profilers_flush(void)

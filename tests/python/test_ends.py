@@ -411,6 +411,23 @@ def test_made_in_finally_at_shutdown():
     assert "Traceback" not in result.err and "Exception ignored" not in result.err, result
 
 
+def test_made_when_the_interpreter_is_nearly_gone():
+    """In a `finally:` of a generator that nobody closed: its end comes behind the last atexit hook."""
+    result = python("""
+        from lapmark import Profiler
+        def generator():
+            try:
+                yield
+            finally:
+                profiler = Profiler('teardown')
+                profiler('cleaned')
+        suspended = generator()
+        next(suspended)
+        """)
+    assert [report.label for report in reports(result.err)] == ["teardown"], result
+    assert reports(result.err)[0].labels() == ["cleaned"], result
+
+
 def test_unhandled_exception():
     result = python("""
         from lapmark import Profiler
