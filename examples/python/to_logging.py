@@ -9,10 +9,10 @@ logger = logging.getLogger('orders')
 
 
 def handle(size):
-    profiler = Profiler(f'order of {size}', ms_threshold=0.5, sink=logger.info)
+    profiler = Profiler(f'order of {size}', ms_threshold=5, sink=logger.info)
     sorted(range(size, 0, -1), key=str)
     profiler('sorted')
 
 
 handle(10)
-handle(50000)
+handle(100000)

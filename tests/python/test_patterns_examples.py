@@ -96,7 +96,7 @@ def test_logging():
     result = run("to_logging.py")
     head, body = result.err.split(" orders INFO ")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", head), result
-    assert shapes(body.strip()) == ["order of 50000: sorted"], result
+    assert shapes(body.strip()) == ["order of 100000: sorted"], result
 
 
 def test_short_with_a_word_in_front():
