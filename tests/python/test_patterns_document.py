@@ -26,6 +26,9 @@ def masked(text):
     return re.sub(r"\d[\d.]*(?=,| ms|\))", "0", text)
 
 
+README = pathlib.Path(SOURCE, "README.md").read_text(encoding="utf-8")
+
+
 def names():
     return {"__name__": "__main__", "Profiler": lapmark.Profiler, "work_ms": busy}
 
@@ -43,11 +46,11 @@ def section(heading):
     return re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL).group(1)
 
 
-def run_in_new_process(body):
+def run_in_new_process(body, stream="stderr"):
     before = f"import sys\nsys.path.append({os.path.dirname(os.path.abspath(__file__))!r})\n" \
              "from lapmark import Profiler\nfrom common_python import busy as work_ms\n"
-    return subprocess.run([sys.executable, "-c", before + body], env=environment(), check=True, stderr=subprocess.PIPE,
-                          text=True).stderr
+    return getattr(subprocess.run([sys.executable, "-c", before + body], env=environment(), check=True, text=True,
+                                  **{stream: subprocess.PIPE}), stream)
 
 
 def run_cells(*cells):
@@ -116,6 +119,30 @@ def test_cells():
 def test_logging():
     (body, shown), = PAIR.findall(section("To logging"))
     printed = run_in_new_process(body)
+    assert masked(printed) == masked(shown), printed
+
+
+def readme_blocks():
+    """Those of its section about Python, as (language, text)."""
+    part = re.search(r"^## Python\n(.*?)^## ", README, re.MULTILINE | re.DOTALL).group(1)
+    return re.findall(r"^```(\w*)\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
+
+
+def test_readme():
+    blocks = readme_blocks()
+    assert [language for language, _ in blocks] == ["python", "", "diff", "", ""]
+    command, shown = blocks[1][1].split("\n", 1)
+    printed = run_in_new_process(blocks[0][1])
+    assert command == "$ python3 sort.py" and masked(printed) == masked(shown), printed
+
+
+def test_readme_after_the_change():
+    """What it has before is another project's; behind the changed import it is what the last block shows, on stdout."""
+    _, _, (_, change), _, (_, shown) = readme_blocks()
+    lines = change.splitlines(keepends=True)
+    assert [line for line in lines if line.startswith("-")] == ["-from pyqtgraph.debug import Profiler\n"]
+    body = "".join(line[1:] or "\n" for line in lines if not line.startswith("-"))
+    printed = run_in_new_process(body, "stdout")
     assert masked(printed) == masked(shown), printed
 
 
