@@ -13,7 +13,7 @@ fallback for where there is none; LAPMARK_IMPLEMENTATION=python chooses that. It
 record."""
 import os as _os
 
-from . import _loops
+from . import _children, _loops
 from ._lap import Lap
 from ._loops import trace_loop
 from ._version import __version__
@@ -37,5 +37,6 @@ set = _impl.set  # pylint: disable=redefined-builtin
 flush = _impl.flush
 counts = _impl.counts
 _loops.register = getattr(_impl, "set_task_clock", None)
+_children.at_end = _impl.end_process
 
 __all__ = ["Lap", "Profiler", "__version__", "counts", "flush", "implementation", "record", "record_stop", "trace_loop"]

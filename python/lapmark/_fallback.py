@@ -226,6 +226,9 @@ def record_stop() -> None:
     """Nothing to stop."""
 
 
+end_process = _engine.end_all
+
+
 def set(terms: str) -> None:  # pylint: disable=redefined-builtin
     """Switches profilers by terms as in LAPMARK, put behind those that are in force. ValueError, with nothing changed, where
     one cannot be read or there are more than 64."""

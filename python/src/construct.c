@@ -259,7 +259,7 @@ void lap_profiler_blank(struct profiler *self)
 static int is_made_off(PyTypeObject *type, const struct options *options)
 {
     const int disabled = disabled_read(options->disabled);
-    if (disabled < 0 || disabled == 1 || lap_has_ended || lap_class_is_disabled(type))
+    if (disabled < 0 || disabled == 1 || lap_class_is_disabled(type))
         return disabled < 0 ? -1 : 1;
     if (lap_stream_is_writing()) {
         lap_counts.reentered++;

@@ -5,7 +5,6 @@
 #include "lapmark/format.h"
 #include "blocks.h"
 
-int lap_has_ended;
 
 /* What a held end leaves out is in none of its statistics: a reader takes an end without checkpoints to have no rest. */
 static void lap_end_store(const struct profiler *self, uint64_t *ret_ticks)
@@ -148,7 +147,6 @@ void lap_profilers_exit(void)
         lap_profiler_end(oldest, END_EXIT);
         Py_DECREF(oldest);
     }
-    lap_has_ended = 1;
 }
 
 void lap_profilers_flush(void)

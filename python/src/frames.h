@@ -125,6 +125,8 @@ static inline int lap_frame_is_set_aside(const PyFrameObject *object)
 static inline int lap_frame_holds(const lap_frame *frame, PyObject *object)
 {
 #if PY_VERSION_HEX >= 0x030B0000
+    if (!lap_frame_code(frame)) /* outlived its call, in a traceback: its variables went first, and its code with them */
+        return 0;
     PyObject *const *const locals = frame->localsplus;
     const Py_ssize_t count = lap_frame_code(frame)->co_nlocalsplus;
 #else

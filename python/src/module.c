@@ -83,6 +83,16 @@ static PyObject *module_exit(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* For a process that leaves without its atexit hooks. */
+static PyObject *module_end_process(PyObject *self, PyObject *unused)
+{
+    (void)self;
+    (void)unused;
+    lap_profilers_exit();
+    (void)lap_record_stop();
+    Py_RETURN_NONE;
+}
+
 static PyObject *module_after_fork(PyObject *self, PyObject *unused)
 {
     (void)self;
@@ -99,6 +109,7 @@ static PyMethodDef functions[] = {
      "flush(): prints the reports that wait for a profiler around them, and brings this thread's statistics up to date"},
     {"counts", module_counts, METH_NOARGS, "counts(): what went wrong and was not raised"},
     {"set_task_clock", module_set_task_clock, METH_O, NULL},
+    {"end_process", module_end_process, METH_NOARGS, NULL},
     {"_exit", module_exit, METH_NOARGS, NULL},
     {"_after_fork", module_after_fork, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};

@@ -18,7 +18,6 @@ extern struct lap_rate {
 extern PyObject *lap_zero;         /* 0.0 */
 extern PyObject *lap_unused_float; /* see lap_ms_of */
 extern PyObject *lap_task_clock;   /* what gives the running task's times, or NULL */
-extern int lap_has_ended;          /* the interpreter has, as far as we go */
 
 /* A new reference. A float that nobody looks at is the next result, as of most checkpoints: it is neither freed nor made. */
 static inline PyObject *lap_ms_of(uint64_t ticks)

@@ -251,6 +251,26 @@ def test_stored_in_an_object():
     check_held("".join(texts), "service", 2, 30)
 
 
+def test_stored_in_an_object_when_its_traceback_goes():
+    """The frame outlives its call, and its end finds a profiler that somebody else holds."""
+    class Holder:
+        profiler = None
+
+    def make():
+        holder.profiler = Profiler("stored", sink=texts.append)
+        holder.profiler("made")
+        raise KeyError
+    texts, holder = [], Holder()
+    for _ in range(2):
+        try:
+            make()
+        except KeyError:
+            pass
+        holder.profiler("used")
+        holder.profiler = None
+    assert [report.labels() for report in reports("".join(texts))] == [["made", "used"]] * 2, texts
+
+
 def test_function_exit_is_no_hold():
     texts = []
 
@@ -389,6 +409,23 @@ def test_made_in_finally_at_shutdown():
     assert by_label(result.err)["teardown"].labels() == ["resources cleaned", "connections closed"]
     assert "in atexit" in by_label(result.err)
     assert "Traceback" not in result.err and "Exception ignored" not in result.err, result
+
+
+def test_made_when_the_interpreter_is_nearly_gone():
+    """In a `finally:` of a generator that nobody closed: its end comes behind the last atexit hook."""
+    result = python("""
+        from lapmark import Profiler
+        def generator():
+            try:
+                yield
+            finally:
+                profiler = Profiler('teardown')
+                profiler('cleaned')
+        suspended = generator()
+        next(suspended)
+        """)
+    assert [report.label for report in reports(result.err)] == ["teardown"], result
+    assert reports(result.err)[0].labels() == ["cleaned"], result
 
 
 def test_unhandled_exception():

@@ -173,6 +173,25 @@ def test_process_pools():
     assert sorted(labels(result.err)) == sorted(expected), result
 
 
+def test_open_at_the_end_of_a_child_of_multiprocessing():
+    """Where it forks, it runs no atexit hooks."""
+    result = python("""
+        import multiprocessing
+        from lapmark import Profiler
+        kept = []
+        def work(name):
+            kept.append(Profiler(name))
+            kept[0]('x')
+        if __name__ == '__main__':
+            for method in ('fork', 'spawn'):
+                process = multiprocessing.get_context(method).Process(target=work, args=(f'by {method}',))
+                process.start()
+                process.join()
+        """)
+    assert [(report.label, report.labels(), "(still open at exit)" in report.notes) for report in reports(result.err)] == [
+        ("by fork", ["x"], True), ("by spawn", ["x"], True)], result
+
+
 def test_many_marks():
     """Memory stays as it was, whatever the labels are."""
     result = python("""
