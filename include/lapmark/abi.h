@@ -73,7 +73,8 @@ enum lap_impl_site_flags {
     LAP_IMPL_SITE_N = 1,       /* the first word is a problem size */
     LAP_IMPL_SITE_TEXT = 2,    /* the label comes at run time: the last word is a const char * */
     LAP_IMPL_SITE_LIBRARY = 4, /* LAP_LIBRARY: does not print unless told */
-    LAP_IMPL_SITE_STRINGS = 8  /* an argument is a string: stored by the library */
+    LAP_IMPL_SITE_STRINGS = 8, /* an argument is a string: stored by the library */
+    LAP_IMPL_SITE_FOUND = 16   /* the arguments are numbers that a binding found in a text: the label is shown with # for each */
 };
 
 /* Argument types, 4 bits each in lap_impl_site.types, first argument lowest. */

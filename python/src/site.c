@@ -204,7 +204,7 @@ static struct key *key_make(const struct site *site, enum lap_impl_kind kind, co
                                          .function = site->function,
                                          .types = parts->types,
                                          .kind = (uint8_t)kind,
-                                         .flags = is_size ? LAP_IMPL_SITE_N : 0,
+                                         .flags = (uint8_t)((is_size ? LAP_IMPL_SITE_N : 0) | (parts->count > 0 ? LAP_IMPL_SITE_FOUND : 0)),
                                          .args = (uint8_t)parts->count};
     return key;
 }

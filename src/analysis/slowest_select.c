@@ -87,7 +87,8 @@ static enum match class_match(struct selection *selection, uint32_t class_id)
     if (*known == MATCH_UNKNOWN) {
         const char *const name = selection->options->name;
         const struct lap_description *const description = lap_catalog_description(catalog, class_id);
-        if (lap_glob_matches(name, description->label) || lap_glob_matches(name, description->function))
+        if (lap_glob_matches(name, description->label) || lap_glob_matches(name, lap_catalog_name(catalog, class_id)) ||
+            lap_glob_matches(name, description->function))
             *known = MATCH_YES;
         else
             *known = lap_label_needs_event(&catalog->classes[class_id]) ? MATCH_BY_MESSAGE : MATCH_NO;

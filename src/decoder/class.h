@@ -26,7 +26,8 @@ enum lap_class_flags {
     LAP_CLASS_N = 1,        /* carries a problem size before its arguments */
     LAP_CLASS_TEXT = 2,     /* its label is the stored string: more labels than a site may have */
     LAP_CLASS_NUMBERED = 4, /* has no label */
-    LAP_CLASS_LIBRARY = 8   /* of a library: does not print by default */
+    LAP_CLASS_LIBRARY = 8,  /* of a library: does not print by default */
+    LAP_CLASS_FOUND = 32    /* its arguments are numbers that were found in a text */
 };
 
 struct lap_class {

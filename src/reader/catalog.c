@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "catalog.h"
 
+#include "label.h"
 #include "lapmark/abi.h"
 #include "lapmark/format.h"
 #include "tsdl.h"
@@ -175,7 +177,7 @@ static const char *uri_read(char *uri, struct lap_class *class, struct lap_descr
     if (!types_read(types, &description->types, &class->args, &has_strings))
         return "event with damaged argument types";
     class->kind = kinds[*ret_kind].kind;
-    class->flags = (uint8_t)(flags & 15u);
+    class->flags = (uint8_t)(flags & (15u | LAP_CLASS_FOUND));
     description->line = (uint32_t)line;
     description->is_text = (flags & FLAG_IS_TEXT) != 0;
     if (!has_strings && !(class->flags & LAP_CLASS_TEXT))
@@ -207,6 +209,23 @@ static bool classes_reserve(struct parser *parser, uint32_t id)
         parser->description_room = room;
     }
     return true;
+}
+
+/* What a label is called whose numbers were found in a text. Without memory it is called by its format. */
+static void pattern_add(struct lap_catalog *catalog, const struct lap_class *class)
+{
+    if (class->description >= catalog->pattern_count) {
+        const uint32_t count = class->description * 2 + 64;
+        char **const patterns = realloc(catalog->patterns, count * sizeof *patterns);
+        if (!patterns)
+            return;
+        memset(patterns + catalog->pattern_count, 0, (count - catalog->pattern_count) * sizeof *patterns);
+        catalog->patterns = patterns;
+        catalog->pattern_count = count;
+    }
+    char label[LAP_LABEL_BYTES];
+    lap_label_pattern(label, sizeof label, &catalog->descriptions[class->description], class, NULL);
+    catalog->patterns[class->description] = strdup(label);
 }
 
 static void class_add(struct parser *parser, struct class_line *line)
@@ -251,6 +270,8 @@ static void class_add(struct parser *parser, struct class_line *line)
     class.description = catalog->description_count;
     catalog->descriptions[catalog->description_count++] = description;
     catalog->classes[id] = class;
+    if (class.flags & LAP_CLASS_FOUND)
+        pattern_add(catalog, &class);
     if (id >= catalog->class_count)
         catalog->class_count = id + 1;
 }
@@ -480,6 +501,9 @@ void lap_catalog_done(struct lap_catalog *catalog)
     free(catalog->classes);
     free(catalog->descriptions);
     free(catalog->text);
+    for (uint32_t i = 0; i < catalog->pattern_count; i++)
+        free(catalog->patterns[i]);
+    free(catalog->patterns);
     *catalog = (struct lap_catalog){0};
 }
 
@@ -501,5 +525,7 @@ const char *lap_catalog_name(const struct lap_catalog *catalog, uint32_t class_i
         if (kinds[i].id == class_id)
             return kinds[i].uri;
     const struct lap_class *const class = &catalog->classes[class_id];
+    if (class->flags & LAP_CLASS_FOUND && class->description < catalog->pattern_count && catalog->patterns[class->description])
+        return catalog->patterns[class->description];
     return class->flags & LAP_CLASS_NUMBERED ? "(checkpoint)" : catalog->descriptions[class->description].label;
 }

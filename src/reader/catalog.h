@@ -26,6 +26,8 @@ struct lap_catalog {
     uint64_t pid;
     const char *host, *program, *command, *clock_source; /* "" where there is none */
     char *text;                                          /* the bytes that the strings lie in */
+    char **patterns;                                     /* by description, of those with LAP_CLASS_FOUND; else NULL */
+    uint32_t pattern_count;
 };
 
 /* Reads the packets of a metadata file of `size` bytes that lie at `bytes` (not kept). The classes before a damaged line

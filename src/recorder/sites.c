@@ -228,6 +228,8 @@ static struct lap_class class_of_site(const struct lap_impl_site *site)
         class.flags |= LAP_CLASS_N;
     if (site->flags & LAP_IMPL_SITE_LIBRARY)
         class.flags |= LAP_CLASS_LIBRARY;
+    if (site->flags & LAP_IMPL_SITE_FOUND)
+        class.flags |= LAP_CLASS_FOUND;
     if (site->flags & LAP_IMPL_SITE_TEXT)
         class.flags |= LAP_CLASS_TEXT;
     else if (site->label[0] == 0 && (class.kind == LAP_CLASS_MARK || class.kind == LAP_CLASS_HANDLE_MARK))
