@@ -100,7 +100,7 @@ if __name__ == '__main__':
     held()
     time.sleep(0.05)
     kept.clear()
-    for method in ('fork', 'spawn'):
+    for method in ('fork', 'forkserver', 'spawn'):
         context = multiprocessing.get_context(method)
         with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
             assert list(pool.map(in_child, range(2))) == [0, 1]
@@ -140,7 +140,7 @@ def test_everything():
     with oracle.Directory() as place:
         recording = record(place.path, PROGRAM)
         processes = oracle.compare(recording)
-        assert len(processes) == 3
+        assert len(processes) == 4
         rows = rows_of(recording)
         counts = {path: row["count"] for path, row in rows.items() if row["kind"] != "rest"}
         batch, level, spawner = "Batch annotate %lld gaps", "level", "spawner"
@@ -155,7 +155,7 @@ def test_everything():
             ("bob",): 1, ("bob", "done"): 1, ("bob", "inside bob"): 1,
             ("in a thread",): 2, ("in a thread", "x"): 2,
             ("held",): 1, ("held", "done"): 1,
-            ("in child %lld",): 4, ("in child %lld", "x"): 4}, counts
+            ("in child %lld",): 6, ("in child %lld", "x"): 6}, counts
         assert rows[batch, "request handled"]["min_ns"] >= 2e6 * 0.999
         for path in (("held",), (spawner,), (spawner, "task %lld"), ("alice",)):
             check_no_rest_is_counted(rows, path)
@@ -170,7 +170,7 @@ def test_children_inherit_terms():
     with oracle.Directory() as place:
         recording = record(place.path, PROGRAM, "-f", "in child #,held")
         counts = {path: row["count"] for path, row in rows_of(recording).items() if row["kind"] == "profiler"}
-        assert counts == {("in child %lld",): 4, ("held",): 1}, counts
+        assert counts == {("in child %lld",): 6, ("held",): 1}, counts
 
 
 def test_server_and_client():
