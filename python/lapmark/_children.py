@@ -29,5 +29,21 @@ def _after_fork() -> None:
         util.register_after_fork(_end, _finalize_last)
 
 
+def _imported() -> None:
+    """This may be such a child, whose parent or fork server had not imported us."""
+    process, server = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.forkserver")
+    context = sys.modules.get("multiprocessing.context")
+    if process is None or context is None or "multiprocessing.util" not in sys.modules:
+        return
+    if process.parent_process() is not None:
+        if context._default_context.get_start_method(allow_none=True) in ("fork", "forkserver"):
+            _finalize_last(None)
+        return
+    client = getattr(server, "_forkserver", None)
+    if getattr(client, "_forkserver_pid", 0) is None and getattr(client, "_forkserver_alive_fd", None) is not None:
+        _after_fork()  # it reads what it is to run, and begins then
+
+
+_imported()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from common_python import LATE_MS, environment, main, python, reports
+from common_python import environment, main, python, reports
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER_MS, CLIENT_MS, BETWEEN_MS = 8, 3, 60
@@ -87,7 +87,7 @@ def test_server_and_client():
     assert [report.label for report in handled] == [f"Batch annotate {count} gaps" for count in (12, 40, 3)], server
     for report in handled:
         assert report.labels() == ["request handled", "result sent"] and not report.inside, server
-        assert SERVER_MS * 0.999 <= report.laps[0][1] < SERVER_MS + LATE_MS, server
+        assert report.laps[0][1] >= SERVER_MS * 0.999, server
         # Late by nature: it hangs on until the next message, or the stream's end, and that is not its time.
         assert report.total == report.laps[-1][2] and report.total + report.held >= BETWEEN_MS - 0.1, server
         assert re.fullmatch(r" \(held \d+\.\d ms\)", report.notes), server
@@ -98,7 +98,7 @@ def test_server_and_client():
         first, built, call, last = (lap for _, lap, _ in report.laps)
         assert first >= 0.999 and last >= 0.999 and built >= CLIENT_MS * 0.999 and not report.inside, client
         assert call >= other.laps[0][1], (client, server)  # the round trip takes longer than the work at its other end
-        assert report.total == report.laps[-1][2] and report.held < BETWEEN_MS + LATE_MS, client
+        assert report.total == report.laps[-1][2], client
 
 
 def test_switched_from_outside_for_both():

@@ -174,22 +174,25 @@ def test_process_pools():
 
 
 def test_open_at_the_end_of_a_child_of_multiprocessing():
-    """Where it forks, it runs no atexit hooks."""
-    result = python("""
-        import multiprocessing
-        from lapmark import Profiler
+    """Where it forks, it runs no atexit hooks. `late`: lapmark is first imported there."""
+    program = """
+        import multiprocessing, sys
+        if sys.argv[1] == 'early':
+            import lapmark
         kept = []
         def work(name):
+            from lapmark import Profiler
             kept.append(Profiler(name))
             kept[0]('x')
         if __name__ == '__main__':
-            for method in ('fork', 'spawn'):
+            for method in ('fork', 'forkserver', 'spawn'):
                 process = multiprocessing.get_context(method).Process(target=work, args=(f'by {method}',))
                 process.start()
                 process.join()
-        """)
-    assert [(report.label, report.labels(), "(still open at exit)" in report.notes) for report in reports(result.err)] == [
-        ("by fork", ["x"], True), ("by spawn", ["x"], True)], result
+        """
+    for when in ("early", "late"):
+        found = [(report.label, report.labels(), report.notes.split(" (held")[0]) for report in reports(python(program, when).err)]
+        assert found == [(f"by {method}", ["x"], " (still open at exit)") for method in ("fork", "forkserver", "spawn")], (when, found)
 
 
 def test_many_marks():
