@@ -126,7 +126,9 @@ static inline int lap_frame_holds(const lap_frame *frame, PyObject *object)
 {
 #if PY_VERSION_HEX >= 0x030B0000
     PyObject *const *const locals = frame->localsplus;
-    const Py_ssize_t count = lap_frame_code(frame)->co_nlocalsplus;
+    /* An object that dies, of a frame that a traceback held, has no code any more while its variables go. */
+    const PyCodeObject *const code = lap_frame_code(frame);
+    const Py_ssize_t count = code ? code->co_nlocalsplus : frame->stacktop;
 #else
     PyObject *const *const locals = frame->f_localsplus;
     const PyCodeObject *const code = frame->f_code;
