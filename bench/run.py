@@ -6,7 +6,8 @@ usage: bench/run.py [--json FILE] [--quick] [--long] [ROW...]
 
 Times are the least of many short rounds in which what is compared takes turns in one process; a ratio is that of two such
 least times. The median of the rounds' own ratios is printed beside it, and decides nothing. Ends with 0 whatever it
-measured, with 2 if it could not measure at all. Needs what `cmake --build build --target bench` builds.
+measured, with 2 if it could not measure at all. Needs what `cmake --build build --target bench` builds; the Python package
+it builds by itself, for Debian's interpreter and for the one on PATH.
 """
 import argparse
 import contextlib
@@ -23,6 +24,9 @@ import sys
 import tempfile
 import time
 
+import python_rows
+from not_measured import NotMeasured
+
 SOURCE = pathlib.Path(os.environ.get("SOURCE_DIR", pathlib.Path(__file__).resolve().parent.parent))
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", SOURCE / "build"))
 COMMAND = pathlib.Path(os.environ.get("LAPMARK_BIN", BUILD / "lapmark"))
@@ -32,10 +36,6 @@ COMPILER = os.environ.get("CC", "gcc")
 
 MIB = 1 << 20
 NOISE_BYTES = MIB  # by how much resident memory may grow and still be called the same
-
-
-class NotMeasured(Exception):
-    """Why a row has no figure."""
 
 
 def quiet(*command, **options):
@@ -535,8 +535,8 @@ def linked_besides_libc(bench):
 AT_MOST, AT_LEAST = "at most", "at least"
 
 
-def row(key, what, unit, measure, must, aim=None, sense=AT_MOST):
-    return {"key": key, "what": what, "unit": unit, "measure": measure, "must": must, "aim": aim, "sense": sense}
+def row(key, what, unit, measure, must, aim=None, sense=AT_MOST, **more):
+    return {"key": key, "what": what, "unit": unit, "measure": measure, "must": must, "aim": aim, "sense": sense, **more}
 
 
 ROWS = [
@@ -572,10 +572,15 @@ ROWS = [
     row("library-links", "what liblapmark.so links besides libc", "", linked_besides_libc, 0),
 ]
 
+ROWS += python_rows.rows(row, NOISE_BYTES / MIB)
+
 REACHES_AIM, REACHES_MUST, MISSES, NOT_MEASURED = "reaches aim", "reaches must", "MISSES", "not measured"
+REPORTED = "reported"  # there is nothing that it must
 
 
 def judge(entry, value):
+    if entry["must"] is None:
+        return REPORTED
     def reaches(limit):
         return value <= limit if entry["sense"] == AT_MOST else value >= limit
     if not reaches(entry["must"]):
@@ -613,7 +618,7 @@ def measure_rows(bench, names):
             continue
         if sys.stderr.isatty():
             print(f"\r\033[K{entry['what']} ...", end="", file=sys.stderr, flush=True)
-        result = {name: entry[name] for name in ("key", "what", "unit", "must", "aim", "sense")}
+        result = {name: value for name, value in entry.items() if name != "measure"}
         try:
             result.update(entry["measure"](bench))
             result["verdict"] = judge(entry, result["value"])
@@ -638,9 +643,12 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller counts: a look, no measurement")
     parser.add_argument("--long", action="store_true", help="10^8 events for the readers")
-    parser.add_argument("rows", metavar="ROW", nargs="*", help="only these: " + ", ".join(entry["key"] for entry in ROWS))
+    parser.add_argument("rows", metavar="ROW", nargs="*", help="only these, python for all of Python's: " + ", ".join(entry["key"] for entry in ROWS))
     arguments = parser.parse_args()
     known = {entry["key"] for entry in ROWS}
+    if "python" in arguments.rows:
+        arguments.rows += [entry["key"] for entry in ROWS if "interpreter" in entry]
+        arguments.rows.remove("python")
     for name in arguments.rows:
         if name not in known:
             parser.error(f"there is no row '{name}'")
@@ -653,7 +661,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="lapmark-bench-") as directory:
         results = measure_rows(Bench(directory, arguments.quick, arguments.long), arguments.rows)
     counts = {verdict: sum(result["verdict"] == verdict for result in results)
-              for verdict in (REACHES_AIM, REACHES_MUST, MISSES, NOT_MEASURED)}
+              for verdict in (REACHES_AIM, REACHES_MUST, REPORTED, MISSES, NOT_MEASURED)}
     if arguments.json:
         document = {"version": 1, "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"), "quick": arguments.quick,
                     "machine": machine(), "rows": results, "counts": counts}

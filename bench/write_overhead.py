@@ -4,7 +4,8 @@
 
 usage: bench/write_overhead.py FILE [--output OUTPUT] [--readme README]
 
-With --readme it also fills in the table under "What it costs" there: the second column of the rows that it knows.
+With --readme it also fills in the table under "What it costs" there: the second column of the rows that it knows. From a run of
+Python's rows alone (`bench/run.py --json FILE python`) it writes the section on Python anew, and leaves the rest as it is.
 """
 import argparse
 import json
@@ -14,7 +15,8 @@ import sys
 
 INTRODUCTION = """# What Lapmark costs
 
-This page is written by `bench/write_overhead.py` from one run of `bench/run.py`; no figure in it is typed by hand.
+This page is written by `bench/write_overhead.py` from a run of `bench/run.py`; no figure in it is typed by hand. The section on
+Python may be of a run of its own, and has its date.
 
 | | |
 |---|---|
@@ -73,6 +75,36 @@ MEANINGS = """
 """
 
 
+PYTHON = """
+## Python
+
+| | |
+|---|---|
+| date | {date} |
+| processor | {cpu}, family {cpu_family}, model {cpu_model}{virtual}, {cores} cores |
+| system | {system}, kernel {kernel} |
+| compiler | {compiler}, `-O2` |
+| interpreters | {interpreters} |
+
+What is compared takes turns in one process, in 1,000 rounds of some 60 microseconds each, in each of seven processes; what is timed is
+written out 20 times, so that the loop is next to nothing. Figures are the least of all rounds, and ratios those of two such; the
+processes record (`LAPMARK_RECORD`) and print to /dev/null. To repeat it: `./dev bench --json figures.json python`, then
+`bench/write_overhead.py figures.json`.
+"""
+
+PYTHON_MEANINGS = """
+- *Enabled checkpoint*: `profiler('step')`, whose result nobody takes; `profiler(f'item {i}')` with a number that changes.
+- *Disabled checkpoint*: of a `Profiler(disabled=True)`.
+- *Construct + finish*: `profiler = Profiler('work', ms_threshold=...)`, `profiler.finish()` in a function of its own, whose frame is a
+  new one each time; less the call of an empty function. The figure is the worse of inside of a profiler in the outermost frame, to
+  which the way is looked through, and of with none around.
+- *pyqtgraph*: Debian's python3-pyqtgraph, `Profiler(disabled=False)`, its standard output /dev/null. A checkpoint in a profiler that is
+  made anew for each turn, since it keeps all that it was told.
+- *Memory*: the process's peak. One profiler with all the checkpoints; profilers with one checkpoint each, whose messages are words that
+  differ.
+"""
+
+
 def unit_text(row, value):
     unit = row["unit"]
     if value is None:
@@ -95,12 +127,50 @@ def verdict_text(row):
     return row["verdict"]
 
 
-def write(document):
+def machine_of(document):
     machine = document["machine"]
-    rows = document["rows"]
+    return {"date": document["date"], "virtual": " (a virtual machine)" if machine["virtual"] else "",
+            **{name: machine[name] for name in ("cpu", "cpu_family", "cpu_model", "cores", "system", "kernel", "compiler")}}
+
+
+def write_python(document):
+    """The section on Python, what falls short first; an empty text where nothing was measured."""
+    rows = [row for row in document["rows"] if "interpreter" in row]
+    if not rows:
+        return ""
+    rows.sort(key=lambda row: row["verdict"] not in ("MISSES", "not measured"))
+    interpreters = ", ".join(dict.fromkeys(row["interpreter"] for row in document["rows"] if "interpreter" in row))
+    text = PYTHON.format(interpreters=interpreters, **machine_of(document))
+    text += "\n| what | interpreter | measured | must | |\n|---|---|---|---|---|\n"
+    for row in rows:
+        text += (f"| {row['subject']} | {row['interpreter']} | {unit_text(row, row['value'])} | {limit_text(row, 'must')} | "
+                 f"{verdict_text(row)} |\n")
+    text += "\nHow the figures come about:\n\n| what | interpreter | |\n|---|---|---|\n"
+    for row in rows:
+        median = f"; median of the rounds {row['median']:.3f}" if "median" in row else ""
+        text += f"| {row['subject']} | {row['interpreter']} | {row['detail']}{median} |\n"
+    return text + PYTHON_MEANINGS
+
+
+def python_section(page):
+    """That of a page that was written before, to its end."""
+    at = page.find(PYTHON.splitlines(True)[1])
+    return "\n" + page[at:] if at >= 0 else ""
+
+
+def write(document, page):
+    """The new page; `page` is the old one."""
+    section = write_python(document)
+    if section and not any("interpreter" not in row for row in document["rows"]):
+        old = python_section(page)
+        return page[:len(page) - len(old)] + section
+    return write_all(document) + (section or python_section(page))
+
+
+def write_all(document):
+    rows = [row for row in document["rows"] if "interpreter" not in row]
     floor = next((row["base_ns"] for row in rows if row["key"] == "checkpoint" and "base_ns" in row), float("nan"))
-    text = INTRODUCTION.format(date=document["date"], floor=floor, virtual=" (a virtual machine)" if machine["virtual"] else "",
-                               **{name: machine[name] for name in ("cpu", "cpu_family", "cpu_model", "cores", "system", "kernel", "compiler")})
+    text = INTRODUCTION.format(floor=floor, **machine_of(document))
     for row in rows:
         text += f"| {row['what']} | {unit_text(row, row['value'])} | {limit_text(row, 'must')} | {limit_text(row, 'aim')} | {verdict_text(row)} |\n"
     missed = [row for row in rows if row["verdict"] in ("MISSES", "not measured")]
@@ -164,7 +234,8 @@ def main():
     if document["quick"]:
         print("write_overhead: these figures are of a quick look, not of a measurement", file=sys.stderr)
         return 2
-    arguments.output.write_text(write(document), encoding="utf-8")
+    page = arguments.output.read_text(encoding="utf-8") if arguments.output.exists() else ""
+    arguments.output.write_text(write(document, page), encoding="utf-8")
     if arguments.readme:
         fill_readme(document, arguments.readme)
     return 0

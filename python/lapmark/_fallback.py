@@ -84,6 +84,9 @@ class Profiler:
         try:
             label = str(node.marks) if msg is None else _engine.label_text(msg)
             size = _engine.number(n)
+            if not node.is_open:  # ended by the label's or the number's own code
+                _settings.count("after_end")
+                return 0.0
             lap_ns = _engine.mark(node, now_ns, label, size)
             self._keep((label, lap_ns, node.last_ns - node.begin_ns, size))
             return lap_ns / 1e6
@@ -96,6 +99,9 @@ class Profiler:
         if n is None and isinstance(msg, _decorate.DECORATED) and not (self._node is not None and self._node.marks):
             return self._decorate(msg)
         return self.mark(msg, n)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(f"cannot pickle '{type(self).__name__}' object")
 
     def _keep(self, lap: Tuple[str, int, int, Optional[int]]) -> None:
         self._laps.append(lap)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "adopt.h"
 
-#include "parts.h"
 #include "blocks.h"
+#include "parts.h"
 
 #include <pthread.h>
 

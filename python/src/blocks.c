@@ -17,14 +17,14 @@ static const struct profiler *stream_of(const struct profiler *profiler)
     return at ? at : profiler;
 }
 
-/* One report, with the prefix in front of each line. */
+/* One report, with the prefix in front of each line. Whatever is called here may end and free all but the profiler itself. */
 static void text_write(const struct profiler *profiler, const char *lines, size_t bytes)
 {
-    profiler = stream_of(profiler);
     size_t prefix_bytes;
     const char *const prefix = lap_stream_prefix(&prefix_bytes);
+    const struct profiler *const stream = stream_of(profiler);
     if (prefix_bytes == 0) {
-        lap_stream_write(profiler, lines, bytes);
+        lap_stream_write(stream, lines, bytes);
         return;
     }
     size_t count = 0, used = 0;
@@ -40,26 +40,35 @@ static void text_write(const struct profiler *profiler, const char *lines, size_
         at += line;
     }
     if (out)
-        lap_stream_write(profiler, out, used);
+        lap_stream_write(stream, out, used);
     PyMem_RawFree(out);
 }
 
-/* Prints a child's block by itself, with a note; what its parent then has of it is one line. */
-static void block_write(const struct profiler *profiler, struct block *block, const char *note)
+/* Texts to be written, apart from the blocks that they are of: writing one may free those. */
+struct output {
+    struct output *next;
+    size_t bytes;
+    char text[];
+};
+
+/* A child's block by itself, with a note. NULL: no memory. */
+static struct output *block_output(const struct block *block, const char *note)
 {
     const char *const first_end = memchr(block->text, '\n', block->bytes);
     const size_t first = first_end ? (size_t)(first_end - block->text) : block->bytes;
-    struct text text = {.bytes = NULL};
-    char *const out = lap_text_room(&text, block->bytes + LAP_LINE_BYTES);
-    if (!out)
-        return;
+    struct output *const output = PyMem_RawMalloc(sizeof *output + block->bytes + LAP_LINE_BYTES);
+    if (!output) {
+        lap_counts.failed++;
+        return NULL;
+    }
     size_t used = first;
-    memcpy(out, block->text, first);
+    memcpy(output->text, block->text, first);
     if (note)
-        used += (size_t)PyOS_snprintf(out + used, LAP_LINE_BYTES, " (%s)", note);
-    memcpy(out + used, block->text + first, block->bytes - first);
-    text_write(profiler, out, used + block->bytes - first);
-    PyMem_RawFree(text.bytes);
+        used += (size_t)PyOS_snprintf(output->text + used, LAP_LINE_BYTES, " (%s)", note);
+    memcpy(output->text + used, block->text + first, block->bytes - first);
+    output->bytes = used + block->bytes - first;
+    output->next = NULL;
+    return output;
 }
 
 /* Makes a block one line that says that it was printed. */
@@ -72,16 +81,38 @@ static void block_shorten(struct block *block)
     block->qualifies = 0;
 }
 
-static void blocks_write(const struct profiler *profiler, struct block *block, const char *note)
+/* Puts the blocks that are to be seen by themselves behind *end. What their parent then has of them is one line each. Returns the
+ * new end. */
+static struct output **blocks_take(struct block *block, const char *note, struct output **end)
 {
     for (; block; block = block->next) {
-        if (block->qualifies) {
-            block_write(profiler, block, note);
-            block_shorten(block);
-        } else {
-            blocks_write(profiler, block->inside, note);
+        if (!block->qualifies) {
+            end = blocks_take(block->inside, note, end);
+            continue;
         }
+        *end = block_output(block, note);
+        if (*end)
+            end = &(*end)->next;
+        block_shorten(block);
     }
+    return end;
+}
+
+static void outputs_write(const struct profiler *profiler, struct output *output)
+{
+    while (output) {
+        struct output *const next = output->next;
+        text_write(profiler, output->text, output->bytes);
+        PyMem_RawFree(output);
+        output = next;
+    }
+}
+
+static void blocks_write(const struct profiler *profiler, struct block *block, const char *note)
+{
+    struct output *output = NULL;
+    blocks_take(block, note, &output);
+    outputs_write(profiler, output);
 }
 
 void lap_report_flush(struct profiler *profiler) { blocks_write(profiler, profiler->blocks, "parent still open"); }
@@ -117,6 +148,14 @@ static void fold_add(struct child_fold *fold, uint64_t ticks, const int64_t *n)
     fold->n_greatest = n && *n > fold->n_greatest ? *n : fold->n_greatest;
 }
 
+/* Is anything in these that may have to be printed by itself? */
+static int any_qualifies(const struct block *block)
+{
+    while (block && !block->qualifies && !block->inside)
+        block = block->next;
+    return block != NULL;
+}
+
 static struct block *block_make(struct profiler *child, struct child_fold *fold, int qualifies)
 {
     struct text text = {.bytes = NULL};
@@ -126,7 +165,7 @@ static struct block *block_make(struct profiler *child, struct child_fold *fold,
         *block =
             (struct block){.fold = fold, .total_ticks = child->total_ticks, .bytes = text.used, .qualifies = qualifies};
         memcpy(block->text, text.bytes, text.used);
-        if (!qualifies) { /* what qualified inside it may have to be printed by itself */
+        if (!qualifies && any_qualifies(child->blocks)) { /* what qualified inside it may have to be printed by itself */
             block->inside = child->blocks;
             child->blocks = child->last_block = NULL;
             child->block_count = 0;
@@ -171,7 +210,7 @@ static void block_keep(struct profiler *parent, struct block *block, uint64_t po
         parent->last_block = block;
 }
 
-/* `is_elsewhere`: it has a stream of its own, and reports there by itself, too. */
+/* `is_elsewhere`: it has a stream of its own, and reports there by itself, too. Writing comes last: the parent may be gone then. */
 static void leave_with(struct profiler *parent, struct profiler *child, int qualifies, int is_elsewhere)
 {
     struct child_fold *const fold = fold_of(parent, child->key, 0);
@@ -196,12 +235,14 @@ static void leave_with(struct profiler *parent, struct profiler *child, int qual
     struct block *const block = block_make(child, fold, qualifies);
     if (!block)
         return;
+    struct output *output = NULL;
     if (is_elsewhere) {
-        blocks_write(child, block, NULL);
+        blocks_take(block, NULL, &output);
         lap_block_free(block->inside);
         block->inside = NULL;
     }
     block_keep(parent, block, parent->marks, must_stay);
+    outputs_write(child, output);
 }
 
 /* What a report says of its total, in ticks. */
@@ -225,7 +266,9 @@ int lap_report_adopt(struct profiler *profiler, uint64_t ticks, const char *text
     const char *const end = memchr(text, '\n', bytes);
     if (!(profiler->flags & PROFILER_PRINTS) || profiler->flags & PROFILER_IMMEDIATE || !end)
         return 0;
-    const uint64_t hash = (uint64_t)_Py_HashBytes(text, end - text) | 1;
+    uint64_t hash = 1;
+    for (const char *at = text; at < end; at++)
+        hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001B3);
     const uint64_t total_ticks = total_of_text(text, bytes);
     struct child_fold *const fold = fold_of(profiler, NULL, hash);
     const int must_stay = !is_certain(profiler, ticks);
@@ -266,18 +309,29 @@ static int is_same_stream(const struct profiler *stream, const struct profiler *
                            : stream->sink ? stream->sink
                                           : stream->file,
                     *const right = own->sink ? own->sink : own->file;
-    const int same = !left ? 0 : left == right ? 1 : PyObject_RichCompareBool(left, right, Py_EQ);
+    if (!left || left == right)
+        return left != NULL;
+    Py_INCREF(left);
+    Py_INCREF(right);
+    const int same = PyObject_RichCompareBool(left, right, Py_EQ);
     if (same < 0)
         PyErr_Clear();
+    Py_DECREF(left);
+    Py_DECREF(right);
     return same > 0;
+}
+
+static struct profiler *printing_parent(const struct profiler *profiler)
+{
+    struct profiler *parent = profiler->parent;
+    while (parent && !(parent->flags & PROFILER_PRINTS))
+        parent = parent->parent;
+    return parent;
 }
 
 void lap_report_end(struct profiler *profiler)
 {
     struct text text = {.bytes = NULL};
-    struct profiler *parent = profiler->parent;
-    while (parent && !(parent->flags & PROFILER_PRINTS))
-        parent = parent->parent;
     if (profiler->flags & PROFILER_IMMEDIATE && profiler->flags & PROFILER_PRINTS) {
         lap_lines_put_exit(&text, profiler, immediate_indent(profiler));
         write_and_free(profiler, &text);
@@ -286,8 +340,9 @@ void lap_report_end(struct profiler *profiler)
     const int qualifies =
         profiler->flags & PROFILER_PRINTS && lap_ticks_to_ns(profiler->total_ticks) >= profiler->threshold_ns;
     const int has_own = profiler->sink || profiler->file;
-    const struct profiler *const stream = parent ? stream_of(parent) : NULL;
-    const int is_elsewhere = has_own && !is_same_stream(stream, profiler);
+    struct profiler *parent = printing_parent(profiler);
+    const int is_elsewhere = has_own && !is_same_stream(parent ? stream_of(parent) : NULL, profiler);
+    parent = printing_parent(profiler); /* the comparison may have ended it */
     if (!(profiler->flags & PROFILER_PRINTS)) {
         if (profiler->blocks && profiler->end != END_CANCELLED)
             blocks_write(profiler, profiler->blocks, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "parts.h"
 
-#include "lapmark/format.h"
 #include "blocks.h"
+#include "lapmark/format.h"
 
 PyObject *lap_zero, *lap_unused_float, *lap_task_clock;
 
@@ -67,7 +67,8 @@ static struct lap *laps_fold(struct fold *fold, struct lap *lap, const struct la
 /* Makes room for a lap: more of it, or that of the oldest ones, many at a time. */
 static __attribute__((noinline)) void laps_make_room(struct profiler *self)
 {
-    if (self->lap_room < LAPS_ROOM) {
+    if (self->lap_room < LAPS_ROOM &&
+        !self->folded_ticks) { /* where there was no memory for more, it goes round in what it has */
         const uint32_t room = self->lap_room == LAPS_INLINE    ? 32
                               : self->lap_room * 4 < LAPS_ROOM ? self->lap_room * 4
                                                                : LAPS_ROOM;
@@ -228,6 +229,11 @@ PyObject *lap_checkpoint(struct profiler *self, PyObject *label, PyObject *size)
     PyObject *const text = label && label != Py_None ? lap_label_text(label) : NULL;
     if (!text && PyErr_Occurred())
         return NULL;
+    struct wait wait = lap_task_clock ? lap_task_clock_read(self) : (struct wait){0, 0, 0};
+    if (self->flags & PROFILER_ENDED) { /* by what was called above, or on another thread meanwhile */
+        Py_XDECREF(text);
+        return lap_checkpoint(self, NULL, NULL);
+    }
     struct numbers numbers;
     struct key *const key = lap_key_get(self->site, LAP_IMPL_KIND_HANDLE_MARK, text, has_n ? &n : NULL, &numbers);
     if (!key) {
@@ -236,7 +242,6 @@ PyObject *lap_checkpoint(struct profiler *self, PyObject *label, PyObject *size)
     }
     const uint64_t before = self->last_ticks;
     const uint64_t ticks = mark_store(self, key, &numbers);
-    struct wait wait = lap_task_clock ? lap_task_clock_read(self) : (struct wait){0, 0, 0};
     if (wait.waiting_ns > 0) { /* the two clocks are not read at one instant: the lap is what is divided */
         const int64_t lap_ns = (int64_t)lap_ticks_to_ns(ticks - before);
         wait.running_ns = wait.running_ns < lap_ns ? wait.running_ns : lap_ns;

@@ -2,13 +2,13 @@
 #include "parts.h"
 
 #include "adopt.h"
-#include "lapmark/format.h"
 #include "blocks.h"
+#include "lapmark/format.h"
 #include "stream.h"
 
 struct profiler *lap_off_profiler;
 
-static uint64_t lap_begin_store(const struct profiler *self, unsigned state, const struct profiler *parent,
+static uint64_t lap_begin_store(const struct profiler *self, unsigned state, uint64_t parent_handle,
                                 const struct numbers *numbers)
 {
     uint64_t ticks;
@@ -18,8 +18,8 @@ static uint64_t lap_begin_store(const struct profiler *self, unsigned state, con
     const uint32_t flags = !(self->flags & PROFILER_PRINTS)   ? 0
                            : self->flags & PROFILER_IMMEDIATE ? LAP_FORMAT_FLAG_IMMEDIATE
                                                               : LAP_FORMAT_FLAG_PRINT;
-    uint64_t words[5 + 1 + LAP_NUMBERS] = {self->handle, (uint64_t)self->threshold_ns, (uint64_t)self->n,
-                                           parent ? parent->handle : 0, lap_pair(self->path, flags)};
+    uint64_t words[5 + 1 + LAP_NUMBERS] = {self->handle, (uint64_t)self->threshold_ns, (uint64_t)self->n, parent_handle,
+                                           lap_pair(self->path, flags)};
     lap_numbers_put(words + 5, numbers);
     lap_impl_store(position, ticks, self->key->c_site.id, words, 5 + numbers->count);
     lap_impl_keep_close(position + 48 + 8 * numbers->count);
@@ -129,17 +129,17 @@ static int profiler_begin(struct profiler *self, PyThreadState *state, const lap
     if (PyContextVar_Get(lap_context_variable, NULL, &inherited) < 0)
         PyErr_Clear();
     const int is_node = inherited && Py_TYPE(inherited) == lap_node_type;
-    struct profiler *const parent =
+    struct profiler *parent =
         lap_parent_find(frame, token, self->site, is_node ? (struct node *)inherited : NULL, state->context);
     self->node = lap_node_make(self, parent ? parent->node : NULL);
     PyObject *const undo = self->node ? PyContextVar_Set(lap_context_variable, (PyObject *)self->node) : NULL;
     Py_XDECREF(undo);
-    if (!undo) {
-        Py_XDECREF(inherited);
-        return -1;
-    }
-    self->node->context = state->context;
     Py_XDECREF(inherited);
+    if (!undo)
+        return -1;
+    self->node->context = state->context;
+    if (parent && !self->node->parent->profiler) /* ended by a finalizer: garbage may have been collected above */
+        parent = NULL;
     lap_token_enter(self, token, frame);
     if (parent)
         lap_child_add(parent, self);
@@ -160,11 +160,11 @@ static int profiler_begin(struct profiler *self, PyThreadState *state, const lap
         self->vectorcall = lap_call_general;
     uint32_t around = outer ? outer->path : 0, scope_path;
     uint64_t scope_begin;
-    const struct profiler *linked = outer;
+    uint64_t linked = outer ? outer->handle : 0;
     if (LAP_I_UNLIKELY(lap_impl_local.thread->depth != 0) && lap_impl_innermost(&scope_path, &scope_begin) &&
         (!outer || scope_begin > outer->begin_ticks)) {
         around = scope_path;
-        linked = NULL;
+        linked = 0;
     }
     self->path = lap_key_path(self->key, around);
     self->handle = lap_impl_handle_take();
@@ -172,7 +172,7 @@ static int profiler_begin(struct profiler *self, PyThreadState *state, const lap
     if (lap_task_clock)
         lap_task_clock_read(self);
     if (self->flags & PROFILER_IMMEDIATE && self->flags & PROFILER_PRINTS)
-        lap_report_entered(self);
+        lap_report_entered(self); /* calls its stream: who is around may be gone then */
     self->begin_ticks = self->last_ticks = lap_begin_store(self, site_state, linked, numbers);
     lap_adopt_thread();
     return 0;
@@ -243,7 +243,11 @@ static int profiler_fill(struct profiler *self, const struct options *options, l
     if (options->sink && options->sink != Py_None)
         self->sink = Py_NewRef(options->sink);
     self->vectorcall = lap_call_fast;
-    return profiler_begin(self, PyThreadState_Get(), frame, site_state, &numbers);
+    if (profiler_begin(self, PyThreadState_Get(), frame, site_state, &numbers) == 0)
+        return 0;
+    self->flags = PROFILER_OFF; /* it is in no list */
+    self->vectorcall = lap_call_off;
+    return -1;
 }
 
 void lap_profiler_blank(struct profiler *self)
@@ -283,7 +287,6 @@ static PyObject *profiler_make(PyTypeObject *type, const struct options *options
         return NULL;
     lap_profiler_blank(self);
     if (profiler_fill(self, options, frame) < 0) {
-        self->flags |= PROFILER_ENDED;
         Py_DECREF(self);
         return NULL;
     }
@@ -310,6 +313,19 @@ PyObject *lap_profiler_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         self->flags |= PROFILER_BLANK;
     }
     return (PyObject *)self;
+}
+
+static void options_hold(const struct options *options)
+{
+    PyObject *const *const each = (PyObject *const *)options;
+    for (size_t i = 0; i < sizeof *options / sizeof *each; i++)
+        Py_XINCREF(each[i]);
+}
+static void options_let_go(const struct options *options)
+{
+    PyObject *const *const each = (PyObject *const *)options;
+    for (size_t i = 0; i < sizeof *options / sizeof *each; i++)
+        Py_XDECREF(each[i]);
 }
 
 static int options_read_tuple(struct options *options, PyObject *args, PyObject *keywords)
@@ -340,12 +356,14 @@ int lap_profiler_init(PyObject *object, PyObject *args, PyObject *keywords)
         return 0;
     if (options_read_tuple(&options, args, keywords) < 0)
         return -1;
-    const int is_off = is_made_off(Py_TYPE(object), &options);
-    if (is_off < 0)
-        return -1;
+    /* An option's own code may come here again, or change the dictionary that they are in. */
     self->flags &= ~(uint32_t)PROFILER_BLANK;
+    options_hold(&options);
+    const int is_off = is_made_off(Py_TYPE(object), &options);
     lap_frame *frame = is_off ? NULL : frame_of(PyThreadState_Get(), options.level);
     while (frame && is_constructor(frame, Py_TYPE(object)))
         frame = lap_frame_around(frame);
-    return frame ? profiler_fill(self, &options, frame) : 0;
+    const int error = is_off < 0 ? -1 : frame ? profiler_fill(self, &options, frame) : 0;
+    options_let_go(&options);
+    return error;
 }

@@ -2,9 +2,9 @@
 #include "parts.h"
 
 #include "adopt.h"
-#include "lapmark/format.h"
 #include "blocks.h"
-
+#include "lapmark/format.h"
+#include "stream.h"
 
 /* What a held end leaves out is in none of its statistics: a reader takes an end without checkpoints to have no rest. */
 static void lap_end_store(const struct profiler *self, uint64_t *ret_ticks)
@@ -57,13 +57,17 @@ static enum profiler_end end_of(const struct profiler *self)
 /* Others of its frame that go with it, since the frame goes: they are inside, and end first. */
 static void companions_end(struct profiler *self)
 {
-    for (struct profiler *child = self->children, *next; child; child = next) {
+    for (struct profiler *child = self->children, *next; child && !(self->flags & PROFILER_ENDED); child = next) {
         next = child->next_child;
         const int is_left_behind = self->token && child->token == self->token &&
                                    lap_frame_object_is_left(self->token->object) && Py_REFCNT((PyObject *)child) == 1 &&
                                    lap_frame_holds(lap_frame_of_object(self->token->object), (PyObject *)child);
-        if (child->flags & PROFILER_DIES || is_left_behind)
+        if ((child->flags & PROFILER_DIES || is_left_behind) && !(child->flags & PROFILER_ENDED)) {
+            Py_INCREF(child);
             lap_profiler_end(child, self->end);
+            Py_DECREF(child);
+            next = self->children; /* what it calls may have ended others */
+        }
     }
 }
 
@@ -86,8 +90,7 @@ static void children_leave(struct profiler *self)
 
 int lap_profiler_makes_way(const struct profiler *self, const struct profiler *child)
 {
-    return self->end == END_LET_GO && child->marks == 0 && !child->children && !child->blocks &&
-           child->token == self->token;
+    return self->end == END_LET_GO && child->marks == 0 && !child->children && !child->blocks;
 }
 
 void lap_profiler_end(struct profiler *self, enum profiler_end how)
@@ -96,8 +99,12 @@ void lap_profiler_end(struct profiler *self, enum profiler_end how)
         return;
     uint64_t now;
     self->end = how;
-    if (how == END_RETURNED || how == END_LET_GO)
+    if (how == END_RETURNED || how == END_LET_GO) {
         companions_end(self);
+        if (self->flags & PROFILER_ENDED)
+            return;
+        self->end = how;
+    }
     lap_adopt_deliver(self);
     lap_end_store(self, &now);
     self->flags |= PROFILER_ENDED;
@@ -131,32 +138,48 @@ void lap_profiler_let_go(struct profiler *self)
     PyErr_Restore(type, value, traceback);
 }
 
+/* Calls it with each that lives, oldest or newest first. They are held, since what is called for one may drop the others. One that is
+ * being freed is left: it ends by itself. Returns to how many; out of memory: 0. */
+static size_t living_each(int newest_first, void (*function)(struct profiler *))
+{
+    size_t count = 0, held = 0;
+    for (struct profiler *self = lap_newest_live; self; self = self->live_older)
+        count++;
+    struct profiler **const all = PyMem_RawMalloc((count + 1) * sizeof(struct profiler *));
+    for (struct profiler *self = all ? lap_newest_live : NULL; self; self = self->live_older)
+        if (!(self->flags & PROFILER_ENDED) && Py_REFCNT((PyObject *)self) > 0)
+            all[held++] = (struct profiler *)Py_NewRef((PyObject *)self);
+    for (size_t i = 0; i < held; i++)
+        function(all[newest_first ? i : held - 1 - i]);
+    for (size_t i = 0; i < held; i++)
+        Py_DECREF(all[i]);
+    PyMem_RawFree(all);
+    return held;
+}
+
+static void exit_inner(struct profiler *self)
+{
+    if (self->parent && !(self->parent->flags & PROFILER_IMMEDIATE))
+        lap_profiler_end(self, END_EXIT);
+}
+
+static void exit_end(struct profiler *self) { lap_profiler_end(self, END_EXIT); }
+
 void lap_profilers_exit(void)
 {
     /* The inner ones first, so that each is in its parent's report; then the others, oldest first. */
-    for (struct profiler *self = lap_newest_live, *older; self; self = older) {
-        older = self->live_older;
-        if (self->parent && !(self->parent->flags & PROFILER_IMMEDIATE))
-            lap_profiler_end(self, END_EXIT);
-    }
-    while (lap_newest_live) {
-        struct profiler *oldest = lap_newest_live;
-        while (oldest->live_older)
-            oldest = oldest->live_older;
-        Py_INCREF(oldest);
-        lap_profiler_end(oldest, END_EXIT);
-        Py_DECREF(oldest);
-    }
+    living_each(1, exit_inner);
+    while (living_each(0, exit_end) > 0)
+        ;
 }
 
-void lap_profilers_flush(void)
+static void flush_one(struct profiler *self)
 {
-    struct profiler *self = lap_newest_live;
-    while (self && self->live_older)
-        self = self->live_older;
-    for (; self; self = self->live_newer)
+    if (!(self->flags & PROFILER_ENDED))
         lap_report_flush(self);
 }
+
+void lap_profilers_flush(void) { living_each(0, flush_one); }
 
 void lap_profilers_after_fork(void)
 {
@@ -174,6 +197,7 @@ void lap_profilers_after_fork(void)
         self->parent = self->children = self->next_child = self->last_child = NULL;
     }
     lap_sites_after_fork();
+    lap_streams_after_fork();
 }
 
 void lap_profilers_set_task_clock(PyObject *function)

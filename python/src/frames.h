@@ -125,10 +125,10 @@ static inline int lap_frame_is_set_aside(const PyFrameObject *object)
 static inline int lap_frame_holds(const lap_frame *frame, PyObject *object)
 {
 #if PY_VERSION_HEX >= 0x030B0000
-    if (!lap_frame_code(frame)) /* outlived its call, in a traceback: its variables went first, and its code with them */
-        return 0;
     PyObject *const *const locals = frame->localsplus;
-    const Py_ssize_t count = lap_frame_code(frame)->co_nlocalsplus;
+    /* One that outlived its call, in a traceback, has no code any more when its variables go one by one. */
+    const PyCodeObject *const code = lap_frame_code(frame);
+    const Py_ssize_t count = code ? code->co_nlocalsplus : frame->stacktop;
 #else
     PyObject *const *const locals = frame->f_localsplus;
     const PyCodeObject *const code = frame->f_code;

@@ -150,29 +150,53 @@ static PyObject *label_object(const struct laps *laps, uint32_t i)
     return PyUnicode_FromFormat("%llu", (unsigned long long)(laps->profiler->marks - laps->count + i));
 }
 
-PyObject *lap_report_laps(const struct profiler *profiler)
+/* A checkpoint's values, apart from the profiler: making objects of them calls others. */
+struct lap_values {
+    PyObject *label;
+    uint64_t ticks, tot_ticks, count;
+    int64_t n;
+    int has_n;
+};
+
+/* Room for LAPS_MAX + 1. Returns how many. */
+static uint32_t laps_copy(const struct profiler *profiler, struct lap_values *out)
 {
-    PyObject *const list = PyList_New(0);
     const struct laps laps = laps_of(profiler);
     const uint32_t first = laps.count > LAPS_MAX ? laps.count - LAPS_MAX : 0;
     const uint64_t older = profiler->marks - laps.count + first;
-    const uint64_t before = first > 0 ? laps_at(&laps, first - 1)->ticks : profiler->folded_ticks;
-    for (uint32_t i = first; list && i < laps.count + (older > 0); i++) {
-        const uint32_t at = i - (older > 0);
-        const struct lap *const lap = i == first && older > 0 ? NULL : laps_at(&laps, at);
-        const int64_t n = lap ? lap_n_of(lap) : 0;
-        PyObject *const tuple =
-            lap ? lap_tuple(label_object(&laps, at), lap_ticks(&laps, at), lap->ticks - profiler->begin_ticks,
-                            lap_key_of(lap)->is_size ? &n : NULL, 1)
-                : lap_tuple(PyUnicode_FromString("(older)"), before - profiler->begin_ticks,
-                            before - profiler->begin_ticks, NULL, older);
-        const int error = tuple ? PyList_Append(list, tuple) : -1;
-        Py_XDECREF(tuple);
-        if (error < 0) {
-            Py_DECREF(list);
-            return NULL;
-        }
+    const uint64_t before =
+        (first > 0 ? laps_at(&laps, first - 1)->ticks : profiler->folded_ticks) - profiler->begin_ticks;
+    uint32_t count = 0;
+    if (older > 0)
+        out[count++] = (struct lap_values){PyUnicode_FromString("(older)"), before, before, older, 0, 0};
+    for (uint32_t i = first; i < laps.count; i++) {
+        const struct lap *const lap = laps_at(&laps, i);
+        out[count++] = (struct lap_values){
+            label_object(&laps, i), lap_ticks(&laps, i),          lap->ticks - profiler->begin_ticks, 1,
+            lap_n_of(lap),          (int)lap_key_of(lap)->is_size};
     }
+    return count;
+}
+
+PyObject *lap_report_laps(const struct profiler *profiler)
+{
+    struct lap_values *const values = PyMem_RawMalloc((LAPS_MAX + 1) * sizeof *values);
+    PyObject *list = values ? PyList_New(0) : PyErr_NoMemory();
+    const uint32_t count = list ? laps_copy(profiler, values) : 0;
+    if (PyErr_Occurred()) /* no memory for a label */
+        Py_CLEAR(list);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct lap_values *const value = &values[i];
+        PyObject *const tuple =
+            list ? lap_tuple(value->label, value->ticks, value->tot_ticks, value->has_n ? &value->n : NULL, value->count)
+                 : NULL;
+        if (!list)
+            Py_XDECREF(value->label);
+        else if (!tuple || PyList_Append(list, tuple) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(tuple);
+    }
+    PyMem_RawFree(values);
     return list;
 }
 
@@ -392,6 +416,8 @@ void lap_lines_put(struct text *text, struct profiler *profiler, uint32_t indent
     text->is_ending = was_ending;
 }
 
+#define OPEN_LEVELS_MAX 100u /* each takes some 8 KiB of the stack */
+
 /* Children that have not ended, as they are now; they report by themselves later. Oldest first. */
 static void put_open_children(struct text *text, struct profiler *profiler, uint32_t indent)
 {
@@ -399,8 +425,12 @@ static void put_open_children(struct text *text, struct profiler *profiler, uint
     while (child && child->next_child)
         child = child->next_child;
     for (; child; child = child->last_child) {
-        if (!(child->flags & PROFILER_PRINTS) || lap_profiler_makes_way(profiler, child))
+        if (!(child->flags & PROFILER_PRINTS) || child->flags & PROFILER_ENDED || lap_profiler_makes_way(profiler, child))
+            continue; /* one that has ended is being written just now */
+        if (indent > OPEN_LEVELS_MAX * LAP_LINE_INDENT) {
+            text->more++;
             continue;
+        }
         const uint64_t now = profiler->begin_ticks + profiler->total_ticks +
                              (profiler->end == END_LET_GO || profiler->end == END_EXIT ? profiler->rest_ticks : 0);
         child->end = END_NOT_YET;

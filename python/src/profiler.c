@@ -175,7 +175,8 @@ static PyObject *switch_get(PyObject *self, PyObject *object, PyObject *type)
 {
     (void)self;
     (void)type;
-    return PyBool_FromLong(object && ((struct profiler *)object)->flags & PROFILER_DISABLED);
+    return PyBool_FromLong(object && PyObject_TypeCheck(object, lap_profiler_type) &&
+                           ((struct profiler *)object)->flags & PROFILER_DISABLED);
 }
 
 /* ---- decorators ---------------------------------------------------------------------------------------------------- */
@@ -252,23 +253,34 @@ static int profiler_clear(PyObject *object)
 
 static void profiler_finalize(PyObject *self) { lap_profiler_let_go((struct profiler *)self); }
 
-static void profiler_dealloc(PyObject *object)
+static void profiler_free(struct profiler *self)
 {
-    struct profiler *const self = (struct profiler *)object;
-    PyObject_GC_UnTrack(object);
-    if (!(self->flags & (PROFILER_OFF | PROFILER_ENDED))) {
-        Py_SET_REFCNT(object, 1); /* whoever is called from here may look at it, not keep it */
-        lap_profiler_let_go(self);
-        Py_SET_REFCNT(object, 0);
-    }
     lap_child_remove(self);
     lap_token_leave(self);
     lap_laps_drop(self);
     lap_report_free(self);
     Py_XDECREF(self->message);
     Py_XDECREF((PyObject *)self->node);
-    profiler_clear(object);
+    profiler_clear((PyObject *)self);
     lap_profiler_release(self);
+}
+
+static void profiler_dealloc(PyObject *object)
+{
+    struct profiler *const self = (struct profiler *)object;
+    PyObject_GC_UnTrack(object);
+    Py_TRASHCAN_BEGIN(object, profiler_dealloc) /* a sink may be another profiler, with a sink */
+        if (!(self->flags & (PROFILER_OFF | PROFILER_ENDED)))
+    {
+        Py_SET_REFCNT(object, 1);
+        lap_profiler_let_go(self);
+        Py_SET_REFCNT(object, Py_REFCNT(object) - 1);
+    }
+    if (Py_REFCNT(object) == 0)
+        profiler_free(self);
+    else /* another thread holds it: see living_each */
+        PyObject_GC_Track(object);
+    Py_TRASHCAN_END
 }
 
 static PyMethodDef methods[] = {
@@ -351,8 +363,9 @@ int lap_profilers_start(PyObject *module)
                                           {0, NULL}};
     lap_profiler_type = type_make("lapmark.Profiler", sizeof(struct profiler),
                                   Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, profiler_slots);
-    switch_type = type_make("lapmark._lapmark.switch", sizeof(PyObject), 0, switch_slots);
-    instant_type = type_make("lapmark._lapmark.instant", sizeof(struct instant), 0, instant_slots);
+    switch_type = type_make("lapmark._lapmark.switch", sizeof(PyObject), Py_TPFLAGS_DISALLOW_INSTANTIATION, switch_slots);
+    instant_type =
+        type_make("lapmark._lapmark.instant", sizeof(struct instant), Py_TPFLAGS_DISALLOW_INSTANTIATION, instant_slots);
     lap_zero = PyFloat_FromDouble(0);
     if (!lap_profiler_type || !switch_type || !instant_type || !lap_zero || lap_surroundings_start() < 0)
         return -1;

@@ -128,7 +128,7 @@ struct profiler {
     struct profiler *live_newer, *live_older;
     struct token *token;
     const PyFrameObject *compared;
-    struct profiler *token_older;
+    struct profiler *token_newer, *token_older;
     const lap_frame *left_frame; /* what is on top, and where, when its frame is left */
     const void *left_instruction;
     struct profiler *parent, *children, *next_child, *last_child;

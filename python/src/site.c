@@ -40,13 +40,19 @@ void lap_sites_after_fork(void)
 const char *lap_text_of(PyObject *string, const char *errors, Py_ssize_t *ret_bytes, PyObject **ret_owned)
 {
     *ret_owned = NULL;
+    if (LAP_I_LIKELY(PyUnicode_IS_COMPACT_ASCII(string)))
+        return PyUnicode_AsUTF8AndSize(string, ret_bytes);
+    /* The error of a lone surrogate is an object: garbage could be collected, and finalizers run, in the middle of whatever. */
+    const int collects = PyGC_Disable();
     const char *const text = PyUnicode_AsUTF8AndSize(string, ret_bytes);
-    if (text)
+    if (!text) {
+        PyErr_Clear();
+        *ret_owned = PyUnicode_AsEncodedString(string, "utf-8", errors);
+    }
+    if (collects)
+        PyGC_Enable();
+    if (text || !*ret_owned)
         return text;
-    PyErr_Clear(); /* a lone surrogate */
-    *ret_owned = PyUnicode_AsEncodedString(string, "utf-8", errors);
-    if (!*ret_owned)
-        return NULL;
     *ret_bytes = PyBytes_GET_SIZE(*ret_owned);
     return PyBytes_AS_STRING(*ret_owned);
 }
@@ -197,15 +203,16 @@ static struct key *key_make(const struct site *site, enum lap_impl_kind kind, co
     key->is_size = (uint32_t)is_size;
     key->index = index;
     key->parent_path = LAP_KEY_NO_PATH;
-    key->c_site = (struct lap_impl_site){.state = &lap_impl_unregistered,
-                                         .line = site->line,
-                                         .label = key->texts + parts->pattern_bytes + 1,
-                                         .file = site->file,
-                                         .function = site->function,
-                                         .types = parts->types,
-                                         .kind = (uint8_t)kind,
-                                         .flags = (uint8_t)((is_size ? LAP_IMPL_SITE_N : 0) | (parts->count > 0 ? LAP_IMPL_SITE_FOUND : 0)),
-                                         .args = (uint8_t)parts->count};
+    key->c_site = (struct lap_impl_site){
+        .state = &lap_impl_unregistered,
+        .line = site->line,
+        .label = key->texts + parts->pattern_bytes + 1,
+        .file = site->file,
+        .function = site->function,
+        .types = parts->types,
+        .kind = (uint8_t)kind,
+        .flags = (uint8_t)((is_size ? LAP_IMPL_SITE_N : 0) | (parts->count > 0 ? LAP_IMPL_SITE_FOUND : 0)),
+        .args = (uint8_t)parts->count};
     return key;
 }
 
@@ -374,10 +381,11 @@ struct site *lap_site_of_frame(const lap_frame *frame)
     Py_XDECREF(function);
     if (!site)
         return NULL;
-    Py_INCREF((PyObject *)code);
-    Py_XSETREF(frames[index].code, code);
+    PyCodeObject *const old = frames[index].code;
+    frames[index].code = (PyCodeObject *)Py_NewRef((PyObject *)code);
     frames[index].instruction = instruction;
     frames[index].site = site;
+    Py_XDECREF((PyObject *)old); /* whoever watches it may make profilers */
     return site;
 }
 

@@ -144,6 +144,19 @@ static void wait_add(PyObject *sink, PyObject *file, const char *text, size_t by
     waiting_count++;
 }
 
+void lap_streams_after_fork(void)
+{
+    while (first_waiting) {
+        struct waiting *const waiting = first_waiting;
+        first_waiting = waiting->next;
+        Py_XDECREF(waiting->sink);
+        Py_XDECREF(waiting->file);
+        PyMem_RawFree(waiting);
+    }
+    last_waiting = &first_waiting;
+    waiting_count = 0;
+}
+
 static void write_one(PyObject *sink, PyObject *file, const char *text, size_t bytes)
 {
     const int error = sink   ? write_sink(sink, text, bytes)

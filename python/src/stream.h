@@ -9,6 +9,8 @@
 #include "profiler.h"
 
 int lap_streams_start(void);
+/* In a forked child: what waits is the parent's to write. */
+void lap_streams_after_fork(void);
 /* Is this thread writing a report? */
 int lap_stream_is_writing(void);
 void lap_stream_write(const struct profiler *profiler, const char *text, size_t bytes);

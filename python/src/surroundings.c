@@ -20,6 +20,8 @@ void lap_live_add(struct profiler *self)
 
 void lap_live_remove(struct profiler *self)
 {
+    if (!self->live_newer && lap_newest_live != self) /* there was a fork while its report was written */
+        return;
     if (self->live_newer)
         self->live_newer->live_older = self->live_older;
     else
@@ -48,6 +50,8 @@ void lap_token_enter(struct profiler *self, struct token *token, const lap_frame
     self->token = token;
     if (token) {
         self->token_older = token->newest;
+        if (token->newest)
+            token->newest->token_newer = self;
         token->newest = self;
     } else if (lap_frame_object(frame)) {
         self->compared = lap_frame_object(frame);
@@ -58,14 +62,15 @@ void lap_token_enter(struct profiler *self, struct token *token, const lap_frame
 
 void lap_token_leave(struct profiler *self)
 {
-    struct profiler **at = self->token ? &self->token->newest : NULL;
-    while (at && *at && *at != self)
-        at = &(*at)->token_older;
-    if (at && *at)
-        *at = self->token_older;
+    if (self->token_newer)
+        self->token_newer->token_older = self->token_older;
+    else if (self->token)
+        self->token->newest = self->token_older;
+    if (self->token_older)
+        self->token_older->token_newer = self->token_newer;
     lap_token_tell(self->token);
     self->token = NULL;
-    self->token_older = NULL;
+    self->token_newer = self->token_older = NULL;
     if (self->flags & PROFILER_COMPARED) {
         self->flags &= ~(uint32_t)PROFILER_COMPARED;
         compared_count--;
@@ -79,7 +84,7 @@ void lap_profilers_lose_frame(struct profiler *newest, const lap_frame *frame)
     for (struct profiler *self = newest, *older; self; self = older) {
         older = self->token_older;
         self->token = NULL;
-        self->token_older = NULL;
+        self->token_newer = self->token_older = NULL;
         self->flags |= PROFILER_LEFT;
 #if PY_VERSION_HEX >= 0x030B0000
         self->left_frame = top;
@@ -98,7 +103,7 @@ void lap_profilers_lose_token(struct profiler *newest, const PyFrameObject *obje
     for (struct profiler *self = newest, *older; self; self = older) {
         older = self->token_older;
         self->token = NULL;
-        self->token_older = NULL;
+        self->token_newer = self->token_older = NULL;
         self->compared = object;
         self->flags |= PROFILER_COMPARED;
         compared_count++;
@@ -148,7 +153,8 @@ static void node_dealloc(PyObject *object)
 int lap_surroundings_start(void)
 {
     static PyType_Slot slots[] = {{Py_tp_dealloc, (void *)node_dealloc}, {0, NULL}};
-    static PyType_Spec spec = {"lapmark._lapmark.node", sizeof(struct node), 0, Py_TPFLAGS_DEFAULT, slots};
+    static PyType_Spec spec = {"lapmark._lapmark.node", sizeof(struct node), 0,
+                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     lap_node_type = (PyTypeObject *)PyType_FromSpec(&spec);
     lap_context_variable = PyContextVar_New("lapmark_profiler", NULL);
     return lap_node_type && lap_context_variable ? 0 : -1;

@@ -36,7 +36,8 @@ static PyObject *token_call(PyObject *self, PyObject *args, PyObject *keywords)
 int lap_tokens_start(void)
 {
     static PyType_Slot slots[] = {{Py_tp_dealloc, (void *)token_dealloc}, {Py_tp_call, (void *)token_call}, {0, NULL}};
-    static PyType_Spec spec = {"lapmark._lapmark.frame_token", sizeof(struct token), 0, Py_TPFLAGS_DEFAULT, slots};
+    static PyType_Spec spec = {"lapmark._lapmark.frame_token", sizeof(struct token), 0,
+                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     token_type = (PyTypeObject *)PyType_FromSpec(&spec);
     return token_type ? 0 : -1;
 }
@@ -45,7 +46,8 @@ struct token *lap_token_find(const lap_frame *frame)
 {
     PyFrameObject *const object = lap_frame_object(frame);
     PyObject *const mark = object ? *lap_frame_mark(object) : NULL;
-    return mark && Py_TYPE(mark) == token_type ? (struct token *)mark : NULL;
+    struct token *const token = mark && Py_TYPE(mark) == token_type ? (struct token *)mark : NULL;
+    return token && token->object == object ? token : NULL; /* somebody may have put it at another frame */
 }
 
 struct token *lap_token_get(PyThreadState *state, const lap_frame *frame)
