@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import List, Optional
 
-from . import _text
+from . import _tasks, _text
 from ._nodes import Item, Node
 
 LINES_MAX = 1000
@@ -15,9 +15,16 @@ BYTES_MAX = 64 << 10
 
 
 def prefix() -> str:
-    """What LAPMARK_PREFIX=on puts before each line."""
+    """What LAPMARK_PREFIX=on puts before each line: `python3[1234/1240] worker-1 Task-3: `, with the names of a thread that is
+    not the main one and of a task, where there is one."""
     program = os.path.basename((getattr(sys, "orig_argv", None) or [sys.executable or "python"])[0])[:40]
-    return f"{program}[{os.getpid()}/{threading.get_native_id()}] "
+    thread = threading.current_thread()
+    names = [] if thread is threading.main_thread() else [thread.name]
+    task = _tasks.current_task()
+    if task is not None:
+        names.append(task.get_name() if hasattr(task, "get_name") else str(getattr(task, "name", "task")))
+    shown = " ".join(_text.escape(name)[:60] for name in names)
+    return f"{program}[{os.getpid()}/{threading.get_native_id()}] " + (f"{shown}: " if shown else "")
 
 
 def _put_item(lines: List[str], item: Item, indent: int) -> None:

@@ -2,6 +2,7 @@
 #include "adopt.h"
 
 #include "blocks.h"
+#include "lapmark.h"
 #include "parts.h"
 
 #include <pthread.h>
@@ -63,11 +64,34 @@ static int take(uint64_t handle, const char *text, uint64_t bytes)
     return 0;
 }
 
+/* What the program calls this thread: recordings then do, too. Nothing is made for it where threading knows none. */
+static void thread_name(void)
+{
+    PyObject *const modules = PyImport_GetModuleDict(); /* borrowed */
+    PyObject *const threading = modules ? PyDict_GetItemString(modules, "threading") : NULL;
+    PyObject *const active = threading ? PyObject_GetAttrString(threading, "_active") : NULL;
+    PyObject *const ident = active ? PyLong_FromUnsignedLong(PyThread_get_thread_ident()) : NULL;
+    PyObject *const thread = ident && PyDict_Check(active) ? PyDict_GetItemWithError(active, ident) : NULL;
+    PyObject *const name = thread ? PyObject_GetAttrString(thread, "name") : NULL;
+    const char *const text = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    if (text && strcmp(text, "MainThread") != 0) /* the kernel calls that one by the program */
+        lap_thread_name(text);
+    PyErr_Clear();
+    Py_XDECREF(name);
+    Py_XDECREF(ident);
+    Py_XDECREF(active);
+}
+
 void lap_adopt_thread(void)
 {
     static const struct lap_impl_adopter adopter = {find, take};
-    if (lap_impl_local.thread->frames[0].address != 0)
-        lap_impl_adopt(&adopter);
+    if (lap_impl_local.thread->segment == 0 || lap_impl_local.thread->frames[0].address == 0)
+        return;
+    lap_impl_adopt(&adopter);
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    thread_name();
+    PyErr_Restore(type, value, traceback);
 }
 
 void lap_adopt_deliver(struct profiler *profiler)

@@ -244,8 +244,8 @@ PyObject *lap_checkpoint(struct profiler *self, PyObject *label, PyObject *size)
     const uint64_t ticks = mark_store(self, key, &numbers);
     if (wait.waiting_ns > 0) { /* the two clocks are not read at one instant: the lap is what is divided */
         const int64_t lap_ns = (int64_t)lap_ticks_to_ns(ticks - before);
-        wait.running_ns = wait.running_ns < lap_ns ? wait.running_ns : lap_ns;
-        wait.waiting_ns = lap_ns - wait.running_ns;
+        wait.waiting_ns = wait.waiting_ns < lap_ns ? wait.waiting_ns : lap_ns;
+        wait.running_ns = lap_ns - wait.waiting_ns;
         wait.busy_ns = wait.busy_ns < wait.waiting_ns ? wait.busy_ns : wait.waiting_ns;
     }
     struct lap *const lap = lap_add(self, key, ticks);

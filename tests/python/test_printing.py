@@ -229,6 +229,27 @@ def test_prefix():
     assert all(re.match(r"\S+\[\d+/\d+\] ", line) for line in result.err.splitlines()), result
 
 
+def test_prefix_with_names():
+    """Of threads that are not the main one, and of tasks."""
+    result = python("""
+        import asyncio, threading
+        from lapmark import Profiler
+        def thread():
+            with Profiler('in a thread') as p: p('a')
+        one = threading.Thread(target=thread, name='worker 7')
+        one.start()
+        one.join()
+        async def run():
+            with Profiler('in a task') as p: p('b')
+        async def both():
+            await asyncio.create_task(run(), name='errand')
+        asyncio.run(both())
+        """, LAPMARK_PREFIX="on")
+    lines = result.err.splitlines()
+    assert len(lines) == 8 and all(re.match(r"\S+\[\d+/\d+\] worker 7: ", line) for line in lines[:4]), result
+    assert all(re.match(r"\S+\[\d+/\d+\] errand: ", line) for line in lines[4:]), result
+
+
 def test_streams_are_looked_up_when_it_prints():
     profiler = Profiler("late")
     saved, sys.stderr = sys.stderr, io.StringIO()
