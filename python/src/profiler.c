@@ -265,13 +265,10 @@ static void profiler_free(struct profiler *self)
     lap_profiler_release(self);
 }
 
-static void profiler_dealloc(PyObject *object)
+static void profiler_go(PyObject *object)
 {
     struct profiler *const self = (struct profiler *)object;
-    PyObject_GC_UnTrack(object);
-    Py_TRASHCAN_BEGIN(object, profiler_dealloc) /* a sink may be another profiler, with a sink */
-        if (!(self->flags & (PROFILER_OFF | PROFILER_ENDED)))
-    {
+    if (!(self->flags & (PROFILER_OFF | PROFILER_ENDED))) {
         Py_SET_REFCNT(object, 1);
         lap_profiler_let_go(self);
         Py_SET_REFCNT(object, Py_REFCNT(object) - 1);
@@ -280,6 +277,17 @@ static void profiler_dealloc(PyObject *object)
         profiler_free(self);
     else /* another thread holds it: see living_each */
         PyObject_GC_Track(object);
+}
+
+static void profiler_dealloc(PyObject *object)
+{
+    PyObject_GC_UnTrack(object);
+    if (LAP_I_LIKELY(!((struct profiler *)object)->sink)) {
+        profiler_go(object);
+        return;
+    }
+    Py_TRASHCAN_BEGIN(object, profiler_dealloc) /* a sink may be another profiler, with a sink */
+        profiler_go(object);
     Py_TRASHCAN_END
 }
 

@@ -219,6 +219,8 @@ static int is_aside(const struct profiler *profiler)
 {
     if (profiler->flags & PROFILER_LEFT)
         return 1;
+    if (profiler->token && Py_REFCNT((PyObject *)profiler->token) > 1)
+        return 1; /* somebody took it from the frame, which may be gone */
     return profiler->token &&
            (lap_frame_object_is_left(profiler->token->object) || lap_frame_is_set_aside(profiler->token->object));
 }

@@ -420,7 +420,7 @@ must_raise(ValueError, Profiler, 'x', disabled=Bool())
 Profiler.__new__(Profiler)('x')
 Profiler.__new__(Profiler).finish()
 class Slots(Profiler):
-    __slots__ = ('other', '__weakref__')
+    __slots__ = ('other',) if Profiler.__weakrefoffset__ else ('other', '__weakref__')
 q = Slots('slots')
 q.other = q
 seen = []
@@ -478,27 +478,25 @@ def test_a_frames_mark_in_other_hands():
     if not is_c():
         common.skip("the extension's mark in a frame")
     run("""
-def function():
+def function(i):
     p = Profiler('p')
-    held.append(p)
-    return sys._getframe().f_trace
-held = []
-for _ in range(20):
-    token = function()
-    held[-1]('x')
+    token = sys._getframe().f_trace
+    other(token)
+    if i % 3 == 0:
+        sys._getframe().f_trace = None
+        p('a')
+        sys._getframe().f_trace = token
+    elif i % 3 == 1:
+        del sys._getframe().f_trace
+    p('x')
+    Profiler('inside').finish()
+def other(token):
+    sys._getframe().f_trace = token
     q = Profiler('q')
     q('y')
     q.finish()
-    sys._getframe().f_trace = token
-    q = Profiler('q')
-    q.finish()
-    if len(held) % 2:
-        sys._getframe().f_trace = None
-    else:
-        del sys._getframe().f_trace
-    del token
-    Profiler('r').finish()
-held.clear()
+for i in range(20):
+    function(i)
 """)
 
 
