@@ -178,7 +178,8 @@ LAP_I_API int lap_impl_is_silenced(const struct lap_impl_site *site);
 LAP_I_API uint64_t lap_impl_threshold_ns(const struct lap_impl_site *site, uint64_t code_threshold_ns);
 /* The path of a site under another one (0: the root). Never fails. Warm. */
 LAP_I_API uint32_t lap_impl_path(uint32_t parent, const struct lap_impl_site *site);
-/* A number for a profiler, and its end: as those of lap_begin(), of which 16,384 are open at most. 0: there is none, counted. */
+/* A number for a profiler, and its end: as those of lap_begin(), of which 16,384 are open at most. 0: there is none, counted. A
+ * binding may use it for one profiler after another: each next number is 2^33 higher, and the last is given back. */
 LAP_I_API uint64_t lap_impl_handle_take(void);
 LAP_I_API void lap_impl_handle_give(uint64_t handle);
 /* The thread's innermost scope: 1 and its path and begin, or 0. Warm. */

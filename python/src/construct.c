@@ -8,6 +8,22 @@
 
 struct profiler *lap_off_profiler;
 
+#define HANDLES_KEPT 64
+static uint64_t handles[HANDLES_KEPT];
+static unsigned handle_count;
+
+uint64_t lap_handle_next(void) { return handle_count > 0 ? handles[--handle_count] : lap_impl_handle_take(); }
+
+void lap_handle_done(uint64_t handle)
+{
+    if (handle_count < HANDLES_KEPT)
+        handles[handle_count++] = handle + (UINT64_C(2) << 32); /* the generation, which stays odd */
+    else
+        lap_impl_handle_give(handle);
+}
+
+void lap_handles_after_fork(void) { handle_count = 0; }
+
 static uint64_t lap_begin_store(const struct profiler *self, unsigned state, uint64_t parent_handle,
                                 const struct numbers *numbers)
 {
@@ -167,7 +183,7 @@ static int profiler_begin(struct profiler *self, PyThreadState *state, const lap
         linked = 0;
     }
     self->path = lap_key_path(self->key, around);
-    self->handle = lap_impl_handle_take();
+    self->handle = lap_handle_next();
     lap_token_tell(token);
     if (lap_task_clock)
         lap_task_clock_read(self);

@@ -114,7 +114,7 @@ void lap_profiler_end(struct profiler *self, enum profiler_end how)
     if (self->node)
         self->node->profiler = NULL;
     if (self->handle)
-        lap_impl_handle_give(self->handle);
+        lap_handle_done(self->handle);
     self->handle = 0;
     const int has_own = self->file || self->sink;
     if (self->flags & (PROFILER_DISABLED | PROFILER_MUTE) || how == END_CANCELLED ||
@@ -183,6 +183,7 @@ void lap_profilers_flush(void) { living_each(0, flush_one); }
 
 void lap_profilers_after_fork(void)
 {
+    lap_handles_after_fork();
     /* They are the parent's to end. Their handles are none here. */
     while (lap_newest_live) {
         struct profiler *const self = lap_newest_live;

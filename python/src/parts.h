@@ -95,6 +95,12 @@ int lap_size_read(PyObject *object, int64_t *ret_n);
 struct wait lap_task_clock_read(struct profiler *self);
 void lap_laps_drop(struct profiler *self);
 
+/* A handle for a profiler; 0 where there is none. One that is done is kept for the next, under its next number, so that most cost
+ * the library nothing. */
+uint64_t lap_handle_next(void);
+void lap_handle_done(uint64_t handle);
+void lap_handles_after_fork(void);
+
 /* ---- surroundings.c ------------------------------------------------------------------------------------------------ */
 
 extern PyTypeObject *lap_node_type;

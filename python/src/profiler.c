@@ -282,6 +282,8 @@ static void profiler_go(PyObject *object)
 static void profiler_dealloc(PyObject *object)
 {
     PyObject_GC_UnTrack(object);
+    if (LAP_I_UNLIKELY(((struct profiler *)object)->weak_references != NULL))
+        PyObject_ClearWeakRefs(object);
     if (LAP_I_LIKELY(!((struct profiler *)object)->sink)) {
         profiler_go(object);
         return;
@@ -307,7 +309,9 @@ static PyGetSetDef getters[] = {
     {"laps", profiler_get_laps, NULL, "the checkpoints so far, see lapmark.Lap; the rest is none of them", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 static PyMemberDef members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct profiler, vectorcall), READONLY, NULL}, {NULL, 0, 0, 0, NULL}};
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct profiler, vectorcall), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct profiler, weak_references), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL}};
 
 static const char documentation[] =
     "Profiler(msg=None, disabled=None, delayed=True, ms_threshold=0.0, n=None, *, file=None, sink=None)\n--\n\n"

@@ -104,6 +104,7 @@ struct block;
 
 struct profiler {
     PyObject_HEAD vectorcallfunc vectorcall;
+    PyObject *weak_references;
     struct site *site;
     struct key *key; /* of its message */
     uint64_t handle;

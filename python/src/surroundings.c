@@ -35,7 +35,7 @@ void lap_live_remove(struct profiler *self)
 void lap_token_tell(struct token *token)
 {
     const struct profiler *newest = token ? token->newest : NULL;
-    while (newest && (newest->handle == 0 || newest->flags & PROFILER_MUTE))
+    while (newest && newest->flags & PROFILER_MUTE)
         newest = newest->token_older;
     if (!token)
         return;

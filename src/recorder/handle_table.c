@@ -129,7 +129,9 @@ uint64_t lap_handle_take(void)
 
 void lap_handle_give(uint64_t handle)
 {
-    slot_free(&__atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE)[(uint32_t)handle - 1]);
+    struct slot *const slot = &__atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE)[(uint32_t)handle - 1];
+    slot->generation = (uint32_t)(handle >> 32) & ~1u; /* the binding may have counted on */
+    slot_free(slot);
 }
 
 /* The slot of an open handle, locked; NULL for one that is not open. */
