@@ -147,13 +147,10 @@ static int profiler_begin(struct profiler *self, PyThreadState *state, const lap
     const int is_node = inherited && Py_TYPE(inherited) == lap_node_type;
     struct profiler *parent =
         lap_parent_find(frame, token, self->site, is_node ? (struct node *)inherited : NULL, state->context);
-    self->node = lap_node_make(self, parent ? parent->node : NULL);
-    PyObject *const undo = self->node ? PyContextVar_Set(lap_context_variable, (PyObject *)self->node) : NULL;
-    Py_XDECREF(undo);
+    self->node = lap_node_enter(self, state, is_node ? (struct node *)inherited : NULL, parent ? parent->node : NULL);
     Py_XDECREF(inherited);
-    if (!undo)
+    if (!self->node)
         return -1;
-    self->node->context = state->context;
     if (parent && !self->node->parent->profiler) /* ended by a finalizer: garbage may have been collected above */
         parent = NULL;
     lap_token_enter(self, token, frame);

@@ -18,15 +18,27 @@
 #error "lapmark's extension knows the frames of CPython 3.10 to 3.13; others use the package's pure-Python profiler"
 #endif
 
-#if PY_VERSION_HEX >= 0x030B0000
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpedantic"
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wshadow"
 #define Py_BUILD_CORE 1
+#include <internal/pycore_context.h>
+#include <internal/pycore_hamt.h>
+#if PY_VERSION_HEX >= 0x030B0000
 #include <internal/pycore_frame.h>
+#endif
 #undef Py_BUILD_CORE
 #pragma GCC diagnostic pop
+
+/* Has a context one variable, and shares what it has with no copy of it? */
+static inline int lap_context_is_alone(PyObject *context)
+{
+    const PyHamtObject *const variables = ((PyContext *)context)->ctx_vars;
+    return Py_REFCNT((PyObject *)(uintptr_t)variables) == 1 && variables->h_count == 1;
+}
+
+#if PY_VERSION_HEX >= 0x030B0000
 typedef struct _PyInterpreterFrame lap_frame;
 
 static inline lap_frame *lap_frame_top(const PyThreadState *state)

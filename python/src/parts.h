@@ -116,7 +116,9 @@ void lap_token_enter(struct profiler *self, struct token *token, const lap_frame
 void lap_token_leave(struct profiler *self);
 /* Its handle or path has changed: the token says so to C code. */
 void lap_token_tell(struct token *token);
-struct node *lap_node_make(struct profiler *profiler, struct node *parent);
+/* Makes its node, which is then the context's. `known`: the one that was. A new reference; NULL with an exception. */
+struct node *lap_node_enter(struct profiler *profiler, const PyThreadState *state, struct node *known,
+                            struct node *parent);
 /* What is around a new profiler; NULL: nothing. `inherited` is the context's node or NULL. */
 struct profiler *lap_parent_find(const lap_frame *frame, struct token *token, const struct site *site,
                                  struct node *inherited, const void *context);

@@ -168,11 +168,17 @@ static struct node *node_living(struct node *node)
     return node;
 }
 
-struct node *lap_node_make(struct profiler *profiler, struct node *parent)
+/* The node of an ended profiler that nobody else refers to serves the next one: neither a task nor a thread can have taken it with
+ * it, since their contexts are copies of this one, and share what it has until they have another value. */
+static int is_free(const struct node *node, const PyThreadState *state)
 {
-    struct node *const node = PyObject_New(struct node, lap_node_type);
-    if (!node)
-        return NULL;
+    return !node->profiler && node->context == state->context && Py_REFCNT((PyObject *)(uintptr_t)node) == 2 &&
+           lap_context_is_alone(state->context);
+}
+
+struct node *lap_node_enter(struct profiler *profiler, const PyThreadState *state, struct node *known,
+                            struct node *parent)
+{
     parent = node_living(parent);
     if (parent) {
         struct node *const further = node_living(parent->parent);
@@ -181,9 +187,26 @@ struct node *lap_node_make(struct profiler *profiler, struct node *parent)
             Py_XSETREF(parent->parent, further);
         }
     }
+    if (known && known != parent && state->context && is_free(known, state)) {
+        Py_XINCREF(parent);
+        Py_XSETREF(known->parent, parent);
+        known->profiler = profiler;
+        return (struct node *)Py_NewRef((PyObject *)known);
+    }
+    struct node *const node = PyObject_New(struct node, lap_node_type);
+    if (!node)
+        return NULL;
     Py_XINCREF(parent);
     node->profiler = profiler;
     node->parent = parent;
+    PyObject *const undo = PyContextVar_Set(lap_context_variable, (PyObject *)node);
+    if (!undo) {
+        node->profiler = NULL;
+        Py_DECREF(node);
+        return NULL;
+    }
+    Py_DECREF(undo);
+    node->context = state->context;
     return node;
 }
 

@@ -440,6 +440,31 @@ def test_thread_with_a_copied_context():
     assert texts.tree == [("main", [("thread", [("in it", [])])])]
 
 
+def test_contexts_copied_before_it_was_made():
+    """What serves one profiler after another in a context is not seen in a copy of it that is older than the profiler."""
+    other = contextvars.ContextVar("other")
+
+    def changed(context):
+        context.run(other.set, 1)
+        return context
+
+    def thread():
+        with Profiler("thread", sink=texts.append):
+            pass
+    for make in (contextvars.copy_context, lambda: changed(contextvars.copy_context())):
+        texts = Texts()
+        for _ in range(3):
+            with Profiler("before", sink=texts.append):
+                pass
+        context = make()
+        texts.clear()
+        with Profiler("main", sink=texts.append):
+            one = threading.Thread(target=context.run, args=(thread,))
+            one.start()
+            one.join()
+        assert texts.tree == [("thread", []), ("main", [])], texts.tree
+
+
 def test_to_thread():
     texts = Texts()
 
