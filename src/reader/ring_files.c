@@ -206,7 +206,7 @@ static int newest_settle(int fd, struct lap_segment *segment, const char *copy, 
         uint64_t same = sizeof segment->header;
         while (same < bytes && same < committed_bytes && memcmp(copy + same, again + same, 8) == 0)
             same += 8;
-        segment->is_cut = same < bytes;
+        segment->is_cut = true; /* where an event ended when we asked, none may end any more */
         segment->content_bytes = same;
         segment->header.content_bits = 8 * same;
         code = 0;

@@ -73,20 +73,20 @@ def test_deep():
 
 
 def test_full():
-    with Directory() as directory, Running(directory.sub("r"), program("oracle_rings"), "6000", "2", "2", LAPMARK_MODE="full",
+    with Directory() as directory, Running(directory.sub("r"), program("oracle_rings"), "3000", "2", "2", LAPMARK_MODE="full",
                                            **SMALL) as running:
         for point in iter(running.point, ""):
             process = only(compare(directory.sub("r")))
             check(all(ring.is_whole() for ring in process.rings.values()), counts(process))
             kept = [name for name in os.listdir(process.directory) if name.startswith("stream-") and not os.path.islink(
                 os.path.join(process.directory, name))]
-            check(len(kept) >= (2 if point == "half" else 6), kept)
+            check(len(kept) >= (2 if point == "half" else 4), kept)
             running.go_on()
         process = only(compare(directory.sub("r")))
         check(not any(os.path.islink(os.path.join(process.directory, name)) for name in os.listdir(process.directory)
                       if name.startswith("stream-")), "links to segments after the end")
         turns = [fields["n"] for name, fields in events_of(process) if name == "second"]
-        equal(turns, list(range(6000)) * 2)
+        equal(turns, list(range(3000)) * 2)
 
 
 def test_full_bounded():

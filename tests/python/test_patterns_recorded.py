@@ -144,23 +144,24 @@ def test_everything():
         assert len(processes) == 4
         rows = rows_of(recording)
         counts = {path: row["count"] for path, row in rows.items() if row["kind"] != "rest"}
-        batch, level, spawner = "Batch annotate %lld gaps", "level", "spawner"
+        batch, level, spawner = "Batch annotate # gaps", "level", "spawner"
         assert counts == {
-            ("loop",): 1, ("loop", "iteration %lld"): 1000, ("loop", "odd"): 500,
+            ("loop",): 1, ("loop", "iteration #"): 1000, ("loop", "odd"): 500,
             (batch,): 2, (batch, "request handled"): 2, (batch, "helped"): 2,
             (level,): 1, (level, "back"): 1, (level, level): 1, (level, level, "back"): 1, (level, level, level): 1,
             (level, level, level, "back"): 1,
-            (spawner,): 1, (spawner, "gathered"): 1, (spawner, "task %lld"): 3, (spawner, "task %lld", "stepped"): 6,
-            (spawner, "task %lld", "step of a task"): 6,
+            (spawner,): 1, (spawner, "gathered"): 1, (spawner, "task #"): 3, (spawner, "task #", "stepped"): 6,
+            (spawner, "task #", "step of a task"): 6,
             ("alice",): 1, ("alice", "done"): 1, ("alice", "inside alice"): 1,
             ("bob",): 1, ("bob", "done"): 1, ("bob", "inside bob"): 1,
             ("in a thread",): 2, ("in a thread", "x"): 2,
             ("held",): 1, ("held", "done"): 1,
-            ("in child %lld",): 6, ("in child %lld", "x"): 6}, counts
+            ("in child #",): 6, ("in child #", "x"): 6}, counts
         assert rows[batch, "request handled"]["min_ns"] >= 2e6 * 0.999
-        for path in (("held",), (spawner,), (spawner, "task %lld"), ("alice",)):
+        for path in (("held",), (spawner,), (spawner, "task #"), ("alice",)):
             check_no_rest_is_counted(rows, path)
-        numbers = [fields["a0"] for process in processes.values() for name, fields in oracle.events_of(process) if name == batch]
+        numbers = [fields["a0"] for process in processes.values() for name, fields in oracle.events_of(process)
+                   if name == "Batch annotate %lld gaps"]
         assert numbers == [12, 40]  # candidates for sizes
         check = json.loads(oracle.run(oracle.LAPMARK, "check", "--json", recording))
         assert check["sound"] and {process["state"] for process in check["processes"]} == {"ended"}, check
@@ -171,7 +172,7 @@ def test_children_inherit_terms():
     with oracle.Directory() as place:
         recording = record(place.path, PROGRAM, "-f", "in child #,held")
         counts = {path: row["count"] for path, row in rows_of(recording).items() if row["kind"] == "profiler"}
-        assert counts == {("in child %lld",): 6, ("held",): 1}, counts
+        assert counts == {("in child #",): 6, ("held",): 1}, counts
 
 
 def test_server_and_client():
@@ -183,7 +184,7 @@ def test_server_and_client():
         assert printed == ("", ""), printed
         assert len(oracle.compare(recording)) == 2
         rows = rows_of(recording)
-        server, client = ("Batch annotate %lld gaps",), ("markup_gaps() for %lld gaps",)
+        server, client = ("Batch annotate # gaps",), ("markup_gaps() for # gaps",)
         assert {path: row["count"] for path, row in rows.items()} == {
             server: 3, server + ("request handled",): 3, server + ("result sent",): 3,
             client: 3, client + ("initial redraw",): 3, client + ("built annotation specs",): 3,
@@ -226,7 +227,7 @@ def test_killed():
             "outer": 1, "turn %lld": 2345, "step": 2345, "iteration %lld": 2345, "inner": 1, "at work": 1}
         report = json.loads(oracle.run(oracle.LAPMARK, "report", "--json", recording))
         rows = {tuple(row["path"]): row["count"] for row in report["sites"]}
-        assert rows["outer", "iteration %lld"] == rows["outer", "turn %lld", "step"] == 2345, rows
+        assert rows["outer", "iteration #"] == rows["outer", "turn #", "step"] == 2345, rows
         assert rows["outer", "inner", "at work"] == 1
         opened, = report["processes"]
         assert sorted(item["message"] for item in opened["open"]) == ["inner", "outer"], opened["open"]
