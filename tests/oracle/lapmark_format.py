@@ -55,7 +55,7 @@ TOKEN = re.compile(rb'\s*(?:/\*.*?\*/\s*)*(?:"((?:[^"\\]|\\.)*)"|([A-Za-z_][A-Za
 ESCAPE = re.compile(rb'\\([0-7]{3}|.)', re.S)
 LITERALS = {"uint64_t": "Q", "int64_t": "q", "uint32_t": "I", "double_t": "d", "pointer_t": "Q"}
 
-FLAG_N, FLAG_TEXT, FLAG_NUMBERED, FLAG_LIBRARY, FLAG_RUN_TIME = 1, 2, 4, 8, 16
+FLAG_N, FLAG_TEXT, FLAG_NUMBERED, FLAG_LIBRARY, FLAG_RUN_TIME, FLAG_FOUND = 1, 2, 4, 8, 16, 32
 FIXED_CLASSES = {1: "end", 2: "abandoned", 3: "pause", 4: "open", 5: "handle_end", 6: "thread"}
 FIRST_SITE_CLASS = 16
 PAYLOADS = {
@@ -116,7 +116,13 @@ class EventClass:
         """As a report names it."""
         if self.flags & FLAG_NUMBERED:
             return f"(checkpoint at {os.path.basename(self.file)}:{self.line})"
-        return self.name
+        return self.shown()
+
+    def shown(self):
+        """The name, with # for each number that was found in a text."""
+        if not self.flags & FLAG_FOUND:
+            return self.name
+        return self.name.replace("%lld", "#").replace("%.15g", "#").replace("%%", "%")
 
 
 class Metadata:
