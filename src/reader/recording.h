@@ -46,7 +46,7 @@ struct lap_thread {
 struct lap_segment {
     struct lap_format_segment header; /* as it was when the recording was opened; content_bits is within the file */
     uint64_t content_bytes;           /* header included */
-    bool is_cut;                      /* behind what was the same in two readings, since the process stored it anew */
+    bool is_cut;                      /* behind what was the same in two readings: it may end in the middle of an event */
     void *copy;                       /* of the content, where the process may still write to it; else NULL */
     char name[32];                    /* of the file */
 };
