@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "statistics.h"
 
+#include "lapmark/abi.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -25,6 +27,8 @@ static uint32_t units_take(struct lap_statistics *statistics, uint32_t count)
 
 static uint32_t cell_make(struct lap_statistics *statistics, uint32_t path)
 {
+    if (statistics->before_cell)
+        statistics->before_cell(statistics);
     const uint32_t unit = units_take(statistics, 2);
     if (unit == 0)
         return 0;
@@ -133,6 +137,7 @@ static inline uint64_t cache_key(uint32_t parent, uint32_t class_id)
 static __attribute__((cold, noinline)) struct lap_statistics_cached *cache_fill(struct lap_statistics *statistics, uint32_t parent,
                                                                                 uint32_t class_id, uint32_t index, uint32_t *ret_path)
 {
+    LAP_I_POINT("path not looked up");
     const uint32_t path = lap_paths_get(statistics->paths, parent, class_id);
     *ret_path = path;
     if (statistics->cell_of_path[path] == 0 && cell_make(statistics, path) == 0)

@@ -32,6 +32,8 @@ struct lap_statistics {
     struct lap_statistics_cached *cache; /* LAP_STATISTICS_CACHE, zeros */
     /* Makes room for more units: moves heap, sets heap and units. 0, or negative: there is no more. May be NULL. */
     int (*grow)(struct lap_statistics *);
+    /* Called where a path is met first, before its cell is made: a heap whose path table is closed may move. May be NULL. */
+    void (*before_cell)(struct lap_statistics *);
     void *owner;
     uint64_t sequence; /* of the segment being run, shifted: for `applied` */
 };

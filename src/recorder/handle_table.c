@@ -7,6 +7,7 @@
 #include "lapmark.h"
 #include "printer.h"
 #include "process.h"
+#include "ring_segments.h"
 #include "scope.h"
 
 #include <sched.h>
@@ -183,6 +184,17 @@ static uint64_t handle_room(struct lap_ring *ring, uint64_t position, uint32_t b
     return position;
 }
 
+/* Has the recording ended since there was room? Then a path that was looked up since may be none of its paths: the slot is
+ * given back, and the next room is elsewhere. */
+static int is_over(struct lap_ring *ring, struct slot *slot)
+{
+    if (__builtin_expect(!lap_ring_is_stale(ring), 1))
+        return 0;
+    slot_unlock(slot);
+    __atomic_store_n(&ring->thread->limit, 0, __ATOMIC_RELAXED);
+    return 1;
+}
+
 static void stale(struct lap_ring *ring, uint64_t position)
 {
     lap_process_count_loss(LAP_FORMAT_LOSS_HANDLE, 1);
@@ -225,6 +237,7 @@ lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_op
                                             .flags = flags_of(options, state)};
     struct lap_event_parts parts = {.site = site, .words = words, .fixed = &begin, .fixed_words = sizeof begin / 8};
     lap_event_measure(&parts);
+    begin.path = lap_paths_get(&lap_process.paths, parent, parts.id); /* before the room: see is_over */
     position = handle_room(ring, position, parts.bytes);
     if (position == 0) {
         slot_free(slot);
@@ -234,7 +247,7 @@ lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_op
     slot->generation += 1;
     const lap_handle handle = (uint64_t)slot->generation << 32 | (index + 1);
     slot->id = parts.id;
-    slot->path = lap_paths_get(&lap_process.paths, parent, parts.id);
+    slot->path = begin.path;
     slot->marks = 0;
     slot->rings.count = 0;
     const int is_immediate = (begin.flags & LAP_FORMAT_FLAG_IMMEDIATE) != 0;
@@ -243,7 +256,6 @@ lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_op
     slot->threshold_ns = lap_printer_threshold_ns(parts.id, begin.threshold_ns);
     lap_handle_rings_note(&slot->rings, ring, position);
     begin.handle = handle;
-    begin.path = slot->path;
     slot->begin_ticks = slot->last_ticks = now_ticks();
     const uint64_t end = lap_event_store(&parts, position, slot->begin_ticks);
     slot_unlock(slot);
@@ -267,20 +279,23 @@ uint64_t lap_impl_handle_mark(lap_handle handle, struct lap_impl_site *site, con
     struct lap_format_handle_mark mark = {.handle = handle};
     struct lap_event_parts parts = {.site = site, .words = words, .fixed = &mark, .fixed_words = sizeof mark / 8};
     lap_event_measure(&parts);
-    position = handle_room(ring, position, parts.bytes);
-    if (position == 0)
-        return 0;
-    struct slot *const slot = slot_find(handle);
-    if (!slot) {
-        stale(ring, position);
-        return 0;
-    }
+    struct slot *slot;
+    do {
+        position = handle_room(ring, position, parts.bytes);
+        if (position == 0)
+            return 0;
+        slot = slot_find(handle);
+        if (!slot) {
+            stale(ring, position);
+            return 0;
+        }
+        mark.path = lap_paths_get(&lap_process.paths, slot->path, parts.id);
+    } while (is_over(ring, slot));
     uint64_t ticks = now_ticks();
     if (ticks < slot->last_ticks)
         ticks = slot->last_ticks;
     mark.lap_ticks = ticks - slot->last_ticks;
     mark.number = slot->marks++;
-    mark.path = lap_paths_get(&lap_process.paths, slot->path, parts.id);
     slot->last_ticks = ticks;
     const uint64_t total_ticks = ticks - slot->begin_ticks;
     const int is_immediate = (slot->flags & LAP_SLOW_IMMEDIATE) != 0;

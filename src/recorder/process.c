@@ -364,10 +364,10 @@ static int recording_start(const char *directory)
     return error;
 }
 
-static void recording_mark_end(void)
+static void recording_mark_end(uint32_t recording)
 {
     struct lap_format_control *const control = lap_process.control;
-    lap_ring_finish_all();
+    lap_ring_finish_all(recording);
     LAP_I_POINT("rings finished");
     control->end = lap_clock_read_as(&lap_process.clock);
     __atomic_store_n(&control->state, LAP_FORMAT_ENDED, __ATOMIC_RELEASE);
@@ -375,6 +375,23 @@ static void recording_mark_end(void)
         lap_storage_write(&lap_process.storage, ".lapmark/control", control, CONTROL_BYTES);
         lap_storage_write(&lap_process.storage, ".lapmark/paths", lap_process.paths.header, LAP_PATHS_BYTES);
     }
+}
+
+/* From the first line on, threads find their rings stale with the next event, and wait for the locks: what they store then is not
+ * the recording's. So it comes first: nothing that is written here lacks an event that the statistics have, or a class or path of
+ * an event. Under both locks. */
+static void recording_stop(void)
+{
+    const uint32_t recording = __atomic_fetch_add(&lap_process.recording, 1, __ATOMIC_SEQ_CST);
+    lap_ring_interrupt_all();
+    LAP_I_POINT("recording over");
+    recording_mark_end(recording);
+    LAP_I_POINT("end marked");
+    lap_metadata_done(&lap_process.metadata);
+    tables_to_memory();
+    LAP_I_POINT("tables back");
+    lap_storage_done(&lap_process.storage);
+    lap_process.settings.directory[0] = 0;
 }
 
 int lap_process_start_recording(const char *directory)
@@ -403,17 +420,8 @@ int lap_process_stop_recording(void)
         return -ESRCH;
     }
     pthread_rwlock_wrlock(&lap_process.storage_lock);
-    recording_mark_end();
-    LAP_I_POINT("end marked");
-    lap_metadata_done(&lap_process.metadata);
-    __atomic_add_fetch(&lap_process.recording, 1, __ATOMIC_SEQ_CST); /* before the paths go: see lap_ring_apply */
-    LAP_I_POINT("recording over");
-    tables_to_memory();
-    LAP_I_POINT("tables back");
-    lap_storage_done(&lap_process.storage);
-    lap_process.settings.directory[0] = 0;
+    recording_stop();
     pthread_rwlock_unlock(&lap_process.storage_lock);
-    lap_ring_interrupt_all();
     pthread_mutex_unlock(&lap_process.lock);
     return 0;
 }
@@ -473,11 +481,23 @@ static void forget_parent(void)
     lap_sites_after_fork();
 }
 
+/* Threads at full speed that write their segments to a disk are nearly always its readers: who starts or stops a recording, or
+ * exits, would wait for their end. No thread takes it twice. */
+static void storage_lock_init(void)
+{
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+#ifdef __GLIBC__
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+    pthread_rwlock_init(&lap_process.storage_lock, &attributes);
+}
+
 static int process_start(void)
 {
     const int is_child = has_tables;
     pthread_mutex_init(&lap_process.lock, NULL);
-    pthread_rwlock_init(&lap_process.storage_lock, NULL);
+    storage_lock_init();
     lap_printer_start();
     if (is_child) {
         forget_parent();
@@ -566,8 +586,10 @@ __attribute__((destructor)) static void process_leave(void)
     lap_guard_enter(&guard);
     pthread_mutex_lock(&lap_process.lock);
     pthread_rwlock_wrlock(&lap_process.storage_lock); /* no other thread is changing segments */
-    if (lap_process.storage.kind != LAP_STORAGE_MEMORY)
-        recording_mark_end();
+    if (lap_process.storage.kind != LAP_STORAGE_MEMORY && lap_process.storage.is_full)
+        recording_stop(); /* the last segments are written: what others go on storing is in none */
+    else if (lap_process.storage.kind != LAP_STORAGE_MEMORY)
+        recording_mark_end(lap_process.recording);
     pthread_rwlock_unlock(&lap_process.storage_lock);
     pthread_mutex_unlock(&lap_process.lock);
     lap_guard_leave(&guard);

@@ -61,6 +61,17 @@ static int statistics_grow(struct lap_statistics *statistics)
     return heap ? 0 : -ENOMEM;
 }
 
+/* The statistics of a recording that is over stay as they are, and its reader counts the rest: a path that is new now would be
+ * none of its paths, or another. */
+static void statistics_detach(struct lap_statistics *statistics)
+{
+    const struct lap_ring *const ring = statistics->owner;
+    if (!lap_ring_is_stale(ring))
+        return;
+    lap_storage_to_memory(statistics->heap, ring->statistics_bytes);
+    statistics->before_cell = NULL;
+}
+
 static int statistics_open(struct lap_ring *ring)
 {
     struct lap_statistics *const statistics = &ring->statistics;
@@ -91,6 +102,7 @@ static int statistics_open(struct lap_ring *ring)
     statistics->units = STATISTICS_BYTES_FIRST / LAP_FORMAT_UNIT_BYTES;
     statistics->paths = &lap_process.paths;
     statistics->grow = statistics_grow;
+    statistics->before_cell = statistics_detach;
     statistics->owner = ring;
     lap_statistics_init(statistics);
     return 0;
@@ -116,10 +128,8 @@ void lap_ring_apply(struct lap_ring *ring, uint64_t position)
 {
     if (!lap_ring_has_segment(ring))
         return;
-    /* The statistics of a recording that is over stay as they are, and its reader counts the rest: a path that is new now
-     * would be none of its paths. */
-    if (lap_ring_is_stale(ring))
-        lap_storage_to_memory(ring->statistics.heap, ring->statistics_bytes);
+    if (ring->statistics.before_cell)
+        statistics_detach(&ring->statistics);
     const uint32_t to = lap_ring_offset(ring, position);
     const uint64_t backward = ring->decoder.backward, last_ticks = ring->decoder.last_ticks;
     const uint32_t from = ring->applied;
@@ -431,15 +441,12 @@ int lap_ring_write_statistics(const struct lap_ring *ring, const struct lap_stor
     return lap_storage_write(storage, name, copy, (size_t)copy->units * LAP_FORMAT_UNIT_BYTES);
 }
 
-void lap_ring_finish_all(void)
+void lap_ring_finish_all(uint32_t recording)
 {
     for (uint32_t i = 0; i < lap_process.ring_count; i++) {
         struct lap_ring *const ring = lap_process.rings[i];
-        if (ring->segment_count == 0 || ring->recording != lap_process.recording)
+        if (ring->segment_count == 0 || ring->recording != recording)
             continue;
-        if (ring->thread == lap_impl_local.thread && !(ring->thread->position & LAP_IMPL_BUSY)) {
-            lap_ring_apply(ring, ring->thread->position);
-        }
         if (lap_process.storage.kind == LAP_STORAGE_DISK) {
             void *const room =
                 mmap(NULL, ring->statistics_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -150,8 +150,8 @@ void lap_ring_statistics_name(char *name, const struct lap_ring *ring);
 /* Copies words that another thread may be writing: what came of it is for the caller to look at. With `compares` it stops at the
  * first that is not there already. Returns the bytes that it went over. */
 uint32_t lap_ring_copy_words(void *to, const void *from, uint64_t bytes, int compares);
-/* At the end: writes and cuts what no thread uses any more, and the calling thread's statistics. Under the lock. */
-void lap_ring_finish_all(void);
+/* At the end of a recording: writes and cuts what of its rings is not on tmpfs. Under the locks. */
+void lap_ring_finish_all(uint32_t recording);
 /* Forgets rings that a forked child has inherited. */
 void lap_ring_drop_all(void);
 

@@ -202,6 +202,7 @@ static void fork_other_unheard(void) /* of which pthread_atfork tells nobody */ 
 static void restart(void)
 {
     lap_record_stop();
+    lap_end(lap_begin("between recordings")); /* a path that neither of them has where it has its own */
     lap_record_start(getenv("TEST_DIRECTORY"));
 }
 
@@ -372,10 +373,12 @@ static pid_t start(const char *mode, const char *what, const char *point, uint64
     *ret_done = done_map(path);
     char name[128];
     snprintf(name, sizeof name, "TEST_POINT=%s", point);
+    /* Of what was taken back, the statistics cannot be compared with the events. */
+    const int keeps_all = strcmp(what, "restart") == 0 && strncmp(point, "taken back", 10) != 0;
     int pipe;
     const pid_t pid = start_case("work", &pipe, variable("TEST_DIRECTORY", directory), variable("TEST_DONE", path),
-                                 "LAPMARK_PRINT=off", "LAPMARK_RING=64K", "LAPMARK_MEMORY=512K", "LAPMARK_KEEP=slow",
-                                 mode, name, number, variable("TEST_DO", what), NULL);
+                                 "LAPMARK_PRINT=off", "LAPMARK_RING=64K", "LAPMARK_MEMORY=512K",
+                                 keeps_all ? "LAPMARK_KEEP=all" : "LAPMARK_KEEP=slow", mode, name, number, variable("TEST_DO", what), NULL);
     close(pipe);
     return pid;
 }

@@ -288,6 +288,9 @@ static void test_sink_exits(void **state)
 
 /* ---- threads that outlive main ------------------------------------------------------------------------------------- */
 
+/* Exit does not wait until threads that write their segments leave it a gap: that would be hundreds of megabytes. */
+enum { OUTLIVE_BYTES_MAX = 64 << 20 };
+
 static void *outlive(void *argument)
 {
     LAP_PROFILE("outlives main");
@@ -320,7 +323,7 @@ static void test_outlive(void **state)
     for (int i = 0; i < 10; i++) {
         const char *const directory = temporary_directory();
         struct outcome outcome = run_case("outlive", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off",
-                                          modes[i % 2], "LAPMARK_DISK=32M", "LAPMARK_RING=1M", NULL);
+                                          modes[i % 2], "LAPMARK_RING=1M", NULL);
         assert_ended_well(&outcome);
         if (outcome.err_bytes != 0)
             print_error("%s", outcome.err);
@@ -328,8 +331,10 @@ static void test_outlive(void **state)
         outcome_free(&outcome);
         const char *const process = process_directory(directory, 0);
         babeltrace_agrees(process);
+        check_finds_it_sound(process);
         struct stored *const stored = stored_load(process);
         assert_int_equal(stored->control.state, LAP_FORMAT_ENDED);
+        assert_true(stored->bytes < OUTLIVE_BYTES_MAX);
         assert_int_equal(stored->control.rings, 3);
         stored_free(stored);
     }
