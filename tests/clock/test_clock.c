@@ -18,7 +18,7 @@
 
 /* ---- the clock ------------------------------------------------------------------------------------------------------- */
 
-static uint64_t offset_ticks;
+static uint64_t offset_ticks = UINT64_C(1) << 43; /* a machine that has just booted can be set back, too */
 static __thread uint64_t core_ticks; /* what the "core" of a thread is ahead by */
 
 uint64_t lapmark_test_ticks(void)

@@ -19,7 +19,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,18 +36,6 @@ struct done {
 };
 
 static struct done *done;
-
-static struct done *done_map(const char *path)
-{
-    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || ftruncate(fd, sizeof(struct done)) < 0)
-        abort();
-    void *const memory = mmap(NULL, sizeof(struct done), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (memory == MAP_FAILED)
-        abort();
-    return memory;
-}
 
 /* ---- what is done at a point ----------------------------------------------------------------------------------------- */
 
@@ -263,7 +250,7 @@ static int case_work(void)
     while (strcmp(actions[action].name, getenv("TEST_DO")) != 0)
         action++;
     const char *const directory = getenv("TEST_DIRECTORY");
-    done = done_map(getenv("TEST_DONE"));
+    done = shared_map(getenv("TEST_DONE"), sizeof(struct done));
     hit_name = getenv("TEST_POINT");
     hits_left = hit_name ? strtoul(getenv("TEST_HIT"), NULL, 10) : 0;
     hit_do = actions[action].here;
@@ -370,7 +357,7 @@ static pid_t start(const char *mode, const char *what, const char *point, uint64
     char path[512], number[32];
     snprintf(path, sizeof path, "%s/.done", directory);
     snprintf(number, sizeof number, "TEST_HIT=%llu", (unsigned long long)hit);
-    *ret_done = done_map(path);
+    *ret_done = shared_map(path, sizeof(struct done));
     char name[128];
     snprintf(name, sizeof name, "TEST_POINT=%s", point);
     /* Of what was taken back, the statistics cannot be compared with the events. */

@@ -74,6 +74,9 @@ const char *variable(const char *name, const char *value);
  * thread sanitizer. */
 int is_sanitized(void);
 
+/* So many bytes of a file that is made where there is none, in memory that outlives the process. */
+void *shared_map(const char *path, size_t bytes);
+
 /* Works for at least this long by CLOCK_MONOTONIC; longer does no harm. */
 void spend_us(long us);
 

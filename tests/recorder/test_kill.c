@@ -8,13 +8,11 @@
 
 #include <lapmark.h>
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -27,18 +25,6 @@ struct done {
     uint64_t count[THREADS]; /* checkpoints "step" that have returned */
     pid_t pid;
 };
-
-static struct done *done_map(const char *path)
-{
-    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || ftruncate(fd, sizeof(struct done)) < 0)
-        abort();
-    void *const memory = mmap(NULL, sizeof(struct done), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (memory == MAP_FAILED)
-        abort();
-    return memory;
-}
 
 static struct done *done;
 
@@ -61,7 +47,7 @@ static void *run(void *argument)
 
 static int case_storm(void)
 {
-    done = done_map(getenv("TEST_DONE"));
+    done = shared_map(getenv("TEST_DONE"), sizeof(struct done));
     done->pid = getpid();
     for (intptr_t i = 1; i < THREADS; i++) {
         pthread_t thread;
@@ -139,7 +125,7 @@ static uint64_t killed_once(unsigned steps, int is_full, int is_supervised)
     const char *const directory = temporary_directory(), *const recording = temporary_directory();
     char path[512];
     snprintf(path, sizeof path, "%s/done", directory);
-    const struct done *const of = done_map(path);
+    const struct done *const of = shared_map(path, sizeof(struct done));
     int pipe;
     const pid_t pid = start_case("storm", &pipe, variable("LAPMARK_RECORD", recording), variable("TEST_DONE", path),
                                  is_supervised ? variable("TEST_SUPERVISED", recording) : "X=", "LAPMARK_PRINT=off",
@@ -290,7 +276,7 @@ static void read_alive(const char *mode)
     const char *const directory = temporary_directory();
     char path[512];
     snprintf(path, sizeof path, "%s/.done", directory);
-    const struct done *const of = done_map(path);
+    const struct done *const of = shared_map(path, sizeof(struct done));
     int pipe;
     const pid_t pid = start_case("storm", &pipe, variable("LAPMARK_RECORD", directory), variable("TEST_DONE", path),
                                  "LAPMARK_PRINT=off", "LAPMARK_RING=2M", mode, "LAPMARK_DISK=8M", NULL);

@@ -18,8 +18,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -36,16 +36,6 @@ struct counts {
     uint32_t must_stop;
 };
 static struct counts *counts;
-
-static void counts_map(const char *path, int flags)
-{
-    const int fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(ftruncate(fd, sizeof *counts), 0);
-    counts = mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    assert_true(counts != MAP_FAILED);
-    close(fd);
-}
 
 static void counts_look(uint64_t *out)
 {
@@ -118,7 +108,7 @@ static void *(*work_of_case(void))(void *) { return is_taking_back() ? take_back
 /* Goes on until it is told to stop. */
 static int case_busy(void)
 {
-    counts_map(getenv("TEST_COUNTS"), 0);
+    counts = shared_map(getenv("TEST_COUNTS"), sizeof *counts);
     threads_start(work_of_case(), 2 * MARKS_EACH);
     puts("ready");
     fflush(stdout);
@@ -129,7 +119,7 @@ static int case_busy(void)
 
 static int case_inside(void)
 {
-    counts_map(getenv("TEST_COUNTS"), 0);
+    counts = shared_map(getenv("TEST_COUNTS"), sizeof *counts);
     const unsigned snapshots = (unsigned)atoi(getenv("TEST_SNAPSHOTS"));
     threads_start(work_of_case(), 2 * MARKS_EACH);
     for (unsigned i = 0; i < snapshots; i++) {
@@ -213,7 +203,7 @@ static void *take_all_the_time(void *argument)
 /* One thread takes snapshots all the time; children are forked in the middle of that, and take their own. */
 static int case_forks(void)
 {
-    counts_map(getenv("TEST_COUNTS"), 0);
+    counts = shared_map(getenv("TEST_COUNTS"), sizeof *counts);
     pthread_t taker;
     threads_start(count, 1);
     pthread_create(&taker, NULL, take_all_the_time, NULL);
@@ -275,7 +265,7 @@ static const char *counts_path(const char *directory)
 {
     static char path[4096];
     snprintf(path, sizeof path, "%s/counts", directory);
-    counts_map(path, O_CREAT);
+    counts = shared_map(path, sizeof *counts);
     return path;
 }
 
