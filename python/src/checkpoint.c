@@ -6,31 +6,51 @@
 
 PyObject *lap_zero, *lap_unused_float, *lap_task_clock;
 
-/* Stores a checkpoint; returns its clock, not before the last one's. */
-static inline __attribute__((always_inline)) uint64_t mark_store(struct profiler *self, struct key *key,
-                                                                 const struct numbers *numbers)
+PyObject *lap_ms_made(double ms)
 {
-    const unsigned count = numbers ? numbers->count : 0;
+    PyObject *const made = PyFloat_FromDouble(ms);
+    if (made) {
+        Py_INCREF(made);
+        Py_SETREF(lap_unused_float, made);
+    }
+    return made;
+}
+
+/* Writes a checkpoint's event, but for its numbers. */
+static inline __attribute__((always_inline)) void event_put(uint64_t position, const struct profiler *self, const struct key *key,
+                                                            uint64_t ticks, uint64_t shown, uint64_t before)
+{
+    uint64_t *const event = (uint64_t *)(uintptr_t)position;
+    event[0] = ticks << LAP_IMPL_CLASS_BITS | key->c_site.id;
+    event[1] = self->handle;
+    event[2] = shown - before;
+    event[3] = lap_pair(key->path, (uint32_t)self->marks);
+}
+
+/* Stores a checkpoint at a position that has been taken, 0: it is lost. Returns its clock, not before the last one's. */
+static uint64_t mark_put(struct profiler *self, const struct key *key, uint64_t position, uint64_t ticks, const struct numbers *numbers)
+{
+    const uint64_t shown = ticks < self->last_ticks ? self->last_ticks : ticks;
+    if (position != 0) {
+        event_put(position, self, key, ticks, shown, self->last_ticks);
+        if (numbers)
+            lap_numbers_put((uint64_t *)(uintptr_t)position + 4, numbers);
+        lap_impl_keep_close(position + 32 + 8 * (numbers ? numbers->count : 0));
+    }
+    return shown;
+}
+
+static uint64_t mark_store(struct profiler *self, struct key *key, const struct numbers *numbers)
+{
     const unsigned state = lap_key_state(key);
     if (LAP_I_UNLIKELY(state == LAP_IMPL_OFF || self->handle == 0)) {
         const uint64_t now = lap_now_ticks();
         return now < self->last_ticks ? self->last_ticks : now;
     }
-    const uint32_t path = lap_key_path(key, self->path);
+    lap_key_path(key, self->path);
     uint64_t ticks;
-    const uint64_t position = lap_impl_keep_open(state, 32 + 8 * count, &ticks);
-    const uint64_t shown = LAP_I_UNLIKELY(ticks < self->last_ticks) ? self->last_ticks : ticks;
-    if (LAP_I_LIKELY(position != 0)) {
-        uint64_t *const event = (uint64_t *)(uintptr_t)position;
-        event[0] = ticks << LAP_IMPL_CLASS_BITS | key->c_site.id;
-        event[1] = self->handle;
-        event[2] = shown - self->last_ticks;
-        event[3] = lap_pair(path, (uint32_t)self->marks);
-        if (numbers)
-            lap_numbers_put(event + 4, numbers);
-        lap_impl_keep_close(position + 32 + 8 * count);
-    }
-    return shown;
+    const uint64_t position = lap_impl_keep_open(state, 32 + 8 * (numbers ? numbers->count : 0), &ticks);
+    return mark_put(self, key, position, ticks, numbers);
 }
 
 /* ---- laps ---------------------------------------------------------------------------------------------------------- */
@@ -118,15 +138,22 @@ void lap_laps_drop(struct profiler *self)
 
 /* ---- checkpoints --------------------------------------------------------------------------------------------------- */
 
+/* Where there is room. */
+static inline __attribute__((always_inline)) struct lap *lap_add_there(struct profiler *self, struct key *key, uint64_t ticks)
+{
+    struct lap *const lap = self->lap_next++;
+    lap->what = (uintptr_t)key;
+    lap->ticks = ticks;
+    self->last_ticks = ticks;
+    self->marks++;
+    return lap;
+}
+
 static inline __attribute__((always_inline)) struct lap *lap_add(struct profiler *self, struct key *key, uint64_t ticks)
 {
     if (LAP_I_UNLIKELY(self->lap_next == self->lap_end))
         laps_make_room(self);
-    struct lap *const lap = self->lap_next++;
-    *lap = (struct lap){(uintptr_t)key, ticks};
-    self->last_ticks = ticks;
-    self->marks++;
-    return lap;
+    return lap_add_there(self, key, ticks);
 }
 
 /* Adds what its key does not say. */
@@ -257,22 +284,52 @@ PyObject *lap_checkpoint(struct profiler *self, PyObject *label, PyObject *size)
     return lap_ms_of(ticks - before);
 }
 
-/* The usual checkpoint: one label that was met here before, and nothing else. */
-PyObject *lap_call_fast(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *keywords)
+/* A label that was met here before, where its switch, its path or the profiler's laps want a look. */
+static __attribute__((noinline)) PyObject *call_known(struct profiler *self, struct key *key)
+{
+    const uint64_t before = self->last_ticks;
+    const uint64_t ticks = mark_store(self, key, NULL);
+    lap_add(self, key, ticks);
+    return lap_ms_of(ticks - before);
+}
+
+/* The same, where the block is full: of the position that was taken. */
+static __attribute__((noinline)) PyObject *call_full(struct profiler *self, struct key *key, uint64_t taken)
+{
+    const uint64_t before = self->last_ticks;
+    uint64_t ticks;
+    const uint64_t position = lap_impl_room(taken, 32, &ticks);
+    const uint64_t shown = mark_put(self, key, position, ticks, NULL);
+    lap_add(self, key, shown);
+    return lap_ms_of(shown - before);
+}
+
+/* The usual checkpoint: one label that was met here before, and nothing else. What calls anything is left to others, so that this
+ * keeps all it has in registers and saves none. */
+__attribute__((aligned(64))) PyObject *lap_call_fast(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *keywords)
 {
     struct profiler *const self = (struct profiler *)callable;
-    if (LAP_I_LIKELY(PyVectorcall_NARGS(nargsf) == 1 && !keywords)) {
-        PyObject *const label = args[0];
-        const unsigned index = lap_label_index(label);
-        if (LAP_I_LIKELY(self->site->labels.cache[index].label == label)) {
-            struct key *const key = self->site->labels.cache[index].key;
-            const uint64_t before = self->last_ticks;
-            const uint64_t ticks = mark_store(self, key, NULL);
-            lap_add(self, key, ticks);
-            return lap_ms_of(ticks - before);
-        }
-    }
-    return lap_call_general(callable, args, nargsf, keywords);
+    if (LAP_I_UNLIKELY(PyVectorcall_NARGS(nargsf) != 1 || keywords))
+        return lap_call_general(callable, args, nargsf, keywords);
+    const unsigned index = lap_label_index(args[0]);
+    if (LAP_I_UNLIKELY(self->site->labels.cache[index].label != args[0]))
+        return lap_call_general(callable, args, nargsf, keywords);
+    struct key *const key = self->site->labels.cache[index].key;
+    const unsigned state = lap_impl_state(&key->c_site);
+    if (LAP_I_UNLIKELY(state == LAP_IMPL_OFF || state & (LAP_IMPL_UNREGISTERED | LAP_IMPL_OTHER_CLOCK) || self->handle == 0 ||
+                       key->parent_path != self->path || self->lap_next == self->lap_end))
+        return call_known(self, key);
+    struct lap_impl_thread *const thread = lap_impl_local.thread;
+    const uint64_t position = lap_impl_take(thread);
+    const uint64_t ticks = lap_impl_ticks();
+    if (LAP_I_UNLIKELY(lap_impl_is_full(thread, position, ticks)))
+        return call_full(self, key, position);
+    const uint64_t before = self->last_ticks;
+    const uint64_t shown = LAP_I_UNLIKELY(ticks < before) ? before : ticks;
+    event_put(position, self, key, ticks, shown, before);
+    lap_impl_keep_close(position + 32);
+    lap_add_there(self, key, shown);
+    return lap_ms_of(shown - before);
 }
 
 /* Reads (msg=None, n=None), or with `max` 1 (msg=None). Borrowed. */

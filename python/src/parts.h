@@ -20,15 +20,16 @@ extern PyObject *lap_unused_float; /* see lap_ms_of */
 extern PyObject *lap_task_clock;   /* what gives the running task's times, or NULL */
 
 /* A new reference. A float that nobody looks at is the next result, as of most checkpoints: it is neither freed nor made. */
+PyObject *lap_ms_made(double ms);
 static inline PyObject *lap_ms_of(uint64_t ticks)
 {
-    const double ms = (double)ticks * lap_rate.ms_per_tick;
-    if (LAP_I_LIKELY(lap_unused_float && Py_REFCNT(lap_unused_float) == 1))
-        ((PyFloatObject *)lap_unused_float)->ob_fval = ms;
-    else
-        Py_XSETREF(lap_unused_float, PyFloat_FromDouble(ms));
-    Py_XINCREF(lap_unused_float);
-    return lap_unused_float;
+    const double ms = (double)(int64_t)ticks * lap_rate.ms_per_tick;
+    PyObject *const unused = lap_unused_float;
+    if (LAP_I_UNLIKELY(Py_REFCNT(unused) != 1))
+        return lap_ms_made(ms);
+    ((PyFloatObject *)unused)->ob_fval = ms;
+    Py_INCREF(unused);
+    return unused;
 }
 
 uint64_t lap_now_ticks(void);

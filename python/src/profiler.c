@@ -379,7 +379,8 @@ int lap_profilers_start(PyObject *module)
     instant_type =
         type_make("lapmark._lapmark.instant", sizeof(struct instant), Py_TPFLAGS_DISALLOW_INSTANTIATION, instant_slots);
     lap_zero = PyFloat_FromDouble(0);
-    if (!lap_profiler_type || !switch_type || !instant_type || !lap_zero || lap_surroundings_start() < 0)
+    lap_unused_float = PyFloat_FromDouble(0);
+    if (!lap_profiler_type || !switch_type || !instant_type || !lap_zero || !lap_unused_float || lap_surroundings_start() < 0)
         return -1;
     PyObject *const switch_object = switch_type->tp_alloc(switch_type, 0);
     if (!switch_object || PyObject_SetAttr((PyObject *)lap_profiler_type, lap_names.disable, switch_object) < 0)
