@@ -32,6 +32,8 @@ struct done {
     uint64_t steps; /* that have returned */
     uint32_t is_hit;
     uint32_t is_restarted; /* while the thread was held: no step was outside of a recording */
+    uint32_t is_stopping;     /* the recording: what comes now is held back, or stored where none is any more */
+    uint32_t came_in_stop;    /* the handler did */
     int32_t child_pid, child_status;
 };
 
@@ -70,6 +72,7 @@ static void stop_here(void) { raise(SIGSTOP); }
 
 static void in_handler(void)
 {
+    done->came_in_stop = done->is_stopping;
     LAP_PROFILE("of the handler");
     LAP_MARK("in the handler");
     lap_end(lap_begin("handle of the handler"));
@@ -84,6 +87,7 @@ static void handle(int signal_number)
 static void handle_at_new_sites(int signal_number)
 {
     (void)signal_number;
+    done->came_in_stop = done->is_stopping;
     LAP_PROFILE("of the new handler");
     LAP_MARK("in the new handler");
     lap_end(lap_begin("handle of the new handler"));
@@ -231,6 +235,14 @@ static void steps(uint64_t until)
     }
 }
 
+static int record_stop(void)
+{
+    done->is_stopping = 1;
+    const int error = lap_record_stop();
+    done->is_stopping = 0;
+    return error;
+}
+
 static int case_work(void)
 {
     static const struct {
@@ -271,10 +283,10 @@ static int case_work(void)
     is_watched = 1;
     error |= lap_record_start(directory);
     steps(STEPS);
-    error |= lap_record_stop();
+    error |= record_stop();
     error |= lap_record_start(directory);
     steps(STEPS + STEPS_AGAIN);
-    error |= lap_record_stop();
+    error |= record_stop();
     is_watched = 0;
     if (other_do) {
         sem_post(&is_held); /* where the point was never reached */
@@ -351,7 +363,20 @@ static struct found look_at_all(const char *directory, pid_t child)
     return found;
 }
 
-static pid_t start(const char *mode, const char *what, const char *point, uint64_t hit, const char *directory,
+/* How often a run comes to each point, by what it keeps and how. */
+struct variant {
+    const char *mode, *keep;
+    unsigned point_count;
+    struct {
+        char name[64];
+        uint64_t count;
+    } known[POINTS];
+};
+static struct variant full = {.mode = "LAPMARK_MODE=full", .keep = "LAPMARK_KEEP=slow"},
+                      flight = {.mode = "LAPMARK_MODE=flight", .keep = "LAPMARK_KEEP=slow"},
+                      all_kept = {.mode = "LAPMARK_MODE=full", .keep = "LAPMARK_KEEP=all"};
+
+static pid_t start(const struct variant *variant, const char *what, const char *point, uint64_t hit, const char *directory,
                    const struct done **ret_done)
 {
     char path[512], number[32];
@@ -360,12 +385,10 @@ static pid_t start(const char *mode, const char *what, const char *point, uint64
     *ret_done = shared_map(path, sizeof(struct done));
     char name[128];
     snprintf(name, sizeof name, "TEST_POINT=%s", point);
-    /* Of what was taken back, the statistics cannot be compared with the events. */
-    const int keeps_all = strcmp(what, "restart") == 0 && strncmp(point, "taken back", 10) != 0;
     int pipe;
     const pid_t pid = start_case("work", &pipe, variable("TEST_DIRECTORY", directory), variable("TEST_DONE", path),
                                  "LAPMARK_PRINT=off", "LAPMARK_RING=64K", "LAPMARK_MEMORY=512K",
-                                 keeps_all ? "LAPMARK_KEEP=all" : "LAPMARK_KEEP=slow", mode, name, number, variable("TEST_DO", what), NULL);
+                                 variant->keep, variant->mode, name, number, variable("TEST_DO", what), NULL);
     close(pipe);
     return pid;
 }
@@ -380,12 +403,12 @@ static void check_says(const char *directory, int is_dead)
 }
 
 /* Held there by SIGSTOP: it is read as it lies; then it is killed, or goes on. */
-static void stopped_at(const char *mode, const char *point, uint64_t hit, int is_killed)
+static void stopped_at(const struct variant *variant, const char *point, uint64_t hit, int is_killed)
 {
     const char *const directory = temporary_directory();
     const struct done *of;
-    const int is_full = strstr(mode, "full") != NULL;
-    const pid_t pid = start(mode, "stop", point, hit, directory, &of);
+    const int is_full = variant != &flight;
+    const pid_t pid = start(variant, "stop", point, hit, directory, &of);
     int status;
     assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
     assert_true(WIFSTOPPED(status));
@@ -417,21 +440,11 @@ static void stopped_at(const char *mode, const char *point, uint64_t hit, int is
     temporary_directories_remove();
 }
 
-static int is_in_stop(const char *point)
-{
-    static const char *const names[] = {"file without name", "segment kept",   "rings finished",
-                                        "end marked",        "recording over", "tables back"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(names[i], point) == 0)
-            return 1;
-    return 0;
-}
-
-static void done_at(const char *mode, const char *what, const char *point, uint64_t hit)
+static void done_at(const struct variant *variant, const char *what, const char *point, uint64_t hit)
 {
     const char *const directory = temporary_directory();
     const struct done *of;
-    const pid_t pid = start(mode, what, point, hit, directory, &of);
+    const pid_t pid = start(variant, what, point, hit, directory, &of);
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
@@ -450,7 +463,7 @@ static void done_at(const char *mode, const char *what, const char *point, uint6
         assert_in_range(found.steps, STEPS + STEPS_AGAIN - 1, STEPS + STEPS_AGAIN);
     }
     /* The handler's begin, checkpoint and handle are stored or counted as lost; unless no recording was there to do either. */
-    if (strncmp(what, "signal", 6) == 0 && (found.handled + found.lost != 0 || !is_in_stop(point)))
+    if (strncmp(what, "signal", 6) == 0 && (found.handled + found.lost != 0 || !of->came_in_stop))
         assert_int_equal(found.handled + found.lost, HANDLED);
     else
         assert_int_equal(found.lost, 0);
@@ -460,39 +473,39 @@ static void done_at(const char *mode, const char *what, const char *point, uint6
 
 /* ---- the tests ------------------------------------------------------------------------------------------------------------ */
 
-static unsigned point_count;
-static struct {
-    char name[64];
-    uint64_t count;
-} known[POINTS];
-
-static int survey(void **state)
+static void survey_one(struct variant *variant)
 {
-    (void)state;
     const char *const directory = temporary_directory();
     char path[512];
     snprintf(path, sizeof path, "%s/.done", directory);
     struct outcome outcome = run_case("work", variable("TEST_DIRECTORY", directory), variable("TEST_DONE", path),
-                                      "LAPMARK_PRINT=off", "LAPMARK_RING=64K", "LAPMARK_MEMORY=512K", "LAPMARK_KEEP=slow",
-                                      "LAPMARK_MODE=full", "TEST_DO=survey", NULL);
+                                      "LAPMARK_PRINT=off", "LAPMARK_RING=64K", "LAPMARK_MEMORY=512K", variant->keep,
+                                      variant->mode, "TEST_DO=survey", NULL);
     assert_ended_well(&outcome);
     char *rest = outcome.out;
     for (char *line = strsep(&rest, "\n"); line && *line; line = strsep(&rest, "\n")) {
-        assert_true(point_count < POINTS);
-        assert_int_equal(sscanf(line, "%63[^\t]\t%lu", known[point_count].name, &known[point_count].count), 2);
-        point_count++;
+        const unsigned point = variant->point_count++;
+        assert_true(point < POINTS);
+        assert_int_equal(sscanf(line, "%63[^\t]\t%lu", variant->known[point].name, &variant->known[point].count), 2);
     }
     outcome_free(&outcome);
-    const struct found found = look_at_all(directory, -1);
-    assert_int_equal(found.steps, STEPS + STEPS_AGAIN);
+    if (variant != &flight)
+        assert_int_equal(look_at_all(directory, -1).steps, STEPS + STEPS_AGAIN);
     temporary_directories_remove();
+}
+
+static int survey(void **state)
+{
+    (void)state;
+    survey_one(&full);
+    survey_one(&flight);
+    survey_one(&all_kept);
     return 0;
 }
 
 /* The first time, one in the middle, the last; in a long run more of them. */
-static unsigned hits_of(unsigned point, int is_thorough, uint64_t *hits)
+static unsigned hits_of(uint64_t count, int is_thorough, uint64_t *hits)
 {
-    const uint64_t count = known[point].count;
     const uint64_t wanted[] = {count / 2 + 1, 1, count, 2, count / 3 + 1, count - 1};
     const unsigned most = times(1) > 1 ? HITS_MAX : is_thorough ? 2 : 1;
     unsigned used = 0;
@@ -506,28 +519,21 @@ static unsigned hits_of(unsigned point, int is_thorough, uint64_t *hits)
     return used;
 }
 
-static int is_in_full_mode_only(const char *point)
-{
-    return strcmp(point, "file without name") == 0 || strcmp(point, "segment kept") == 0;
-}
-
 static unsigned long forced;
 
-static void at_each_point(const char *what)
+static void at_each_point(const char *what, const struct variant *variant)
 {
-    for (unsigned point = 0; point < point_count; point++) {
+    for (unsigned point = 0; point < variant->point_count; point++) {
+        const char *const name = variant->known[point].name;
+        const uint64_t met = variant->known[point].count;
         uint64_t hits[HITS_MAX];
-        const unsigned count = hits_of(point, strcmp(what, "stop") == 0, hits);
+        const unsigned count = hits_of(met, variant == &full && strcmp(what, "stop") == 0, hits);
         for (unsigned i = 0; i < count; i++) {
-            print_message("%s at '%s', %lu of %lu\n", what, known[point].name, hits[i], known[point].count);
+            print_message("%s at '%s', %lu of %lu\n", what, name, hits[i], met);
             if (strcmp(what, "stop") == 0)
-                stopped_at("LAPMARK_MODE=full", known[point].name, hits[i], i % 2 == 0);
-            else if (strcmp(what, "stop of a ring") == 0 && is_in_full_mode_only(known[point].name))
-                continue;
-            else if (strcmp(what, "stop of a ring") == 0)
-                stopped_at("LAPMARK_MODE=flight", known[point].name, hits[i], i % 2 != 0);
+                stopped_at(variant, name, hits[i], (i + (variant == &flight)) % 2 == 0);
             else
-                done_at("LAPMARK_MODE=full", what, known[point].name, hits[i]);
+                done_at(variant, what, name, hits[i]);
             forced++;
         }
     }
@@ -536,42 +542,42 @@ static void at_each_point(const char *what)
 static void test_stop_and_kill(void **state)
 {
     (void)state;
-    at_each_point("stop");
+    at_each_point("stop", &full);
 }
 static void test_stop_of_a_ring(void **state)
 {
     (void)state;
-    at_each_point("stop of a ring");
+    at_each_point("stop", &flight);
 }
 static void test_signal(void **state)
 {
     (void)state;
-    at_each_point("signal");
+    at_each_point("signal", &full);
 }
 static void test_signal_at_new_sites(void **state)
 {
     (void)state;
-    at_each_point("signal at new sites");
+    at_each_point("signal at new sites", &full);
 }
 static void test_handler_forks(void **state)
 {
     (void)state;
-    at_each_point("handler forks");
+    at_each_point("handler forks", &full);
 }
 static void test_fork(void **state)
 {
     (void)state;
-    at_each_point("fork");
+    at_each_point("fork", &full);
 }
 static void test_fork_unheard(void **state)
 {
     (void)state;
-    at_each_point("_Fork");
+    at_each_point("_Fork", &full);
 }
 static void test_restart(void **state)
 {
     (void)state;
-    at_each_point("restart");
+    at_each_point("restart", &all_kept);
 }
 
 static int tests(void)
@@ -583,7 +589,7 @@ static int tests(void)
         cmocka_unit_test(test_fork),          cmocka_unit_test(test_restart),
     };
     const int failed = cmocka_run_group_tests(all, survey, NULL);
-    print_message("counted: %lu times at one of %u points between two stores\n", forced, point_count);
+    print_message("counted: %lu times at one of %u points between two stores\n", forced, full.point_count);
     return failed;
 }
 

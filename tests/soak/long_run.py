@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """The long form of the recorder's tests: each ten times over, those that count their turns with ten times as many in one go.
 
-usage: tests/soak/long_run.py [--rounds N] [--document FILE]
+usage: tests/soak/long_run.py [--rounds N] [--document FILE] [TEST ...]
 
 Prints a line for each test and what it counted; ends with 0 if all went well. With --document, the result takes the place of
-what stands between the marks in the file. Needs what `./dev build` with the tests builds.
+what stands between the marks in the file; with tests named, of their rows alone. Needs what `./dev build` with the tests builds.
 """
 import argparse
 import datetime
@@ -62,13 +62,28 @@ def compiler():
     return done.stdout.splitlines()[0] if done.stdout else "unknown compiler"
 
 
+def merged(there, rows):
+    """The rows that are there, with those of the same tests in their places and new ones behind."""
+    names = [row.split(" | ", maxsplit=1)[0] for row in there]
+    for row in rows:
+        name = row.split(" | ", maxsplit=1)[0]
+        if name in names:
+            there[names.index(name)] = row
+        else:
+            there.append(row)
+    return there
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--document", type=pathlib.Path)
+    parser.add_argument("tests", nargs="*")
     arguments = parser.parse_args()
     rows, failures = [], 0
     for name, command in tests():
+        if arguments.tests and name not in arguments.tests:
+            continue
         turns, failed, counted, seconds = run_one(name, command, arguments.rounds)
         failures += failed
         rows.append(f"| {name} | {turns} | {failed} | {'; '.join(counted)} |\n")
@@ -77,7 +92,9 @@ def main():
     if arguments.document:
         text = arguments.document.read_text(encoding="utf-8")
         before, rest = text.split(MARKS[0])
-        _, after = rest.split(MARKS[1])
+        there, after = rest.split(MARKS[1])
+        if arguments.tests:
+            rows = merged([line + "\n" for line in there.splitlines() if line.startswith("| ") and not line.startswith("| test ")], rows)
         today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
         table = (f"{today}, {processor()}, {compiler()}, Linux {platform.release()}:\n\n"
                  "| test | runs | failed | counted |\n|---|---|---|---|\n" + "".join(rows))
