@@ -31,6 +31,7 @@
 #define LAPMARK_H
 
 #include "lapmark/abi.h"
+#include "lapmark/context.h"
 
 #define LAPMARK_VERSION_MAJOR 0
 #define LAPMARK_VERSION_MINOR 1

@@ -10,12 +10,13 @@ import sys
 SOURCE = pathlib.Path(__file__).resolve().parent
 INCLUDE = SOURCE.parent / "include"
 COMPONENTS = ("decoder", "text", "recorder")
+PUBLIC = ("lapmark/abi.h", "lapmark/context.h")  # what lapmark.h includes
 LOCAL = re.compile(r'#include [<"]([\w/]+\.h)[>"]')
 LICENCE_LINE = "/* SPDX-License-Identifier: MIT"
 
 HEADER_TOP = f"""{LICENCE_LINE}
  *
- * Lapmark {{version}}: lapmark.h and lapmark/abi.h as one file. Written by `./dev amalgamation`, not by hand. It goes with the
+ * Lapmark {{version}}: lapmark.h and what it includes as one file. Written by `./dev amalgamation`, not by hand. It goes with the
  * lapmark.c that was written with it.
  *
 {{licence}}
@@ -52,7 +53,7 @@ class Amalgamation:
     def __init__(self):
         self.headers = {path.name: path for component in COMPONENTS for path in (SOURCE / component).glob("*.h")}
         self.headers["lapmark/format.h"] = INCLUDE / "lapmark" / "format.h"
-        self.done = {"lapmark.h", "lapmark/abi.h"}  # these come as a file of their own
+        self.done = {"lapmark.h", *PUBLIC}  # these come as a file of their own
         self.system = set()
         self.lines = []
 
@@ -91,11 +92,13 @@ def main():
     version = ".".join(re.search(rf"^#define LAPMARK_VERSION_{part} (\d+)$", header, re.M).group(1) for part in ("MAJOR", "MINOR"))
     licence = (SOURCE.parent / "LICENSE").read_text(encoding="utf-8")
     licence = "\n".join((" * " + line).rstrip() for line in licence.strip().splitlines())
-    abi = without_licence((INCLUDE / "lapmark" / "abi.h").read_text(encoding="utf-8"))
-    if header.count('#include "lapmark/abi.h"\n') != 1:
-        raise SystemExit("amalgamation: lapmark.h does not include lapmark/abi.h once")
-    write(directory / "lapmark.h", HEADER_TOP.format(version=version, licence=licence) +
-          without_licence(header).replace('#include "lapmark/abi.h"\n', abi))
+    header = without_licence(header)
+    for name in PUBLIC:
+        if header.count(f'#include "{name}"\n') != 1:
+            raise SystemExit(f"amalgamation: lapmark.h does not include {name} once")
+        text = without_licence((INCLUDE / name).read_text(encoding="utf-8"))
+        header = header.replace(f'#include "{name}"\n', text.replace('#include "abi.h"\n', ""))
+    write(directory / "lapmark.h", HEADER_TOP.format(version=version, licence=licence) + header)
 
     body = Amalgamation()
     for component in COMPONENTS:

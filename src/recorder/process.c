@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "process.h"
 
+#include "context_thread.h"
 #include "guard.h"
 #include "handle_table.h"
 #include "lapmark.h"
@@ -34,7 +35,7 @@ static_assert(sizeof(struct lap_impl_thread) == 8192, "two pages");
 static_assert(LAP_IMPL_FRAMES == LAP_DECODE_DEPTH, "depth");
 
 enum { STATE_NONE = 0, STATE_STARTING = 1, STATE_READY = 2, STATE_FAILED = 3 };
-static uint32_t *process_state; /* in a page that a fork wipes */
+static uint32_t *process_state; /* in a page that a fork wipes; 8 bytes, and the key */
 static int has_tables;          /* the tables are there: what a forked child finds is its parent's */
 static pthread_key_t thread_key;
 static int has_thread_key;
@@ -433,12 +434,19 @@ static void thread_ends(void *ring)
     /* In a forked child it is the parent's, and may be gone. */
     if (lap_impl_local.thread->reserved_words[0] == (uint64_t)(uintptr_t)ring)
         lap_ring_leave(ring);
+    lap_context_thread_ends();
 }
 
 void lap_process_watch_thread(struct lap_ring *ring)
 {
     if (has_thread_key)
         pthread_setspecific(thread_key, ring);
+}
+
+void lap_process_watch_thread_too(const void *other)
+{
+    if (has_thread_key && !pthread_getspecific(thread_key))
+        pthread_setspecific(thread_key, other);
 }
 
 static int tables_make(void)
@@ -520,19 +528,36 @@ static int process_start(void)
     return 0;
 }
 
-int lap_process_ensure(void)
+/* The process's wiped page, which is made at first use; NULL: none. */
+static uint32_t *state_page(void)
 {
-    static __thread volatile int is_starting __attribute__((tls_model("initial-exec"))); /* a handler must not wait for us */
     uint32_t *state = __atomic_load_n(&process_state, __ATOMIC_ACQUIRE);
     if (!state) {
+        const int error = errno;
         uint32_t *const made = map_wiped((size_t)sysconf(_SC_PAGESIZE));
+        errno = error;
         if (!made)
-            return -ENOMEM;
+            return NULL;
         if (__atomic_compare_exchange_n(&process_state, &state, made, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             state = made;
         else
             munmap(made, (size_t)sysconf(_SC_PAGESIZE));
     }
+    return state;
+}
+
+uint64_t *lap_process_key(void)
+{
+    uint32_t *const state = state_page();
+    return state ? (uint64_t *)(void *)(state + 2) : NULL;
+}
+
+int lap_process_ensure(void)
+{
+    static __thread volatile int is_starting __attribute__((tls_model("initial-exec"))); /* a handler must not wait for us */
+    uint32_t *const state = state_page();
+    if (!state)
+        return -ENOMEM;
     uint32_t expected = STATE_NONE;
     if (__atomic_compare_exchange_n(state, &expected, STATE_STARTING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         struct lap_guard guard;
@@ -552,7 +577,10 @@ int lap_process_ensure(void)
 static void child_wipe(void)
 {
     uint32_t *const state = __atomic_load_n(&process_state, __ATOMIC_ACQUIRE);
-    if (!state || *state == STATE_NONE)
+    if (!state)
+        return;
+    memset(state + 2, 0, LAP_PROCESS_KEY_WORDS * 8);
+    if (*state == STATE_NONE)
         return;
     for (uint32_t i = 0; i < lap_process.ring_count; i++)
         if (lap_process.rings[i] && lap_process.rings[i]->thread)

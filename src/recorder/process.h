@@ -63,8 +63,9 @@ void lap_process_count_loss(enum lap_format_loss kind, uint64_t events);
 /* Full recording: a segment was kept on disk; the oldest go when there is a bound and it is passed. */
 void lap_process_kept(uint32_t ring, uint64_t sequence, uint64_t bytes);
 
-/* Has the thread's end told to lap_ring_leave. */
+/* Has the thread's end told to lap_ring_leave and lap_context_thread_ends; the second has it told to the latter, at least. */
 void lap_process_watch_thread(struct lap_ring *ring);
+void lap_process_watch_thread_too(const void *other);
 
 /* Reserves memory within the process's bound. 0, or -ENOMEM. Atomic. */
 int lap_process_reserve(uint64_t bytes);
@@ -73,6 +74,11 @@ uint64_t lap_process_memory_used(void);
 
 /* Memory that a forked child finds full of zeros. NULL: none. */
 void *lap_process_map_wiped(uint64_t bytes);
+
+/* The key of the ids of trace contexts: LAP_PROCESS_KEY_WORDS words, 0 at first and in a forked child. NULL: there is no such memory.
+ * Signal-safe. */
+#define LAP_PROCESS_KEY_WORDS 4u
+uint64_t *lap_process_key(void);
 
 /* Writes the metadata that belongs to a control page: what the trace is, and all classes. Under the lock. 0 or a negative errno. */
 int lap_process_describe(struct lap_metadata *metadata, const struct lap_storage *storage,

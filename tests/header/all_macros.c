@@ -151,6 +151,22 @@ int functions(void *user)
     return error == 0 && strlen(lap_error_text(error)) != 0 ? inlined(1) : LAPMARK_VERSION_MAJOR + LAPMARK_VERSION_MINOR;
 }
 
+int contexts(char *const *environment)
+{
+    struct lap_context context;
+    const char *tracestate;
+    char text[LAP_TRACEPARENT_BYTES];
+    uint8_t data[LAP_GRPC_TRACE_BIN_BYTES];
+    if (lap_context_from_environment(&context, &tracestate) != 0)
+        context = lap_context_new();
+    const struct lap_context before = lap_context_set(lap_context_child(context));
+    int error = lap_traceparent_read(&context, text, lap_traceparent_write(text, &before));
+    error |= lap_grpc_trace_bin_read(&context, data, lap_grpc_trace_bin_write(data, &context));
+    char **const made = lap_context_environment(environment, &context, tracestate);
+    context = lap_context_current();
+    return error | lap_context_is_valid(&context) | lap_tracestate_is_sound("a=b", 3) | (made != NULL);
+}
+
 /* Variables that only profilers look at. */
 void otherwise_unused(const char *only_here)
 {

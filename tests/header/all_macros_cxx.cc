@@ -115,6 +115,23 @@ int functions(int fd)
     return error + static_cast<int>(*lap_error_text(error));
 }
 
+int contexts(char *const *environment);
+int contexts(char *const *environment)
+{
+    lap_context context;
+    const char *tracestate;
+    char text[LAP_TRACEPARENT_BYTES];
+    uint8_t data[LAP_GRPC_TRACE_BIN_BYTES];
+    if (lap_context_from_environment(&context, &tracestate) != 0)
+        context = lap_context_new();
+    const lap_context before = lap_context_set(lap_context_child(context));
+    int error = lap_traceparent_read(&context, text, lap_traceparent_write(text, &before));
+    error |= lap_grpc_trace_bin_read(&context, data, lap_grpc_trace_bin_write(data, &context));
+    char **const made = lap_context_environment(environment, &context, tracestate);
+    context = lap_context_current();
+    return error | lap_context_is_valid(&context) | lap_tracestate_is_sound("a=b", 3) | (made != nullptr);
+}
+
 #if __cplusplus >= 202002L
 int designated(lap_handle parent);
 int designated(lap_handle parent)

@@ -17,6 +17,8 @@
 SIZE(lap_options, 40) AT(lap_options, size, 0) AT(lap_options, reserved, 4) AT(lap_options, threshold_ms, 8)
 AT(lap_options, disabled, 16) AT(lap_options, immediate, 17) AT(lap_options, reserved_bytes, 18)
 AT(lap_options, n, 24) AT(lap_options, parent, 32)
+SIZE(lap_context, 32) AT(lap_context, trace_id, 0) AT(lap_context, span_id, 16) AT(lap_context, flags, 24)
+AT(lap_context, reserved, 25)
 SIZE(lap_impl_site, 64) AT(lap_impl_site, state, 0) AT(lap_impl_site, id, 8) AT(lap_impl_site, line, 12)
 AT(lap_impl_site, label, 16) AT(lap_impl_site, file, 24) AT(lap_impl_site, function, 32)
 AT(lap_impl_site, types, 40) AT(lap_impl_site, kind, 48) AT(lap_impl_site, flags, 49) AT(lap_impl_site, args, 50)
@@ -101,5 +103,6 @@ VALUE(LAP_FORMAT_LOSS_SIGNAL, 0) VALUE(LAP_FORMAT_LOSS_MEMORY, 1) VALUE(LAP_FORM
 VALUE(LAP_FORMAT_LOSS_HANDLE, 3) VALUE(LAP_FORMAT_LOSS_CLASS, 4) VALUE(LAP_FORMAT_LOSS_STATISTICS, 5)
 VALUE(LAP_FORMAT_LOSS_DISK, 6) VALUE(LAP_FORMAT_LOSS_CLOCK, 7) VALUE(LAP_FORMAT_LOSSES, 16)
 VALUE(LAP_FORMAT_MAIL_TAKEN, 0) VALUE(LAP_FORMAT_MAIL_WRITING, 1) VALUE(LAP_FORMAT_MAIL_THERE, 2)
+VALUE(LAP_CONTEXT_SAMPLED, 1) VALUE(LAP_CONTEXT_RANDOM, 2) VALUE(LAP_TRACEPARENT_BYTES, 56) VALUE(LAP_GRPC_TRACE_BIN_BYTES, 29)
 VALUE(LAP_FORMAT_AS_IT_IS, 0) VALUE(LAP_FORMAT_NO, 1) VALUE(LAP_FORMAT_YES, 2)
 /* clang-format on */

@@ -434,9 +434,9 @@ def test_limited_output():
 def test_every_call_fails():
     if SANITIZE:
         return  # its runtime must come first
-    # It takes nothing from the heap: there is no N-th malloc to fail.
+    # It takes nothing from the heap, lap_context_environment() aside: there is no N-th malloc to fail.
     symbols = subprocess.check_output(["nm", "-D", "--undefined-only", f"{BUILD}/liblapmark.so"], text=True)
-    equal(re.findall(r"\b(?:\w*alloc|\w*memalign|strn?dup|fopen|opendir|getline)\b(?<!posix_fallocate)", symbols), [])
+    equal(re.findall(r"\b(?:\w*alloc|\w*memalign|strn?dup|fopen|opendir|getline)\b(?<!posix_fallocate)", symbols), ["malloc"])
     with Directory() as directory:
         path = program(directory)
         build(directory, "faults", FAULTS, "-shared", "-fPIC", "-ldl", "-o", os.path.join(directory, "faults.so"))
