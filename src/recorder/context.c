@@ -131,9 +131,8 @@ static uint64_t id_make(uint64_t *ret_more)
 {
     uint64_t id, first;
     uint64_t own[LAP_PROCESS_KEY_WORDS] = {0}; /* for this id alone, where no memory is wiped by a fork */
-    uint64_t *key;
     do {
-        key = lap_process_key();
+        uint64_t *key = lap_process_key();
         if (!key)
             key = own;
         if (__atomic_load_n(&key[0], __ATOMIC_ACQUIRE) == 0)
@@ -143,8 +142,7 @@ static uint64_t id_make(uint64_t *ret_more)
         const uint64_t number = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED) * STEP;
         id = permute(number + first) ^ __atomic_load_n(&key[1], __ATOMIC_RELAXED);
         *ret_more = permute(number + __atomic_load_n(&key[2], __ATOMIC_RELAXED)) ^ __atomic_load_n(&key[3], __ATOMIC_RELAXED);
-        /* The child of a handler that forked may return to here, too: there the key is another. */
-    } while (id == 0 || first == 0 || __atomic_load_n(&key[0], __ATOMIC_ACQUIRE) != first);
+    } while (id == 0 || first == 0); /* the latter in the child of a handler that forked just then */
     return id;
 }
 

@@ -247,7 +247,7 @@ static void test_tracestate(void **state)
         "", " ", ",", " , ,\t", "congo=t61rcWkgMzE", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", "vendorname1=opaqueValue1,vendorname2=opaqueValue2",
         "a=1", "0=1", "1a-_*/@z=1", "fw529a3039@dt=FfAb~!#$%&'()*+-./:;<>?@[]^_`{|}", "a= 1", "a=1 ", " a=1", "\ta=1 \t,\t b=2\t", "a=1,,b=2", "a=1,",
         ",a=1", "a=x y", "a=a,b=a", "ab=1,a=1", "a=1,ab=1", "a=1;b", "a=\"\\\""};
-    static const char *const unsound[] = {"a", "=", "a=", "a= ", "=1", "a=,b=1", "A=1", "aB=1", "_a=1", "-a=1", "@a=1", "a =1", "a b=1", "a.b=1",
+    static const char *const unsound[] = {"a", "=", "a=", "a= ", "=1", "a=,b=1", "A=1", "aB=1", "_a=1", "-a=1", "@a=1", "a =1", "a b=1", "a.b=1", "aB1", "a+1", "a b",
                                           "a+=1", "a=1=2", "a==", "a=\x7f", "a=\x1f", "a=\xc3\xa4", "\xc3\xa4=1", "a=1\tx", "a=1\n", "a=1\r\n", "\na=1",
                                           "a=1,b", "a=1,a=1", "a=1,a=2", "a=1,b=1,a=2", "a=1, a=2", "a=1,b=2,=3", "a=b=c"};
     for (unsigned i = 0; i < sizeof sound / sizeof *sound; i++)
@@ -430,6 +430,14 @@ static void test_new_and_child(void **state)
     assert_memory_not_equal(child.span_id, parent.span_id, 8);
     assert_int_equal(child.flags, LAP_CONTEXT_SAMPLED);
     assert_memory_equal(child.reserved, zeros, 7);
+    assert_memory_not_equal(parent.span_id, parent.trace_id, 8);
+    assert_memory_not_equal(parent.span_id, parent.trace_id + 8, 8);
+    struct lap_context children[1000];
+    for (unsigned i = 0; i < 1000; i++)
+        children[i] = lap_context_child(parent);
+    qsort(children, 1000, sizeof *children, compare_spans);
+    for (unsigned i = 1; i < 1000; i++)
+        assert_true(compare_spans(&children[i - 1], &children[i]) < 0);
     struct lap_context orphans[3] = {child, {.flags = 1}, {.span_id = {1}}};
     memset(orphans[0].span_id, 0, 8);
     for (unsigned i = 0; i < 3; i++) {
@@ -484,39 +492,60 @@ static pid_t fork_raw(void)
 
 #define FORKED 64u
 
-/* Makes FORKED contexts in a child, and as many here, before and behind it. All are different; the child has the thread's context. */
+/* Fills [0] with the thread's context and the rest with new ones, as a child does. */
+static void child_fill(struct lap_context *contexts)
+{
+    contexts[0] = lap_context_current();
+    errno = EDOM;
+    for (unsigned i = 1; i <= FORKED; i++)
+        contexts[i] = lap_context_new();
+    if (errno != EDOM)
+        _exit(2);
+}
+
+static void expect_exit(pid_t pid)
+{
+    int status;
+    assert_true(waitpid(pid, &status, 0) > 0);
+    assert_int_equal(status, 0);
+}
+
+/* Contexts of a process, before and behind its forks, of two children that began with the same, and of a grandchild are all
+ * different; the children have the thread's context. */
 static void expect_other_ids(pid_t (*fork_somehow)(void))
 {
-    struct lap_context *const contexts =
-        mmap(NULL, (4 * FORKED + 1) * sizeof *contexts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    enum { PARTS = 5, PART = FORKED + 1 };
+    const size_t bytes = PARTS * PART * sizeof(struct lap_context);
+    struct lap_context *const contexts = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(contexts, MAP_FAILED);
-    for (unsigned i = 0; i < FORKED; i++)
-        contexts[i] = lap_context_new();
-    const struct lap_context ours = contexts[0];
+    const struct lap_context ours = lap_context_new();
     lap_context_set(ours);
-    const pid_t pid = fork_somehow();
-    if (pid == 0) {
-        contexts[4 * FORKED] = lap_context_current();
-        for (unsigned i = FORKED; i < 2 * FORKED; i++)
-            contexts[i] = lap_context_new();
-        const pid_t grandchild = fork_somehow();
-        if (grandchild == 0) {
-            for (unsigned i = 2 * FORKED; i < 3 * FORKED; i++)
-                contexts[i] = lap_context_new();
-            _exit(0);
+    child_fill(contexts);
+    for (unsigned child = 1; child <= 2; child++) {
+        const pid_t pid = fork_somehow();
+        if (pid == 0) {
+            child_fill(contexts + child * PART);
+            if (child == 1)
+                _exit(0);
+            const pid_t grandchild = fork_somehow();
+            if (grandchild == 0) {
+                child_fill(contexts + 3 * PART);
+                _exit(0);
+            }
+            int status;
+            _exit(waitpid(grandchild, &status, 0) != grandchild || status != 0);
         }
-        int status;
-        _exit(waitpid(grandchild, &status, 0) != grandchild || status != 0);
+        expect_exit(pid);
     }
-    for (unsigned i = 3 * FORKED; i < 4 * FORKED; i++)
-        contexts[i] = lap_context_new();
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    child_fill(contexts + 4 * PART);
     lap_context_set((struct lap_context){.flags = 0});
-    assert_memory_equal(&contexts[4 * FORKED], &ours, sizeof ours);
-    expect_distinct(contexts, 4 * FORKED);
-    munmap(contexts, (4 * FORKED + 1) * sizeof *contexts);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_memory_equal(&contexts[part * PART], &ours, sizeof ours);
+        if (part != 0)
+            contexts[part * PART] = lap_context_new();
+    }
+    expect_distinct(contexts, PARTS * PART);
+    munmap(contexts, bytes);
 }
 
 static void test_forked(void **state)
@@ -533,12 +562,48 @@ static void test_without_randomness(void **state)
 {
     (void)state;
     has_no_randomness = 1;
-    errno = EDOM;
     expect_other_ids(fork);
     expect_other_ids(fork_raw);
     has_no_randomness = 0;
-    lap_context_new();
-    assert_int_equal(errno, EDOM);
+}
+
+static volatile int is_forked;
+
+static void handle_fork(int number)
+{
+    (void)number;
+    is_forked = fork_raw() == 0;
+}
+
+/* The child of a handler that forked returns into the middle of the making of an id. Only that one may be its parent's, too. */
+static void test_forked_in_a_handler(void **state)
+{
+    (void)state;
+    enum { CHILDREN = 200, AFTER = 4 };
+    const size_t bytes = 2 * CHILDREN * AFTER * sizeof(struct lap_context);
+    struct lap_context *const contexts = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(contexts, MAP_FAILED);
+    const struct sigaction action = {.sa_handler = handle_fork};
+    struct sigaction old;
+    assert_int_equal(sigaction(SIGALRM, &action, &old), 0);
+    const struct itimerval soon = {{0, 0}, {0, 30}};
+    for (unsigned child = 0; child < CHILDREN; child++) {
+        is_forked = -1;
+        struct lap_context made;
+        assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+        do
+            made = lap_context_new();
+        while (is_forked == -1);
+        struct lap_context *const own = contexts + (2 * child + (unsigned)is_forked) * AFTER;
+        for (unsigned i = 0; i < AFTER; i++)
+            own[i] = lap_context_new();
+        if (is_forked)
+            _exit(!lap_context_is_valid(&made));
+        expect_exit(-1);
+    }
+    sigaction(SIGALRM, &old, NULL);
+    expect_distinct(contexts, 2 * CHILDREN * AFTER);
+    munmap(contexts, bytes);
 }
 
 /* ---- the thread's context ------------------------------------------------------------------------------------------- */
@@ -574,6 +639,32 @@ static void test_current(void **state)
     assert_memory_equal(&found, &two, sizeof found);
     found = lap_context_current();
     assert_memory_equal(&found, &none, sizeof found);
+}
+
+static unsigned long mapped_pages(void)
+{
+    unsigned long pages = 0;
+    FILE *const file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    return pages;
+}
+
+/* What a thread has goes to a later one: 33 of them share a page. */
+static void test_threads_come_and_go(void **state)
+{
+    (void)state;
+    unsigned long pages = 0;
+    for (unsigned i = 0; i < 5000; i++) {
+        if (i == 500)
+            pages = mapped_pages();
+        pthread_t thread;
+        int wrong;
+        assert_int_equal(pthread_create(&thread, NULL, look_and_set, &wrong), 0);
+        pthread_join(thread, NULL);
+    }
+    assert_true(mapped_pages() < pages + 100);
 }
 
 #define HANDLED_MAX 20000u
@@ -650,7 +741,9 @@ int main(void)
         cmocka_unit_test(test_distinct_and_random),
         cmocka_unit_test(test_forked),
         cmocka_unit_test(test_without_randomness),
+        cmocka_unit_test(test_forked_in_a_handler),
         cmocka_unit_test(test_current),
+        cmocka_unit_test(test_threads_come_and_go),
         cmocka_unit_test(test_handlers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
