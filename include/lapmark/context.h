@@ -78,7 +78,8 @@ LAP_I_API int lap_context_from_environment(struct lap_context *ret_context, cons
  * invalid. The process's own is not changed. Returns one block from malloc(), for free(); NULL: none, with errno, and always with
  * LAPMARK_DISABLE: take the one that you have. The one function that takes from the heap: not in signal handlers, and before the
  * fork, not between it and exec. Not while another thread changes `environment`. Cold. */
-LAP_I_API char **lap_context_environment(char *const *environment, const struct lap_context *context, const char *tracestate);
+LAP_I_API char **lap_context_environment(char *const *environment, const struct lap_context *context,
+                                         const char *tracestate);
 
 #else
 
@@ -87,18 +88,12 @@ LAP_I_INLINE struct lap_context lap_impl_no_context(void)
     const struct lap_context none = {{0}, {0}, 0, {0}};
     return none;
 }
-LAP_I_INLINE struct lap_context lap_context_new(void)
-{
-    return lap_impl_no_context();
-}
+LAP_I_INLINE struct lap_context lap_context_new(void) { return lap_impl_no_context(); }
 LAP_I_INLINE struct lap_context lap_context_child(struct lap_context parent)
 {
     return (void)parent, lap_impl_no_context();
 }
-LAP_I_INLINE struct lap_context lap_context_current(void)
-{
-    return lap_impl_no_context();
-}
+LAP_I_INLINE struct lap_context lap_context_current(void) { return lap_impl_no_context(); }
 LAP_I_INLINE struct lap_context lap_context_set(struct lap_context context)
 {
     return (void)context, lap_impl_no_context();
@@ -113,10 +108,7 @@ LAP_I_INLINE uint64_t lap_traceparent_write(char out[LAP_TRACEPARENT_BYTES], con
     out[0] = 0;
     return (void)context, UINT64_C(0);
 }
-LAP_I_INLINE int lap_tracestate_is_sound(const char *text, uint64_t bytes)
-{
-    return (void)text, (void)bytes, 0;
-}
+LAP_I_INLINE int lap_tracestate_is_sound(const char *text, uint64_t bytes) { return (void)text, (void)bytes, 0; }
 LAP_I_INLINE int lap_grpc_trace_bin_read(struct lap_context *ret_context, const void *data, uint64_t bytes)
 {
     *ret_context = lap_impl_no_context();
@@ -133,7 +125,8 @@ LAP_I_INLINE int lap_context_from_environment(struct lap_context *ret_context, c
         *ret_tracestate = 0;
     return 0;
 }
-LAP_I_INLINE char **lap_context_environment(char *const *environment, const struct lap_context *context, const char *tracestate)
+LAP_I_INLINE char **lap_context_environment(char *const *environment, const struct lap_context *context,
+                                            const char *tracestate)
 {
     return (void)environment, (void)context, (void)tracestate, (char **)0;
 }

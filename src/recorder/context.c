@@ -50,8 +50,7 @@ static struct context_thread *block_find(void)
         for (unsigned i = 0; i < sizeof page->threads / sizeof *page->threads; i++)
             if (!__atomic_exchange_n(&page->threads[i].is_taken, 1, __ATOMIC_ACQUIRE))
                 return &page->threads[i];
-    struct context_page *const page =
-        mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct context_page *const page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return NULL;
     page->threads[0].is_taken = 1;
@@ -102,9 +101,10 @@ static void random_read(uint64_t *key)
     struct timespec realtime = {0, 0}, monotonic = {0, 0};
     clock_gettime(CLOCK_REALTIME, &realtime);
     clock_gettime(CLOCK_MONOTONIC, &monotonic);
-    const uint64_t sources[] = {(uint64_t)realtime.tv_sec, (uint64_t)realtime.tv_nsec,  (uint64_t)monotonic.tv_sec,
-                                (uint64_t)monotonic.tv_nsec, lap_impl_ticks(),          (uint64_t)getpid(),
-                                (uint64_t)gettid(),        (uint64_t)(uintptr_t)key,    (uint64_t)(uintptr_t)&context_next};
+    const uint64_t sources[] = {
+        (uint64_t)realtime.tv_sec,   (uint64_t)realtime.tv_nsec, (uint64_t)monotonic.tv_sec,
+        (uint64_t)monotonic.tv_nsec, lap_impl_ticks(),           (uint64_t)getpid(),
+        (uint64_t)gettid(),          (uint64_t)(uintptr_t)key,   (uint64_t)(uintptr_t)&context_next};
     uint64_t sum = 0;
     for (unsigned i = 0; i < sizeof sources / sizeof *sources; i++)
         sum = permute(sum + STEP + sources[i]);
@@ -141,7 +141,8 @@ static uint64_t id_make(uint64_t *ret_more)
         uint64_t *const next = context_thread ? &context_thread->next : &context_next;
         const uint64_t number = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED) * STEP;
         id = permute(number + first) ^ __atomic_load_n(&key[1], __ATOMIC_RELAXED);
-        *ret_more = permute(number + __atomic_load_n(&key[2], __ATOMIC_RELAXED)) ^ __atomic_load_n(&key[3], __ATOMIC_RELAXED);
+        *ret_more =
+            permute(number + __atomic_load_n(&key[2], __ATOMIC_RELAXED)) ^ __atomic_load_n(&key[3], __ATOMIC_RELAXED);
     } while (id == 0 || first == 0); /* the latter in the child of a handler that forked just then */
     return id;
 }
@@ -164,10 +165,7 @@ struct lap_context lap_context_child(struct lap_context parent)
     return made;
 }
 
-struct lap_context lap_context_new(void)
-{
-    return lap_context_child((struct lap_context){.flags = 0});
-}
+struct lap_context lap_context_new(void) { return lap_context_child((struct lap_context){.flags = 0}); }
 
 /* ---- the thread's context ------------------------------------------------------------------------------------------ */
 
@@ -202,6 +200,7 @@ struct lap_context lap_context_set(struct lap_context context)
         before = thread->contexts[change & 1];
         thread->contexts[~change & 1] = context;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    } while (!__atomic_compare_exchange_n(&thread->change, &change, (change + 2) ^ 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (
+        !__atomic_compare_exchange_n(&thread->change, &change, (change + 2) ^ 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return before;
 }

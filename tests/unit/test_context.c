@@ -29,7 +29,8 @@
 #define IDS "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
 #define BEHIND_BYTES 8192u
 
-static const uint8_t example_trace[16] = {0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36};
+static const uint8_t example_trace[16] = {0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6,
+                                          0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36};
 static const uint8_t example_span[8] = {0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7};
 static char *page_end; /* BEHIND_BYTES before it may be read, nothing from it on */
 static int has_no_randomness;
@@ -74,8 +75,8 @@ static void test_traceparent_examples(void **state)
     assert_int_equal(lap_traceparent_write(text, &context), 55);
     assert_string_equal(text, EXAMPLE);
     /* Not sampled; level 2's flag. */
-    static const char *const same[] = {"00-" IDS "-00", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-" IDS "-02",
-                                       "00-" IDS "-03"};
+    static const char *const same[] = {"00-" IDS "-00", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                                       "00-" IDS "-02", "00-" IDS "-03"};
     for (unsigned i = 0; i < sizeof same / sizeof *same; i++) {
         assert_int_equal(traceparent_read(&context, same[i], 55), 0);
         assert_int_equal(lap_traceparent_write(text, &context), 55);
@@ -87,8 +88,8 @@ static void test_traceparent_examples(void **state)
     assert_int_equal(lap_traceparent_write(text, &context), 55);
     assert_string_equal(text, EXAMPLE);
     /* Later versions: the known flags, sent as version 00. */
-    static const char *const later[] = {"cc-" IDS "-01", "cc-" IDS "-01-what-the-future-will-be-like", "01-" IDS "-fd", "fe-" IDS "-09-",
-                                        "0f-" IDS "-01-\n"};
+    static const char *const later[] = {"cc-" IDS "-01", "cc-" IDS "-01-what-the-future-will-be-like", "01-" IDS "-fd",
+                                        "fe-" IDS "-09-", "0f-" IDS "-01-\n"};
     for (unsigned i = 0; i < sizeof later / sizeof *later; i++) {
         assert_int_equal(traceparent_read(&context, later[i], strlen(later[i])), 0);
         assert_memory_equal(&context, &known, sizeof known);
@@ -105,15 +106,37 @@ static void test_traceparent_examples(void **state)
 static void test_traceparent_malformed(void **state)
 {
     (void)state;
-    static const char *const malformed[] = {
-        "", "0", "00", "00-", "-", EXAMPLE " ", " " EXAMPLE, EXAMPLE "-", EXAMPLE "-x", EXAMPLE "\n", "ff-" IDS "-01", "ff-" IDS "-01-x",
-        "FF-" IDS "-01", "0F-" IDS "-01", "cc-" IDS "-01.what", "cc-" IDS "-012", "cc-" IDS "-1", "cc" IDS "-01-", "00_" IDS "-01",
-        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-00F067AA0BA902B7-01",
-        "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-        "00-00000000000000000000000000000000-0000000000000000-01", "cc-00000000000000000000000000000000-00f067aa0ba902b7-01",
-        "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-011", "00-4bf92f3577b34da6a3ce929d0e0e47366-00f067aa0ba902b-01",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b-001", "000-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
-        "00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01", "00-0x4bf92f3577b34da6a3ce929d0e0e47-00f067aa0ba902b7-01"};
+    static const char *const malformed[] = {"",
+                                            "0",
+                                            "00",
+                                            "00-",
+                                            "-",
+                                            EXAMPLE " ",
+                                            " " EXAMPLE,
+                                            EXAMPLE "-",
+                                            EXAMPLE "-x",
+                                            EXAMPLE "\n",
+                                            "ff-" IDS "-01",
+                                            "ff-" IDS "-01-x",
+                                            "FF-" IDS "-01",
+                                            "0F-" IDS "-01",
+                                            "cc-" IDS "-01.what",
+                                            "cc-" IDS "-012",
+                                            "cc-" IDS "-1",
+                                            "cc" IDS "-01-",
+                                            "00_" IDS "-01",
+                                            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+                                            "00-4bf92f3577b34da6a3ce929d0e0e4736-00F067AA0BA902B7-01",
+                                            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+                                            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+                                            "00-00000000000000000000000000000000-0000000000000000-01",
+                                            "cc-00000000000000000000000000000000-00f067aa0ba902b7-01",
+                                            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-011",
+                                            "00-4bf92f3577b34da6a3ce929d0e0e47366-00f067aa0ba902b-01",
+                                            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b-001",
+                                            "000-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+                                            "00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01",
+                                            "00-0x4bf92f3577b34da6a3ce929d0e0e47-00f067aa0ba902b7-01"};
     struct lap_context context;
     for (unsigned i = 0; i < sizeof malformed / sizeof *malformed; i++)
         if (traceparent_read(&context, malformed[i], strlen(malformed[i])) == 0)
@@ -184,8 +207,8 @@ static void test_grpc_trace_bin(void **state)
 {
     (void)state;
     /* The specification's example. */
-    static const uint8_t example[29] = {0, 0,  75,  249, 47,  53, 119, 179, 77, 166, 163, 206, 146, 157, 0, 14,
-                                        71, 54, 1,  52,  240, 103, 170, 11, 169, 2,  183, 2,   1};
+    static const uint8_t example[29] = {0,  0,  75, 249, 47, 53,  119, 179, 77, 166, 163, 206, 146, 157, 0,
+                                        14, 71, 54, 1,   52, 240, 103, 170, 11, 169, 2,   183, 2,   1};
     struct lap_context context, untouched;
     char text[LAP_TRACEPARENT_BYTES];
     assert_int_equal(lap_grpc_trace_bin_read(&context, at_page_end(example, 29), 29), 0);
@@ -226,10 +249,7 @@ static void test_grpc_trace_bin(void **state)
 
 /* ---- tracestate ----------------------------------------------------------------------------------------------------- */
 
-static int is_sound(const char *text, size_t bytes)
-{
-    return lap_tracestate_is_sound(at_page_end(text, bytes), bytes);
-}
+static int is_sound(const char *text, size_t bytes) { return lap_tracestate_is_sound(at_page_end(text, bytes), bytes); }
 
 /* `count` members of two letters each: aa=1,ab=1... */
 static size_t make_members(char *out, unsigned count)
@@ -243,13 +263,35 @@ static size_t make_members(char *out, unsigned count)
 static void test_tracestate(void **state)
 {
     (void)state;
-    static const char *const sound[] = {
-        "", " ", ",", " , ,\t", "congo=t61rcWkgMzE", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", "vendorname1=opaqueValue1,vendorname2=opaqueValue2",
-        "a=1", "0=1", "1a-_*/@z=1", "fw529a3039@dt=FfAb~!#$%&'()*+-./:;<>?@[]^_`{|}", "a= 1", "a=1 ", " a=1", "\ta=1 \t,\t b=2\t", "a=1,,b=2", "a=1,",
-        ",a=1", "a=x y", "a=a,b=a", "ab=1,a=1", "a=1,ab=1", "a=1;b", "a=\"\\\""};
-    static const char *const unsound[] = {"a", "=", "a=", "a= ", "=1", "a=,b=1", "A=1", "aB=1", "_a=1", "-a=1", "@a=1", "a =1", "a b=1", "a.b=1", "aB1", "a+1", "a b",
-                                          "a+=1", "a=1=2", "a==", "a=\x7f", "a=\x1f", "a=\xc3\xa4", "\xc3\xa4=1", "a=1\tx", "a=1\n", "a=1\r\n", "\na=1",
-                                          "a=1,b", "a=1,a=1", "a=1,a=2", "a=1,b=1,a=2", "a=1, a=2", "a=1,b=2,=3", "a=b=c"};
+    static const char *const sound[] = {"",
+                                        " ",
+                                        ",",
+                                        " , ,\t",
+                                        "congo=t61rcWkgMzE",
+                                        "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
+                                        "vendorname1=opaqueValue1,vendorname2=opaqueValue2",
+                                        "a=1",
+                                        "0=1",
+                                        "1a-_*/@z=1",
+                                        "fw529a3039@dt=FfAb~!#$%&'()*+-./:;<>?@[]^_`{|}",
+                                        "a= 1",
+                                        "a=1 ",
+                                        " a=1",
+                                        "\ta=1 \t,\t b=2\t",
+                                        "a=1,,b=2",
+                                        "a=1,",
+                                        ",a=1",
+                                        "a=x y",
+                                        "a=a,b=a",
+                                        "ab=1,a=1",
+                                        "a=1,ab=1",
+                                        "a=1;b",
+                                        "a=\"\\\""};
+    static const char *const unsound[] = {
+        "a",     "=",     "a=",      "a= ",     "=1",          "a=,b=1",     "A=1",        "aB=1",  "_a=1",
+        "-a=1",  "@a=1",  "a =1",    "a b=1",   "a.b=1",       "aB1",        "a+1",        "a b",   "a+=1",
+        "a=1=2", "a==",   "a=\x7f",  "a=\x1f",  "a=\xc3\xa4",  "\xc3\xa4=1", "a=1\tx",     "a=1\n", "a=1\r\n",
+        "\na=1", "a=1,b", "a=1,a=1", "a=1,a=2", "a=1,b=1,a=2", "a=1, a=2",   "a=1,b=2,=3", "a=b=c"};
     for (unsigned i = 0; i < sizeof sound / sizeof *sound; i++)
         if (is_sound(sound[i], strlen(sound[i])) != 1)
             fail_msg("'%s' is refused", sound[i]);
@@ -301,7 +343,7 @@ static void expect_environment(char *const *environment, const struct lap_contex
     assert_null(made[i]);
     free(made);
 }
-#define EXPECT_ENVIRONMENT(environment, context, tracestate, ...)                                                    \
+#define EXPECT_ENVIRONMENT(environment, context, tracestate, ...)                                                        \
     expect_environment(environment, context, tracestate, (const char *const[]){__VA_ARGS__})
 
 static void test_environment_for_a_child(void **state)
@@ -316,13 +358,16 @@ static void test_environment_for_a_child(void **state)
     EXPECT_ENVIRONMENT(NULL, &context, "a=b,c=d", ours, "TRACESTATE=a=b,c=d", NULL);
     EXPECT_ENVIRONMENT(NULL, &none, "a=b", NULL);
     EXPECT_ENVIRONMENT(NULL, NULL, NULL, NULL);
-    EXPECT_ENVIRONMENT(((char *[]){a, b, c, d, empty, bare, NULL}), &context, "a=b", a, b, c, d, empty, bare, ours, "TRACESTATE=a=b", NULL);
-    EXPECT_ENVIRONMENT(((char *[]){a, parent, b, states, c, NULL}), &context, "a=b", a, ours, b, "TRACESTATE=a=b", c, NULL);
+    EXPECT_ENVIRONMENT(((char *[]){a, b, c, d, empty, bare, NULL}), &context, "a=b", a, b, c, d, empty, bare, ours,
+                       "TRACESTATE=a=b", NULL);
+    EXPECT_ENVIRONMENT(((char *[]){a, parent, b, states, c, NULL}), &context, "a=b", a, ours, b, "TRACESTATE=a=b", c,
+                       NULL);
     EXPECT_ENVIRONMENT(((char *[]){states, a, parent, NULL}), &context, "a=b", "TRACESTATE=a=b", a, ours, NULL);
     EXPECT_ENVIRONMENT(((char *[]){a, parent, b, states, c, NULL}), &context, NULL, a, ours, b, c, NULL);
     EXPECT_ENVIRONMENT(((char *[]){a, parent, b, states, c, NULL}), &context, "", a, ours, b, c, NULL);
     EXPECT_ENVIRONMENT(((char *[]){a, parent, b, states, c, NULL}), &none, "a=b", a, b, c, NULL);
-    EXPECT_ENVIRONMENT(((char *[]){a, parent, b, again, states, states, NULL}), &context, "a=b", a, ours, b, "TRACESTATE=a=b", NULL);
+    EXPECT_ENVIRONMENT(((char *[]){a, parent, b, again, states, states, NULL}), &context, "a=b", a, ours, b,
+                       "TRACESTATE=a=b", NULL);
     char long_state[5000];
     memset(long_state, 'x', sizeof long_state - 1);
     long_state[sizeof long_state - 1] = 0;
@@ -373,7 +418,10 @@ static void test_environment(void **state)
     const pid_t pid = fork();
     if (pid == 0) {
         dup2(pipe_fds[1], 1);
-        execve("/bin/sh", (char *[]){(char[]){"sh"}, (char[]){"-c"}, (char[]){"printf '%s %s' \"$TRACEPARENT\" \"$TRACESTATE\""}, NULL}, made);
+        execve(
+            "/bin/sh",
+            (char *[]){(char[]){"sh"}, (char[]){"-c"}, (char[]){"printf '%s %s' \"$TRACEPARENT\" \"$TRACESTATE\""}, NULL},
+            made);
         _exit(127);
     }
     free(made);
@@ -467,14 +515,16 @@ static void test_distinct_and_random(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, make_each, contexts + i * EACH), 0);
     for (unsigned i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    assert_int_equal(pthread_create(&threads[0], NULL, make_each, contexts + 4 * EACH), 0); /* has the block of one before */
+    assert_int_equal(pthread_create(&threads[0], NULL, make_each, contexts + 4 * EACH),
+                     0); /* has the block of one before */
     pthread_join(threads[0], NULL);
     /* Each bit is set in half of them, within 6 standard deviations, and unlike its neighbour's in half of them. */
     for (unsigned bit = 0; bit < 192; bit++) {
         unsigned set = 0, unlike = 0;
         for (unsigned i = 0; i < 5 * EACH; i++) {
             const uint8_t *const bytes = contexts[i].trace_id;
-            const unsigned one = bytes[bit / 8] >> bit % 8 & 1, other = bytes[(bit + 1) % 192 / 8] >> (bit + 1) % 192 % 8 & 1;
+            const unsigned one = bytes[bit / 8] >> bit % 8 & 1,
+                           other = bytes[(bit + 1) % 192 / 8] >> (bit + 1) % 192 % 8 & 1;
             set += one;
             unlike += one ^ other;
         }
@@ -485,10 +535,7 @@ static void test_distinct_and_random(void **state)
     free(contexts);
 }
 
-static pid_t fork_raw(void)
-{
-    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-}
+static pid_t fork_raw(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); }
 
 #define FORKED 64u
 
@@ -610,7 +657,8 @@ static void test_forked_in_a_handler(void **state)
 
 static void *look_and_set(void *argument)
 {
-    const struct lap_context found = lap_context_current(), before = lap_context_set(lap_context_new()), now = lap_context_current();
+    const struct lap_context found = lap_context_current(), before = lap_context_set(lap_context_new()),
+                             now = lap_context_current();
     *(int *)argument = lap_context_is_valid(&found) + lap_context_is_valid(&before) + !lap_context_is_valid(&now);
     return NULL;
 }
