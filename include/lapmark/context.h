@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Trace contexts: which trace a piece of work belongs to, and which step of it. They travel between processes as W3C Trace Context
- * (level 2) writes them, as grpc-trace-bin, and in the environment of a child. Included by lapmark.h.
+ * Trace contexts: which trace a piece of work belongs to, and which step of it. They travel between processes as W3C Trace
+ * Context (level 2) writes them, as grpc-trace-bin, and in the environment of a child. Included by lapmark.h.
  *
- * All but lap_context_environment(): any thread, in signal handlers and in a forked child, nothing from the heap, errno stays. With
- * LAPMARK_DISABLE defined they are empty functions, which give invalid contexts and 0; unlike macros they evaluate their arguments.
+ * All but lap_context_environment(): any thread, in signal handlers and in a forked child, nothing from the heap, errno stays.
+ * With LAPMARK_DISABLE defined they are empty functions, which give invalid contexts and 0; unlike macros they evaluate their
+ * arguments.
  */
 #ifndef LAPMARK_CONTEXT_H
 #define LAPMARK_CONTEXT_H
@@ -40,22 +41,22 @@ LAP_I_INLINE int lap_context_is_valid(const struct lap_context *context)
 
 #ifndef LAPMARK_DISABLE
 
-/* A new trace and its first step. Its flags are LAP_CONTEXT_RANDOM; set LAP_CONTEXT_SAMPLED where the steps are recorded and those
- * who are called should, too. No two ids of a process are the same, and a forked child's, however it was forked, are not its
- * parent's (but for a call that is interrupted by a handler which forks and whose child returns, too). Not for secrets: who sees
+/* A new trace and its first step. Its flags are LAP_CONTEXT_RANDOM; set LAP_CONTEXT_SAMPLED where the steps are recorded and
+ * those who are called should, too. No two ids of a process are the same, and a forked child's, however it was forked, are not
+ * its parent's (but for a call that a handler interrupts which forks, and whose child returns, too). Not for secrets: who sees
  * many ids may work out others. Warm: some 20 ns; cold the first time in a process and in a thread. */
 LAP_I_API struct lap_context lap_context_new(void);
 /* The next step: the parent's trace and flags, and an id of its own. An invalid parent: as lap_context_new(). Warm. */
 LAP_I_API struct lap_context lap_context_child(struct lap_context parent);
 
-/* The calling thread's context, for who cannot hand it on: nothing here looks at it. A new thread has none, a forked child has that
- * of the thread that forked. What a signal handler sets and sets back is not noticed. Warm. */
+/* The calling thread's context, for who cannot hand it on: nothing here looks at it. A new thread has none, a forked child has
+ * that of the thread that forked. What a signal handler sets and sets back is not noticed. Warm. */
 LAP_I_API struct lap_context lap_context_current(void);
 /* Sets it, zeros: none, and returns the one before. Without memory there is none. Warm. */
 LAP_I_API struct lap_context lap_context_set(struct lap_context context);
 
-/* Reads the value of a traceparent header, `bytes` long, without white space around it. Version 00 is read strictly, a later one by
- * its first four fields, with the flags known here. Returns 0, or -EINVAL: restart the trace, and leave its tracestate. */
+/* Reads the value of a traceparent header, `bytes` long, without white space around it. Version 00 is read strictly, a later one
+ * by its first four fields, with the flags known here. Returns 0, or -EINVAL: restart the trace, and leave its tracestate. */
 LAP_I_API int lap_traceparent_read(struct lap_context *ret_context, const char *text, uint64_t bytes);
 /* Writes it as version 00, with the flags known here, and a 0. Returns 55; an invalid context: 0, with "". */
 LAP_I_API uint64_t lap_traceparent_write(char out[LAP_TRACEPARENT_BYTES], const struct lap_context *context);
@@ -73,11 +74,11 @@ LAP_I_API uint64_t lap_grpc_trace_bin_write(uint8_t out[LAP_GRPC_TRACE_BIN_BYTES
  * -ENOENT: there is none, or the process has privileges that its environment must not use, -EINVAL: it is not sound. Not while
  * another thread changes the environment. Cold. */
 LAP_I_API int lap_context_from_environment(struct lap_context *ret_context, const char **ret_tracestate);
-/* An environment for a child: a copy of `environment` (NULL: empty), in its order, with TRACEPARENT and TRACESTATE replaced, or
- * added at its end. A tracestate that is NULL or "", which belongs to another traceparent, is removed, and both where the context is
- * invalid. The process's own is not changed. Returns one block from malloc(), for free(); NULL: none, with errno, and always with
- * LAPMARK_DISABLE: take the one that you have. The one function that takes from the heap: not in signal handlers, and before the
- * fork, not between it and exec. Not while another thread changes `environment`. Cold. */
+/* An environment for a child: a copy of `environment` (NULL: empty), in its order, with TRACEPARENT and TRACESTATE replaced,
+ * or added at its end. Where `tracestate` is NULL or "", TRACESTATE is removed, since it belongs to another traceparent; where
+ * the context is invalid, both. The process's own is not changed. Returns one block from malloc(), for free(). NULL: none, with
+ * errno, and always with LAPMARK_DISABLE: take the one that you have. The one function that takes from the heap: not in signal
+ * handlers, and before the fork, not between it and exec. Not while another thread changes `environment`. Cold. */
 LAP_I_API char **lap_context_environment(char *const *environment, const struct lap_context *context,
                                          const char *tracestate);
 

@@ -2,9 +2,10 @@
  *
  * Trace contexts: their ids, and the one of a thread.
  *
- * An id is its number, sent through a permutation of 64 bits that the process's key chooses (splitmix64, seeded by the key): no two
- * numbers of a process have one id. A thread takes its numbers from a range of its own, by one instruction, so that a signal handler
- * never takes the same. The key lies in memory that a fork wipes: a child goes on with its parent's numbers under a key of its own.
+ * An id is its number, sent through a permutation of 64 bits that the process's key chooses (splitmix64, seeded by the key): no
+ * two numbers of a process have one id. A thread takes its numbers from a range of its own, by one instruction, so that a signal
+ * handler never takes the same. The key lies in memory that a fork wipes: a child goes on with its parent's numbers under a key
+ * of its own.
  */
 #define _GNU_SOURCE
 #include "context_thread.h"
@@ -26,12 +27,12 @@ struct context_thread {
     uint64_t next;   /* number of the next id; 0: no range yet */
     uint64_t change; /* grows with each set; its lowest bit says which of the two is the current context */
     struct lap_context contexts[2];
-    uint32_t is_taken; /* atomic */
-};
+    uint32_t is_taken;               /* atomic */
+} __attribute__((aligned(64))); /* no two threads' in one cache line */
 
 struct context_page {
     struct context_page *next;
-    struct context_thread threads[(PAGE_BYTES - 8) / sizeof(struct context_thread)];
+    struct context_thread threads[PAGE_BYTES / sizeof(struct context_thread) - 1];
 };
 
 static_assert(sizeof(struct lap_context) == 32, "frozen");
@@ -98,16 +99,20 @@ static void random_read(uint64_t *key)
 {
     if (getrandom(key, LAP_PROCESS_KEY_WORDS * sizeof *key, GRND_NONBLOCK) == LAP_PROCESS_KEY_WORDS * sizeof *key)
         return;
-    struct timespec realtime = {0, 0}, monotonic = {0, 0};
-    clock_gettime(CLOCK_REALTIME, &realtime);
-    clock_gettime(CLOCK_MONOTONIC, &monotonic);
-    const uint64_t sources[] = {
-        (uint64_t)realtime.tv_sec,   (uint64_t)realtime.tv_nsec, (uint64_t)monotonic.tv_sec,
-        (uint64_t)monotonic.tv_nsec, lap_impl_ticks(),           (uint64_t)getpid(),
-        (uint64_t)gettid(),          (uint64_t)(uintptr_t)key,   (uint64_t)(uintptr_t)&context_next};
+    union {
+        struct {
+            struct timespec realtime, monotonic;
+            uint64_t ticks, pid;
+            const void *here; /* the kernel puts stacks anywhere */
+        };
+        uint64_t words[7];
+    } sources = {.ticks = lap_impl_ticks(), .pid = (uint64_t)getpid(), .here = &sources};
+    static_assert(sizeof sources == sizeof sources.words, "all of it is used");
+    clock_gettime(CLOCK_REALTIME, &sources.realtime);
+    clock_gettime(CLOCK_MONOTONIC, &sources.monotonic);
     uint64_t sum = 0;
-    for (unsigned i = 0; i < sizeof sources / sizeof *sources; i++)
-        sum = permute(sum + STEP + sources[i]);
+    for (unsigned i = 0; i < sizeof sources.words / sizeof *sources.words; i++)
+        sum = permute(sum + STEP + sources.words[i]);
     for (unsigned i = 0; i < LAP_PROCESS_KEY_WORDS; i++)
         key[i] = permute(sum += STEP);
 }
@@ -184,8 +189,8 @@ struct lap_context lap_context_current(void)
     return found;
 }
 
-/* The new one is written beside the old one, and becomes the current one by one store: unless a handler was there meanwhile, which
- * has written there, too. */
+/* The new one is written beside the old one, and becomes the current one by one store: unless a handler was there meanwhile,
+ * which has written there, too. */
 struct lap_context lap_context_set(struct lap_context context)
 {
     struct lap_context before = {.flags = 0};

@@ -22,6 +22,14 @@ int lap_context_from_environment(struct lap_context *ret_context, const char **r
     return error;
 }
 
+/* Copies a string; returns the place of its 0. */
+static char *string_append(char *out, const char *text)
+{
+    const size_t length = strlen(text);
+    memcpy(out, text, length + 1);
+    return out + length;
+}
+
 /* Which of the two names a variable has; 2: neither. */
 static unsigned which_name(const char *variable)
 {
@@ -53,10 +61,10 @@ char **lap_context_environment(char *const *environment, const struct lap_contex
             continue;
         *next++ = text;
         if (which < 2) {
-            text = stpcpy(text, environment_names[which]);
+            text = string_append(text, environment_names[which]);
             values[which] = "";
         }
-        text = stpcpy(text, value) + 1;
+        text = string_append(text, value) + 1;
     }
     *next = NULL;
     return made;

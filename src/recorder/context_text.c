@@ -60,9 +60,9 @@ uint64_t lap_traceparent_write(char out[LAP_TRACEPARENT_BYTES], const struct lap
     out[0] = 0;
     if (!lap_context_is_valid(context))
         return 0;
-    const uint8_t version = 0, flags = context->flags & KNOWN_FLAGS;
-    out = hex_write(out, &version, 1, '-');
-    out = hex_write(out, context->trace_id, 16, '-');
+    const uint8_t flags = context->flags & KNOWN_FLAGS;
+    memcpy(out, "00-", 3);
+    out = hex_write(out + 3, context->trace_id, 16, '-');
     out = hex_write(out, context->span_id, 8, '-');
     hex_write(out, &flags, 1, 0);
     return TRACEPARENT_CHARACTERS;
@@ -154,7 +154,7 @@ int lap_tracestate_is_sound(const char *text, uint64_t bytes)
             !value_is_sound(key + length + 1, last - first - length - 1))
             return 0;
         for (unsigned i = 0; i < key_count; i++)
-            if (keys[i].length == length && memcmp(keys[i].text, key, length) == 0)
+            if (keys[i].length == length && strncmp(keys[i].text, key, length) == 0)
                 return 0;
         keys[key_count].text = key;
         keys[key_count++].length = length;

@@ -445,7 +445,7 @@ void lap_process_watch_thread(struct lap_ring *ring)
 
 void lap_process_watch_thread_too(const void *other)
 {
-    if (has_thread_key && !pthread_getspecific(thread_key))
+    if (has_thread_key && lap_impl_local.thread->reserved_words[0] == 0) /* no ring, which is watched */
         pthread_setspecific(thread_key, other);
 }
 
