@@ -27,7 +27,7 @@ struct context_thread {
     uint64_t next;   /* number of the next id; 0: no range yet */
     uint64_t change; /* grows with each set; its lowest bit says which of the two is the current context */
     struct lap_context contexts[2];
-    uint32_t is_taken;               /* atomic */
+    uint32_t is_taken;          /* atomic */
 } __attribute__((aligned(64))); /* no two threads' in one cache line */
 
 struct context_page {
