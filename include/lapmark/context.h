@@ -44,7 +44,7 @@ LAP_I_INLINE int lap_context_is_valid(const struct lap_context *context)
 /* A new trace and its first step. Its flags are LAP_CONTEXT_RANDOM; set LAP_CONTEXT_SAMPLED where the steps are recorded and
  * those who are called should, too. No two ids of a process are the same, and a forked child's, however it was forked, are not
  * its parent's (but for a call that a handler interrupts which forks, and whose child returns, too). Not for secrets: who sees
- * many ids may work out others. Warm: some 20 ns; cold the first time in a process and in a thread. */
+ * many ids may work out others. Warm: some 50 ns; cold the first time in a process and in a thread. */
 LAP_I_API struct lap_context lap_context_new(void);
 /* The next step: the parent's trace and flags, and an id of its own. An invalid parent: as lap_context_new(). Warm. */
 LAP_I_API struct lap_context lap_context_child(struct lap_context parent);
