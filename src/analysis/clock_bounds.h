@@ -20,7 +20,7 @@
  * Where no line is left, the clocks were set, or their rates changed: the window is closed, and another one begins. A window
  * also ends after a while, since no clock runs evenly for long; there theta is taken to go on without a step.
  *
- * Times are in ns, from 0 to 2^62. Inside they are doubles relative to a window's first call, exact up to 2^53 ns; every
+ * Times are in ns, from 0 to below 2^62. Inside they are doubles relative to a window's first call, exact up to 2^53 ns; every
  * rounding widens, by less than 0.001 ns in windows below an hour, and the offset's rounding to 1 ns adds 0.5 ns to its error.
  */
 #ifndef LAP_CLOCK_BOUNDS_H
@@ -59,20 +59,19 @@ int lap_clock_bounds_add_message(struct lap_clock_bounds *bounds, int64_t t1_ns,
 struct lap_clock_offset {
     int64_t offset_ns;   /* server's - client's clock; the bound itself where one side has none */
     double error_ns;     /* theta is within offset +- error; INFINITY: one side is unbounded */
-    uint32_t breaks;     /* windows that began anew before */
-    bool is_near_break;  /* between two windows that do not fit together: the nearer one's answer, nothing is guaranteed */
-    bool is_near_step;   /* likewise, and they are known to be apart by a step */
+    uint32_t steps;      /* windows up to this one that began with a step or bend */
+    bool is_near_step;   /* between two windows that no line fits both: the nearer one's answer, and nothing is guaranteed */
 };
 
 /* At any client time. Outside of the calls the error grows by 500 ppm; it is never above
  * 0.5 * (rtt + 500 ppm * (|t - t1| + |t - t4|)) + 2 * tolerance + 1 ns, with rtt = (t4 - t1) - (t3 - t2), of any call that counts
- * and has no break between. Returns 0, or -ENODATA before the first bound. */
+ * and has no break between. Returns 0, -ENODATA before the first bound, or -EINVAL: a time beyond +-2^62. */
 int lap_clock_bounds_at(const struct lap_clock_bounds *bounds, int64_t client_ns, struct lap_clock_offset *ret_offset);
 
 struct lap_clock_time {
     int64_t time_ns;
     double error_ns;    /* INFINITY: unbounded */
-    bool is_near_break; /* as above; also if no time, or more than one, is converted to this one */
+    bool is_near_step;  /* as above; also if no time, or more than one, is converted to this one */
 };
 
 /* One's time as the other's. Returns 0, -ENODATA, or -ERANGE (the result has no 64 bits). */
@@ -109,7 +108,7 @@ struct lap_clock_window {
 size_t lap_clock_bounds_window_count(const struct lap_clock_bounds *bounds);
 /* Cold: goes through the window's hulls. `index` must be below the count. */
 void lap_clock_bounds_window(const struct lap_clock_bounds *bounds, size_t index, struct lap_clock_window *ret_window);
-/* How many windows begin with a step. */
+/* How many windows begin with a step, bends not counted. */
 size_t lap_clock_bounds_step_count(const struct lap_clock_bounds *bounds);
 
 struct lap_clock_counts {
