@@ -26,6 +26,7 @@ enum { RECENT_CALLS = 64 };
 #define ROUNDING 0x1p-50
 
 static double magnitude(double value) { return value < 0 ? -value : value; }
+static int64_t rounded(double value) { return (int64_t)(value + (value < 0 ? -0.5 : 0.5)); }
 
 struct call {
     int64_t t1, t4;       /* of a message: t4 = t1 */
@@ -509,7 +510,7 @@ int lap_clock_bounds_at(const struct lap_clock_bounds *bounds, int64_t client_ns
                           (magnitude(range.greatest) + magnitude(range.least)) * ROUNDING;
     else
         middle = range.least > -INFINITY ? range.least : range.greatest;
-    result.offset_ns = base + (int64_t)(middle + (middle < 0 ? -0.5 : 0.5));
+    result.offset_ns = base + rounded(middle);
     result.steps = window_at(bounds, index)->steps;
     *ret_offset = result;
     return 0;
@@ -518,7 +519,7 @@ int lap_clock_bounds_at(const struct lap_clock_bounds *bounds, int64_t client_ns
 /* time + by * offset, as far as that has 64 bits. */
 static int time_moved(int64_t time, const struct lap_clock_offset *offset, int by, double error, struct lap_clock_time *ret_time)
 {
-    struct lap_clock_time result = {.error_ns = error, .is_near_step = offset->is_near_step};
+    struct lap_clock_time result = {.error_ns = error, .steps = offset->steps, .is_near_step = offset->is_near_step};
     if (by < 0 ? __builtin_sub_overflow(time, offset->offset_ns, &result.time_ns)
                : __builtin_add_overflow(time, offset->offset_ns, &result.time_ns))
         return -ERANGE;
@@ -651,8 +652,9 @@ void lap_clock_bounds_window(const struct lap_clock_bounds *bounds, size_t index
                                       .reference_ns = lines->base_time_ns,
                                       .rate_least = lines->rate_least,
                                       .rate_greatest = lines->rate_greatest};
-    result.margin_ns = lap_clock_lines_widest(lines, &result.offset_ns, &result.rate);
-    result.offset_ns += (double)lines->base_offset_ns;
+    double offset;
+    result.margin_ns = lap_clock_lines_widest(lines, &offset, &result.rate);
+    result.offset_ns = lines->base_offset_ns + rounded(offset);
     if (index > 0 && window->is_broken)
         window_step(bounds, index, &result);
     *ret_window = result;

@@ -71,6 +71,7 @@ int lap_clock_bounds_at(const struct lap_clock_bounds *bounds, int64_t client_ns
 struct lap_clock_time {
     int64_t time_ns;
     double error_ns;    /* INFINITY: unbounded */
+    uint32_t steps;     /* as above */
     bool is_near_step;  /* as above; also if no time, or more than one, is converted to this one */
 };
 
@@ -97,7 +98,8 @@ struct lap_clock_window {
     uint64_t calls, messages;
     /* The line that keeps the greatest distance to all bounds: offset_ns + rate * (t - reference_ns). */
     int64_t reference_ns;
-    double offset_ns, rate;
+    int64_t offset_ns;
+    double rate;
     double margin_ns; /* that distance; INFINITY where one side is unbounded */
     double rate_least, rate_greatest;
     /* Of a bend or step only: it came between these client times; by how much theta changed, and how exact that is. */
