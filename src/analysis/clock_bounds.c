@@ -474,21 +474,28 @@ static size_t window_near(const struct lap_clock_bounds *bounds, size_t index, i
     return index;
 }
 
-/* Theta at a time by a window, and by those that theta goes on in behind it, as long as they may know it better. Those before
- * have left what they knew in it. */
+/* What both allow; the first where that is nothing. */
+static struct range range_common(struct range range, struct range other)
+{
+    const struct range both = {other.least > range.least ? other.least : range.least,
+                               other.greatest < range.greatest ? other.greatest : range.greatest};
+    return both.least <= both.greatest ? both : range;
+}
+
+/* Theta at a time by a window, and by those that it goes on in behind, as long as they may know it better. Those before have
+ * left what they knew of their end, which may be a little behind this one's begin. */
 static struct range bounds_range(const struct lap_clock_bounds *bounds, size_t index, int64_t time, int64_t offset)
 {
     const size_t count = lap_clock_bounds_window_count(bounds);
-    struct range range = window_range(window_at(bounds, index), time, offset, bounds->tolerance);
+    const struct window *const window = window_at(bounds, index);
+    struct range range = window_range(window, time, offset, bounds->tolerance);
+    if (index > 0 && !window->is_broken)
+        range = range_common(range, window_range(window_at(bounds, index - 1), time, offset, bounds->tolerance));
     for (size_t i = index + 1; i < count && !window_at(bounds, i)->is_broken; i++) {
         const struct window *const next = window_at(bounds, i);
         if ((double)(next->from - time) * 2 * LAP_CLOCK_RATE_LIMIT > range.greatest - range.least)
             break;
-        const struct range other = window_range(next, time < next->from ? time : next->from, offset, bounds->tolerance);
-        const struct range both = {other.least > range.least ? other.least : range.least,
-                                   other.greatest < range.greatest ? other.greatest : range.greatest};
-        if (both.least <= both.greatest)
-            range = both;
+        range = range_common(range, window_range(next, time, offset, bounds->tolerance));
     }
     return range;
 }

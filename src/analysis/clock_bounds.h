@@ -63,9 +63,13 @@ struct lap_clock_offset {
     bool is_near_step;   /* between two windows that no line fits both: the nearer one's answer, and nothing is guaranteed */
 };
 
-/* At any client time. Outside of the calls the error grows by 500 ppm; it is never above
- * 0.5 * (rtt + 500 ppm * (|t - t1| + |t - t4|)) + 2 * tolerance + 1 ns, with rtt = (t4 - t1) - (t3 - t2), of any call that counts
- * and has no break between. Returns 0, -ENODATA before the first bound, or -EINVAL: a time beyond +-2^62. */
+/* At any client time. Outside of the calls the error grows by 500 ppm. Of any call that counts, with no step between, it is
+ * never above
+ *
+ *     (rtt + 500 ppm * (|t - t1| + |t - t4|)) / 2 + 2 * tolerance + 1 ns,    rtt = (t4 - t1) - (t3 - t2),
+ *
+ * and 2 more tolerances for each window that ended between (and full hulls may widen it). Returns 0; -ENODATA before the first
+ * bound; -EINVAL: a time beyond +-2^62. */
 int lap_clock_bounds_at(const struct lap_clock_bounds *bounds, int64_t client_ns, struct lap_clock_offset *ret_offset);
 
 struct lap_clock_time {

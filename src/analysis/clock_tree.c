@@ -108,8 +108,10 @@ static bool loop_sample(const struct lap_clock_tree *tree, const struct lap_cloc
     double growth = 1;
     for (uint32_t at = pair->server; tree->domains[at].pair != SIZE_MAX; at = tree->domains[at].parent)
         growth *= ERROR_GROWTH;
-    const double residual = (double)by_tree.time_ns - (double)by_pair.time_ns;
-    *ret_residual = residual < 0 ? -residual : residual;
+    int64_t residual;
+    if (__builtin_sub_overflow(by_tree.time_ns, by_pair.time_ns, &residual))
+        return false;
+    *ret_residual = residual < 0 ? -(double)residual : (double)residual;
     *ret_error = by_tree.error_ns + by_pair.error_ns + server.error_ns * growth;
     return true;
 }
