@@ -36,9 +36,9 @@ struct call {
 
 struct window {
     struct lap_clock_lines lines;
-    bool is_broken;      /* no line fits it and the one before */
-    int64_t from, to;    /* the first t1, the last t4 */
-    int64_t begin, end;  /* surely in the window: the first t4, the last t1. The first may be behind the last */
+    bool is_broken;     /* no line fits it and the one before */
+    int64_t from, to;   /* the first t1, the last t4 */
+    int64_t begin, end; /* surely in the window: the first t4, the last t1. The first may be behind the last */
     uint64_t calls, messages;
     uint32_t steps; /* how many windows up to this one are broken */
 };
@@ -91,7 +91,8 @@ static void window_extend(struct window *window, const struct window *other)
 static bool window_add(struct window *window, const struct call *call, double tolerance)
 {
     struct lap_clock_lines *const lines = &window->lines;
-    lap_clock_lines_set_base(lines, call->t1, call->is_message ? call->upper : call->lower + (call->upper - call->lower) / 2);
+    lap_clock_lines_set_base(lines, call->t1,
+                             call->is_message ? call->upper : call->lower + (call->upper - call->lower) / 2);
     if (!lap_clock_lines_add_upper(lines, (double)(call->t1 - lines->base_time_ns),
                                    (double)(call->upper - lines->base_offset_ns) + tolerance) ||
         (!call->is_message && !lap_clock_lines_add_lower(lines, (double)(call->t4 - lines->base_time_ns),
@@ -112,7 +113,10 @@ struct range {
     double least, greatest;
 };
 
-static struct range range_widened(struct range range, double by) { return (struct range){range.least - by, range.greatest + by}; }
+static struct range range_widened(struct range range, double by)
+{
+    return (struct range){range.least - by, range.greatest + by};
+}
 
 static struct range window_range(const struct window *window, int64_t time, int64_t offset, double tolerance)
 {
@@ -191,7 +195,8 @@ static size_t window_bytes(const struct window *window)
 
 size_t lap_clock_bounds_bytes(const struct lap_clock_bounds *bounds)
 {
-    return sizeof *bounds + bounds->room * sizeof *bounds->closed + bounds->closed_bytes + 3 * window_bytes(&bounds->open);
+    return sizeof *bounds + bounds->room * sizeof *bounds->closed + bounds->closed_bytes +
+           3 * window_bytes(&bounds->open);
 }
 
 /* A copy with hulls of just the size. Returns 0 or -ENOMEM. */
@@ -524,7 +529,8 @@ int lap_clock_bounds_at(const struct lap_clock_bounds *bounds, int64_t client_ns
 }
 
 /* time + by * offset, as far as that has 64 bits. */
-static int time_moved(int64_t time, const struct lap_clock_offset *offset, int by, double error, struct lap_clock_time *ret_time)
+static int time_moved(int64_t time, const struct lap_clock_offset *offset, int by, double error,
+                      struct lap_clock_time *ret_time)
 {
     struct lap_clock_time result = {.error_ns = error, .steps = offset->steps, .is_near_step = offset->is_near_step};
     if (by < 0 ? __builtin_sub_overflow(time, offset->offset_ns, &result.time_ns)

@@ -35,11 +35,13 @@
 
 /* 0 in a member stands for its default. */
 struct lap_clock_bounds_options {
-    int64_t tolerance_ns;  /* how far theta may be from a line in a window, by granularity and wander; default 1. Every bound is
+    int64_t
+        tolerance_ns; /* how far theta may be from a line in a window, by granularity and wander; default 1. Every bound is
                             * widened by it, and so is the answer */
-    int64_t window_ns;     /* a window's length, default 60 s, at most 2^50 */
-    uint32_t hull_points;  /* at most, of each of a window's hulls; default 256, at least 4 */
-    uint32_t window_count; /* at most; default 1024, at least 2. Beyond it the shortest are joined, else the oldest dropped */
+    int64_t window_ns;    /* a window's length, default 60 s, at most 2^50 */
+    uint32_t hull_points; /* at most, of each of a window's hulls; default 256, at least 4 */
+    uint32_t
+        window_count; /* at most; default 1024, at least 2. Beyond it the shortest are joined, else the oldest dropped */
 };
 
 /* Any number of calls of one client and one server. One thread. */
@@ -52,15 +54,17 @@ void lap_clock_bounds_free(struct lap_clock_bounds *bounds);
 /* A call, nearly in the order of t1; it counts as of t1. Warm: no allocation, save where a window ends. Returns 0, also where the
  * call is left out (see lap_clock_counts); -EINVAL: times out of range, or t4 before t1, or t3 before t2; -ENOMEM: a window
  * that ended was lost. */
-int lap_clock_bounds_add_call(struct lap_clock_bounds *bounds, int64_t t1_ns, int64_t t2_ns, int64_t t3_ns, int64_t t4_ns);
+int lap_clock_bounds_add_call(struct lap_clock_bounds *bounds, int64_t t1_ns, int64_t t2_ns, int64_t t3_ns,
+                              int64_t t4_ns);
 /* A message without an answer: the upper bound alone. */
 int lap_clock_bounds_add_message(struct lap_clock_bounds *bounds, int64_t t1_ns, int64_t t2_ns);
 
 struct lap_clock_offset {
-    int64_t offset_ns;   /* server's - client's clock; the bound itself where one side has none */
-    double error_ns;     /* theta is within offset +- error; INFINITY: one side is unbounded */
-    uint32_t steps;      /* windows up to this one that began with a step or bend */
-    bool is_near_step;   /* between two windows that no line fits both: the nearer one's answer, and nothing is guaranteed */
+    int64_t offset_ns; /* server's - client's clock; the bound itself where one side has none */
+    double error_ns;   /* theta is within offset +- error; INFINITY: one side is unbounded */
+    uint32_t steps;    /* windows up to this one that began with a step or bend */
+    bool
+        is_near_step; /* between two windows that no line fits both: the nearer one's answer, and nothing is guaranteed */
 };
 
 /* At any client time. Outside of the calls the error grows by 500 ppm. Of any call that counts, with no step between, it is
@@ -74,9 +78,9 @@ int lap_clock_bounds_at(const struct lap_clock_bounds *bounds, int64_t client_ns
 
 struct lap_clock_time {
     int64_t time_ns;
-    double error_ns;    /* INFINITY: unbounded */
-    uint32_t steps;     /* as above */
-    bool is_near_step;  /* as above; also if no time, or more than one, is converted to this one */
+    double error_ns;   /* INFINITY: unbounded */
+    uint32_t steps;    /* as above */
+    bool is_near_step; /* as above; also if no time, or more than one, is converted to this one */
 };
 
 /* One's time as the other's. Returns 0, -ENODATA, or -ERANGE (the result has no 64 bits). */

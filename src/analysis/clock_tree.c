@@ -78,7 +78,8 @@ static int pair_move(const struct lap_clock_pair *pair, bool is_to_server, const
     return 0;
 }
 
-int lap_clock_tree_to_root(const struct lap_clock_tree *tree, uint32_t domain, int64_t time_ns, struct lap_clock_time *ret_time)
+int lap_clock_tree_to_root(const struct lap_clock_tree *tree, uint32_t domain, int64_t time_ns,
+                           struct lap_clock_time *ret_time)
 {
     if (domain >= tree->domain_count)
         return -EINVAL;
@@ -139,8 +140,8 @@ static void loop_close(struct lap_clock_tree *tree, size_t index)
     }
 }
 
-int lap_clock_tree_make(struct lap_clock_tree **ret_tree, uint32_t domain_count, uint32_t root, const struct lap_clock_pair *pairs,
-                        size_t pair_count)
+int lap_clock_tree_make(struct lap_clock_tree **ret_tree, uint32_t domain_count, uint32_t root,
+                        const struct lap_clock_pair *pairs, size_t pair_count)
 {
     if (root >= domain_count)
         return -EINVAL;

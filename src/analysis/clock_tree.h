@@ -33,8 +33,8 @@ struct lap_clock_tree;
 
 /* A pair's weight is its median error; one with no bound on one side, or from a domain to itself, is not used. The pairs are
  * copied. Returns 0, -EINVAL (a number that is not below domain_count) or -ENOMEM. */
-int lap_clock_tree_make(struct lap_clock_tree **ret_tree, uint32_t domain_count, uint32_t root, const struct lap_clock_pair *pairs,
-                        size_t pair_count);
+int lap_clock_tree_make(struct lap_clock_tree **ret_tree, uint32_t domain_count, uint32_t root,
+                        const struct lap_clock_pair *pairs, size_t pair_count);
 void lap_clock_tree_free(struct lap_clock_tree *tree);
 
 /* Is there a way of pairs from the domain to the root? */
@@ -44,7 +44,8 @@ size_t lap_clock_tree_pair(const struct lap_clock_tree *tree, uint32_t domain);
 
 /* A domain's time as the root's; errors add up along the way, and a step within the error is near. Returns 0, -ENODATA (no way to
  * the root), -EINVAL (no such domain) or -ERANGE. */
-int lap_clock_tree_to_root(const struct lap_clock_tree *tree, uint32_t domain, int64_t time_ns, struct lap_clock_time *ret_time);
+int lap_clock_tree_to_root(const struct lap_clock_tree *tree, uint32_t domain, int64_t time_ns,
+                           struct lap_clock_time *ret_time);
 
 size_t lap_clock_tree_loop_count(const struct lap_clock_tree *tree);
 /* Owned by the tree, in the order of the pairs. */

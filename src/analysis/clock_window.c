@@ -156,7 +156,8 @@ static void hull_cut(struct lap_clock_hull *hull, double least, double greatest)
         hull->count--;
     }
     uint32_t first = 0;
-    while (first + 1 < hull->count && points[first + 1].y - points[first].y <= least * (points[first + 1].x - points[first].x))
+    while (first + 1 < hull->count &&
+           points[first + 1].y - points[first].y <= least * (points[first + 1].x - points[first].x))
         first++;
     hull_remove(hull, 0, first);
 }
@@ -165,7 +166,8 @@ static void hull_cut(struct lap_clock_hull *hull, double least, double greatest)
 static double rate_of(struct lap_clock_point upper, struct lap_clock_point lower, double *ret_rounding)
 {
     const double distance = upper.x - lower.x, rate = (upper.y + lower.y) / distance;
-    *ret_rounding = (magnitude(upper.y) + magnitude(lower.y)) / magnitude(distance) * ROUNDING + magnitude(rate) * ROUNDING;
+    *ret_rounding =
+        (magnitude(upper.y) + magnitude(lower.y)) / magnitude(distance) * ROUNDING + magnitude(rate) * ROUNDING;
     return rate;
 }
 

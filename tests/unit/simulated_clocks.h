@@ -20,8 +20,8 @@ struct simulation {
     double least_delay_ns, mean_delay_ns; /* one way; the mean is what comes on top */
     double work_ns;                       /* mean of what the server takes */
     enum simulated_delay delay;
-    double loss;     /* a share of the calls is not seen */
-    size_t disorder; /* a call may be this many places too early or late */
+    double loss;                /* a share of the calls is not seen */
+    size_t disorder;            /* a call may be this many places too early or late */
     double step_at_ns, step_ns; /* since the start; 0: none */
 };
 

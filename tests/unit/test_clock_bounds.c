@@ -55,8 +55,7 @@ static double single_error(const struct simulated_call *calls, size_t count, int
     for (size_t i = 0; i < count; i++) {
         const struct simulated_call *const call = &calls[i];
         const double rtt = (double)(call->t4 - call->t1 - (call->t3 - call->t2));
-        const double error =
-            (rtt + 500e-6 * (fabs((double)(time - call->t1)) + fabs((double)(time - call->t4)))) / 2;
+        const double error = (rtt + 500e-6 * (fabs((double)(time - call->t1)) + fabs((double)(time - call->t4)))) / 2;
         least = error < least ? error : least;
     }
     return least;
@@ -73,7 +72,8 @@ static int truth_is_within(const struct lap_clock_bounds *bounds, const struct s
     assert_int_equal(lap_clock_bounds_span(bounds, &from, &to), 0);
     const double outside = simulation->step_ns != 0 ? 0 : 10 * NS_PER_S;
     for (int i = 0; i < times; i++) {
-        const double t = (double)(from - START) - outside + simulated_random(&state) * ((double)(to - from) + 2 * outside);
+        const double t =
+            (double)(from - START) - outside + simulated_random(&state) * ((double)(to - from) + 2 * outside);
         const int64_t time = START + (int64_t)t;
         struct lap_clock_offset offset;
         assert_int_equal(lap_clock_bounds_at(bounds, time, &offset), 0);
@@ -147,7 +147,8 @@ static void one_call(void **state)
     (void)state;
     struct lap_clock_bounds *const bounds = bounds_make(NULL);
     struct lap_clock_offset offset;
-    assert_int_equal(lap_clock_bounds_add_call(bounds, 1000000, 6000000, 6500000, 2500000), 0); /* rtt 1 ms, theta 4.5 ms */
+    assert_int_equal(lap_clock_bounds_add_call(bounds, 1000000, 6000000, 6500000, 2500000),
+                     0); /* rtt 1 ms, theta 4.5 ms */
     assert_int_equal(lap_clock_bounds_at(bounds, 1000000, &offset), 0);
     assert_true(offset.error_ns >= 500000 && offset.error_ns <= 500000 + 375 + 4);
     assert_true(llabs(offset.offset_ns - 4500000) <= 376);
@@ -174,7 +175,8 @@ static void nothing_and_one_side(void **state)
     assert_false(lap_clock_bounds_contradicts_zero(bounds, 0));
 
     for (int64_t i = 0; i < 1000; i++)
-        assert_int_equal(lap_clock_bounds_add_message(bounds, START + i * 1000000, START + i * 1000000 + 5000 + i % 7), 0);
+        assert_int_equal(lap_clock_bounds_add_message(bounds, START + i * 1000000, START + i * 1000000 + 5000 + i % 7),
+                         0);
     assert_int_equal(lap_clock_bounds_at(bounds, START + 500000000, &offset), 0);
     assert_true(isinf(offset.error_ns));
     assert_true(offset.offset_ns >= 5000 && offset.offset_ns <= 5003);
@@ -182,8 +184,8 @@ static void nothing_and_one_side(void **state)
     assert_int_equal(lap_clock_bounds_to_server(bounds, START, &time), 0);
     assert_true(isinf(time.error_ns));
     /* One answer bounds the other side, too. */
-    assert_int_equal(lap_clock_bounds_add_call(bounds, START + 500000000, START + 500005000, START + 500005000, START + 500004000),
-                     0);
+    assert_int_equal(
+        lap_clock_bounds_add_call(bounds, START + 500000000, START + 500005000, START + 500005000, START + 500004000), 0);
     assert_int_equal(lap_clock_bounds_at(bounds, START + 500000000, &offset), 0);
     assert_true(offset.error_ns < 2010);
     lap_clock_bounds_free(bounds);
@@ -263,7 +265,8 @@ static void few_are_solved_as_by_all_pairs(void **state)
         lap_clock_lines_set_base(&lines, 0, 0);
         struct few few = {0};
         const int count = 2 + (int)(simulated_random(&random) * (2 * FEW - 2));
-        const double drift = (simulated_random(&random) - 0.5) * 1.2e-3, noise = pow(10, 2 + 4 * simulated_random(&random));
+        const double drift = (simulated_random(&random) - 0.5) * 1.2e-3,
+                     noise = pow(10, 2 + 4 * simulated_random(&random));
         bool is_feasible = true;
         double least, greatest, margin = 0;
         while (is_feasible && few.upper_count + few.lower_count < count) {
@@ -284,11 +287,13 @@ static void few_are_solved_as_by_all_pairs(void **state)
         for (int i = 0; i < 10 && few.upper_count != 0 && few.lower_count != 0; i++) {
             const double x = floor(simulated_random(&random) * 60 - 10) * 1e8;
             few_solve(&few, x, &least, &greatest, &margin);
-            if (fabs(lap_clock_lines_upper(&lines, x) - greatest) > 0.01 || fabs(lap_clock_lines_lower(&lines, x) - least) > 0.01)
+            if (fabs(lap_clock_lines_upper(&lines, x) - greatest) > 0.01 ||
+                fabs(lap_clock_lines_lower(&lines, x) - least) > 0.01)
                 fail_msg("round %d at %.0f: %.3f to %.3f is not %.3f to %.3f", round, x, lap_clock_lines_lower(&lines, x),
                          lap_clock_lines_upper(&lines, x), least, greatest);
             double y, rate;
-            if (fabs(lap_clock_lines_widest(&lines, &y, &rate) - margin) > 0.01 || fabs(few_margin(&few, rate) - margin) > 0.01)
+            if (fabs(lap_clock_lines_widest(&lines, &y, &rate) - margin) > 0.01 ||
+                fabs(few_margin(&few, rate) - margin) > 0.01)
                 fail_msg("round %d: %.3f is not %.3f", round, lap_clock_lines_widest(&lines, &y, &rate), margin);
             feasible++;
         }
