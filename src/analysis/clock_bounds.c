@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RECENT_CALLS = 64 };
+enum { RECENT_CALLS = 256 };
 
 /* A time that a call's answer or processing may not exceed, and a window's length: exact as a double. */
 #define LENGTH_LIMIT (INT64_C(1) << 50)
@@ -292,6 +292,13 @@ static void open_restore(struct lap_clock_bounds *bounds)
         (void)window_add(&bounds->open, &bounds->recent[(bounds->oldest + i) % RECENT_CALLS], bounds->tolerance);
 }
 
+/* It may be from before a step or from behind it. */
+static void call_leave_out(struct lap_clock_bounds *bounds, const struct call *call)
+{
+    bounds->counts.ambiguous++;
+    *(call->is_message ? &bounds->counts.messages : &bounds->counts.calls) -= 1;
+}
+
 /* No line fits this call and the others. Those that are before the step however it is placed close the window, those that
  * are behind it open the next. Cold. */
 static int open_break(struct lap_clock_bounds *bounds, const struct call *call)
@@ -317,17 +324,20 @@ static int open_break(struct lap_clock_bounds *bounds, const struct call *call)
         return 0;
     }
 
+    /* The last one before the step was sent before it. What was answered by then is before it, too; what was not may have been
+     * received behind it. */
     window_copy(&bounds->open, &bounds->settled);
     for (uint32_t i = 0; i < behind; i++)
-        (void)window_add(&bounds->open, &calls[i], bounds->tolerance);
+        if (calls[i].t4 <= calls[behind - 1].t1 || (i + 1 == behind && window_is_empty(&bounds->open)))
+            (void)window_add(&bounds->open, &calls[i], bounds->tolerance);
+        else
+            call_leave_out(bounds, &calls[i]);
+    for (uint32_t i = behind; i < before; i++)
+        call_leave_out(bounds, &calls[i]);
     int code = 0;
     if (!window_is_empty(&bounds->open)) {
         code = closed_add(bounds, &bounds->open);
         bounds->counts.dropped_points += bounds->open.lines.dropped_points;
-    }
-    for (uint32_t i = behind; i < before; i++) {
-        bounds->counts.ambiguous++;
-        *(calls[i].is_message ? &bounds->counts.messages : &bounds->counts.calls) -= 1;
     }
     window_clear(&bounds->settled);
     bounds->settled.lines.dropped_points = 0;
@@ -361,6 +371,16 @@ static int open_continue(struct lap_clock_bounds *bounds, const struct call *cal
     return code;
 }
 
+/* A call that was under way while the first of a broken window were may be from before the step, though it was not the first to
+ * be sent. If it fits the window before, nobody knows. */
+static bool call_is_ambiguous(struct lap_clock_bounds *bounds, const struct call *call)
+{
+    if (!bounds->open.is_broken || call->t1 >= bounds->open.begin || bounds->closed_count == 0)
+        return false;
+    window_copy(&bounds->scratch, &bounds->closed[bounds->closed_count - 1]);
+    return window_add(&bounds->scratch, call, bounds->tolerance);
+}
+
 static int bounds_add(struct lap_clock_bounds *bounds, const struct call *call)
 {
     const struct window *const last = bounds->closed_count != 0 ? &bounds->closed[bounds->closed_count - 1] : NULL;
@@ -383,6 +403,10 @@ static int bounds_add(struct lap_clock_bounds *bounds, const struct call *call)
             bounds->counts.late++;
             return 0;
         }
+    }
+    if (call_is_ambiguous(bounds, call)) {
+        bounds->counts.ambiguous++;
+        return code;
     }
     *(call->is_message ? &bounds->counts.messages : &bounds->counts.calls) += 1;
     if (!window_add(open, call, bounds->tolerance)) {
