@@ -336,6 +336,8 @@ static int open_break(struct lap_clock_bounds *bounds, const struct call *call)
         call_leave_out(bounds, &calls[i]);
     int code = 0;
     if (!window_is_empty(&bounds->open)) {
+        if (behind > 0 && calls[behind - 1].t1 > bounds->open.end)
+            bounds->open.end = calls[behind - 1].t1;
         code = closed_add(bounds, &bounds->open);
         bounds->counts.dropped_points += bounds->open.lines.dropped_points;
     }
