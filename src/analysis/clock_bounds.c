@@ -7,7 +7,7 @@
  */
 #include "clock_bounds.h"
 
-#include "clock_window.h"
+#include "clock_lines.h"
 
 #include <errno.h>
 #include <math.h>
@@ -118,14 +118,20 @@ static struct range range_widened(struct range range, double by)
     return (struct range){range.least - by, range.greatest + by};
 }
 
+/* Offsets are apart by less than 2^64; beyond 2^63 nobody asks for the difference, but it must not trap. */
+static double offset_difference(int64_t left, int64_t right)
+{
+    return (double)(int64_t)((uint64_t)left - (uint64_t)right);
+}
+
 static struct range window_range(const struct window *window, int64_t time, int64_t offset, double tolerance)
 {
     const struct lap_clock_lines *const lines = &window->lines;
     const int64_t inside = time < window->from ? window->from : time > window->to ? window->to : time;
-    const double x = (double)(inside - lines->base_time_ns), y = (double)(lines->base_offset_ns - offset);
+    const double x = (double)(inside - lines->base_time_ns), y = offset_difference(lines->base_offset_ns, offset);
     const double outside = magnitude((double)(time - inside)) * LAP_CLOCK_RATE_LIMIT;
     const struct range range = {lap_clock_lines_lower(lines, x) + y, lap_clock_lines_upper(lines, x) + y};
-    const double rounding = outside + magnitude((double)(lines->base_offset_ns - offset));
+    const double rounding = outside + magnitude(offset_difference(lines->base_offset_ns, offset));
     return range_widened(range, tolerance + outside + rounding * ROUNDING);
 }
 
@@ -385,7 +391,6 @@ static bool call_is_ambiguous(struct lap_clock_bounds *bounds, const struct call
 
 static int bounds_add(struct lap_clock_bounds *bounds, const struct call *call)
 {
-    const struct window *const last = bounds->closed_count != 0 ? &bounds->closed[bounds->closed_count - 1] : NULL;
     struct window *const open = &bounds->open;
     int code = 0;
     const double shortfall = call->is_message ? 0 : (double)call->lower - (double)call->upper;
@@ -394,7 +399,8 @@ static int bounds_add(struct lap_clock_bounds *bounds, const struct call *call)
         bounds->counts.contradictory++;
         return 0;
     }
-    if (last && (call->t1 <= last->from || (open->is_broken && call->t1 < open->from))) {
+    if (bounds->closed_count != 0 &&
+        (call->t1 <= bounds->closed[bounds->closed_count - 1].from || (open->is_broken && call->t1 < open->from))) {
         bounds->counts.late++;
         return 0;
     }
@@ -573,6 +579,18 @@ int lap_clock_bounds_to_server(const struct lap_clock_bounds *bounds, int64_t cl
     return code < 0 ? code : time_moved(client_ns, &offset, 1, offset.error_ns, ret_time);
 }
 
+/* A clock that was set back showed the same times twice: may it have shown time + offset_ns on both sides of this window's begin?
+ * The last one before is by the old window at the end of the doubt, the first one behind by this one at its begin. */
+static bool window_is_twice(const struct lap_clock_bounds *bounds, size_t index, int64_t time, int64_t offset)
+{
+    const struct window *const window = window_at(bounds, index), *const before = window_at(bounds, index - 1);
+    if (!window->is_broken || window->begin == INT64_MAX)
+        return false;
+    const struct range old = window_range(before, window->begin, offset, bounds->tolerance);
+    const struct range new = window_range(window, before->end, offset, bounds->tolerance);
+    return (double)(time - before->end) >= new.least - 1 && (double)(time - window->begin) <= old.greatest + 1;
+}
+
 /* Looks for the time t with t + theta(t) = s. In a window each step comes nearer by a factor of 2000. */
 int lap_clock_bounds_to_client(const struct lap_clock_bounds *bounds, int64_t server_ns, struct lap_clock_time *ret_time)
 {
@@ -595,17 +613,9 @@ int lap_clock_bounds_to_client(const struct lap_clock_bounds *bounds, int64_t se
     }
     const int64_t left = time.time_ns > before ? time.time_ns - before : before - time.time_ns;
     time.is_near_step = time.is_near_step || left > 1;
-    /* A clock that was set back had the same time twice: is there another time that is converted to this one? */
     const size_t count = lap_clock_bounds_window_count(bounds);
-    for (size_t i = 1; i < count && !time.is_near_step; i++) {
-        if (!window_at(bounds, i)->is_broken)
-            continue;
-        struct lap_clock_time old_end, new_begin;
-        if (lap_clock_bounds_to_server(bounds, window_at(bounds, i - 1)->end, &old_end) < 0 ||
-            lap_clock_bounds_to_server(bounds, window_at(bounds, i)->begin, &new_begin) < 0)
-            continue;
-        time.is_near_step = new_begin.time_ns <= server_ns && server_ns <= old_end.time_ns;
-    }
+    for (size_t i = 1; i < count && !time.is_near_step; i++)
+        time.is_near_step = window_is_twice(bounds, i, time.time_ns, offset.offset_ns);
     *ret_time = time;
     return 0;
 }

@@ -18,7 +18,12 @@
  * What is left out (by the bound on memory, at a step, because it came too late) only widens the error.
  *
  * Where no line is left, the clocks were set, or their rates changed: the window is closed, and another one begins. A window
- * also ends after a while, since no clock runs evenly for long; there theta is taken to go on without a step.
+ * also ends after a while: memory would not need that, but no clock runs evenly for long; there theta is taken to go on
+ * without a step.
+ *
+ * What is not guaranteed: a step that stays within what the calls leave open (about the least round trip, or one that is seen
+ * only more than 256 calls later) makes a window too narrow by up to its size. A step of the client's clock back is not told:
+ * its time alone does not say which of two moments is meant.
  *
  * Times are in ns, from 0 to below 2^62. Inside they are doubles relative to a window's first call, exact up to 2^53 ns; every
  * rounding widens, by less than 0.001 ns in windows below an hour, and the offset's rounding to 1 ns adds 0.5 ns to its error.

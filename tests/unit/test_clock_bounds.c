@@ -4,7 +4,7 @@
  * guarantees, and by all pairs of constraints.
  */
 #include "clock_bounds.h"
-#include "clock_window.h"
+#include "clock_lines.h"
 #include "simulated_clocks.h"
 
 #include <errno.h>

@@ -3,8 +3,8 @@
  * All straight lines that lie between upper and lower bounds: what clock_bounds.h keeps of a stretch of time. For methods
  * and sources see there.
  */
-#ifndef LAP_CLOCK_WINDOW_H
-#define LAP_CLOCK_WINDOW_H
+#ifndef LAP_CLOCK_LINES_H
+#define LAP_CLOCK_LINES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,7 +3,7 @@
  * Every point is a bound by itself, and so is each end of the chain with a rate's limit. So whatever rounding makes of
  * comparisons, and whichever points are missing, the answers are never too narrow.
  */
-#include "clock_window.h"
+#include "clock_lines.h"
 
 #include "clock_bounds.h"
 
