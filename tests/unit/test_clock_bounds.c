@@ -423,6 +423,27 @@ static void slow_calls_around_a_step(void **state)
     lap_clock_bounds_free(bounds);
 }
 
+/* A call is sent before a step and received behind it; others that are sent later are through before. That is one step. */
+static void calls_that_overtake_at_a_step(void **state)
+{
+    (void)state;
+    struct lap_clock_bounds *const bounds = bounds_make(NULL);
+    struct lap_clock_counts counts;
+    for (int64_t i = 0; i < 100; i++) {
+        const int64_t t = START + i * 1000000, step = i <= 55 ? 0 : 50000000;
+        if (i == 50)
+            assert_int_equal(lap_clock_bounds_add_call(bounds, t, t + 59900000, t + 59900000, t + 10000000), 0);
+        else
+            assert_int_equal(lap_clock_bounds_add_call(bounds, t, t + step + 100000, t + step + 100000, t + 200000), 0);
+    }
+    lap_clock_bounds_counts(bounds, &counts);
+    assert_int_equal(lap_clock_bounds_window_count(bounds), 2);
+    assert_int_equal(lap_clock_bounds_step_count(bounds), 1);
+    assert_int_equal(counts.ambiguous, 5 + 1);
+    assert_int_equal(counts.contradictory + counts.late, 0);
+    lap_clock_bounds_free(bounds);
+}
+
 /* The rate changes, and theta does not jump: no line fits all, but that is no step. */
 static void bend_is_no_step(void **state)
 {
@@ -597,6 +618,7 @@ int main(void)
         cmocka_unit_test(steps_are_found),
         cmocka_unit_test(small_step_is_not_claimed),
         cmocka_unit_test(slow_calls_around_a_step),
+        cmocka_unit_test(calls_that_overtake_at_a_step),
         cmocka_unit_test(bend_is_no_step),
         cmocka_unit_test(what_does_not_fit_is_left_out),
         cmocka_unit_test(times_are_checked),
