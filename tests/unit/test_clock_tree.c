@@ -26,7 +26,8 @@ static int64_t clock_at(uint32_t domain, double t)
     return START + offsets[domain] + (int64_t)floor(t + drifts[domain] * t);
 }
 
-/* 1000 calls; one way takes at least `delay_ns`, the other a tenth. The server's clock is off by `wrong_ns`, which no clock should be. */
+/* 1000 calls; one way takes at least `delay_ns`, the other a tenth. The server's clock is off by `wrong_ns`, which no clock
+ * should be. */
 static struct lap_clock_bounds *calls_between(uint32_t client, uint32_t server, double delay_ns, int64_t wrong_ns)
 {
     struct lap_clock_bounds *bounds = NULL;
