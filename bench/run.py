@@ -191,6 +191,12 @@ def kept_ratio(bench):
                       f"{by_term['ns'] / by_term['base_ns']:.3f}"}
 
 
+def call_ratio(bench):
+    case = measure_speed(bench, "call", True, least_events=SPEED_EVENTS // 2)["call"]
+    return {"value": case["ns"] / case["base_ns"], "median": case["median_ratio"], "ns": case["ns"], "base_ns": case["base_ns"],
+            "detail": f"{case['ns']:.2f} ns / {case['base_ns']:.2f} ns"}
+
+
 def off_difference(name):
     def measure(bench):
         case = bench.once("speed off", lambda: measure_speed(bench, "off", True))[name]
@@ -546,6 +552,7 @@ ROWS = [
     row("levels", "13 labels over 3 levels, an event / the floor", "x", ratio_of("levels"), 1.45),
     row("random", "16 labels at random, an event / the floor", "x", ratio_of("random"), 1.55),
     row("taken-back", "profiler with two checkpoints, taken back, an event / the floor", "x", kept_ratio, 1.60),
+    row("call", "call begin + end with traceparent and trailers / two profilers", "x", call_ratio, 3),
     row("off-checkpoint", "checkpoint switched off, over the empty loop", "ns", off_difference("off_checkpoint"), 0.35),
     row("off-profiler", "profiler switched off, over the empty loop", "ns", off_difference("off_profiler"), 0.70),
     row("lttng", "two LTTng-UST tracepoints / our begin + end", "x", lttng_ratio, 6, 8, AT_LEAST),

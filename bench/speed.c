@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What an event costs, against the floor; and a site that is switched off, against an empty loop.
- * usage: speed on|kept|term|off|muted ROUNDS. Lines as lap_bench_compare() prints them. How it records is up to the environment.
+ * usage: speed on|kept|term|off|muted|call ROUNDS. Lines as lap_bench_compare() prints them. How it records is up to the environment.
  */
 #include "harness.h"
 
@@ -131,6 +131,34 @@ static __attribute__((noinline)) void muted(uint64_t iterations)
     }
 }
 
+/* The client's side of a call, with both of its codecs: a traceparent and the request's trailer go out, a reply's comes in. The reply
+ * is that of a server which works for no time: only its span and times change. */
+static uint8_t reply[LAP_TRAILER_BYTES];
+static __attribute__((noinline)) void call(uint64_t iterations)
+{
+    LAP_PROFILE("calls");
+    char traceparent[LAP_TRACEPARENT_BYTES];
+    for (uint64_t i = 0; i < iterations; i++) {
+        struct lap_call call;
+        lap_call_begin(&call, "a call");
+        lap_traceparent_write(traceparent, &call.context);
+        LAP_BENCH_KEEP();
+        memcpy(reply + 8, call.context.span_id, 8);
+        memcpy(reply + 16, &call.sent_ticks, 8);
+        memcpy(reply + 24, &call.sent_ticks, 8);
+        if (lap_call_end(&call, reply, sizeof reply) != 0)
+            exit(1);
+    }
+}
+static int reply_make(void)
+{
+    struct lap_call call;
+    struct lap_serve serve;
+    lap_call_begin(&call, "a call");
+    return lap_impl_serve_begin(&serve, 0, call.request, sizeof call.request, 0) == 0 &&
+           lap_serve_reply(&serve, reply) == sizeof reply;
+}
+
 static const struct lap_bench_case floor_case = {"floor", lap_bench_floor, 1};
 static const struct lap_bench_case empty_case = {"empty loop", lap_bench_empty_loop, 1};
 static const struct lap_bench_case on_cases[] = {{"checkpoint", checkpoint, 1},
@@ -138,6 +166,8 @@ static const struct lap_bench_case on_cases[] = {{"checkpoint", checkpoint, 1},
                                                  {"integer", integer, 1},
                                                  {"levels", levels, 16},
                                                  {"random", at_random, 1}};
+static const struct lap_bench_case profiler_case = {"profiler", profiler, 1}; /* it is the unit here */
+static const struct lap_bench_case call_cases[] = {{"call", call, 2}};
 static const struct lap_bench_case kept_cases[] = {{"quick", quick, 4}};
 static const struct lap_bench_case term_cases[] = {{"quick_by_term", quick_by_term, 4}};
 static const struct lap_bench_case off_cases[] = {
@@ -167,8 +197,12 @@ int main(int argc, char **argv)
         if (lap_set("-muting") != 0)
             return 2;
         lap_bench_compare(&empty_case, &off_cases[2], 1, rounds, EVENTS);
+    } else if (rounds > 0 && strcmp(argv[1], "call") == 0) {
+        if (!reply_make())
+            return 2;
+        lap_bench_compare(&profiler_case, call_cases, 1, rounds, EVENTS / 4);
     } else {
-        fputs("usage: speed on|kept|term|off|muted ROUNDS\n", stderr);
+        fputs("usage: speed on|kept|term|off|muted|call ROUNDS\n", stderr);
         return 2;
     }
     return 0;

@@ -59,8 +59,8 @@ static uint64_t *event_make(struct lap_class *class, uint64_t types, const uint8
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
-    static const uint8_t kinds[] = {LAP_CLASS_MARK,         LAP_CLASS_BEGIN,       LAP_CLASS_BEGIN_WITH,
-                                    LAP_CLASS_HANDLE_BEGIN, LAP_CLASS_HANDLE_MARK, LAP_CLASS_OPEN};
+    static const uint8_t kinds[] = {LAP_CLASS_MARK,        LAP_CLASS_BEGIN, LAP_CLASS_BEGIN_WITH, LAP_CLASS_HANDLE_BEGIN,
+                                    LAP_CLASS_HANDLE_MARK, LAP_CLASS_OPEN,  LAP_CLASS_CALL};
     static const uint8_t letters[] = {LAP_IMPL_TYPE_I64, LAP_IMPL_TYPE_U64, LAP_IMPL_TYPE_F64, LAP_IMPL_TYPE_POINTER,
                                       LAP_IMPL_TYPE_STRING};
     if (count < HEAD_BYTES)

@@ -10,7 +10,7 @@ import sys
 SOURCE = pathlib.Path(__file__).resolve().parent
 INCLUDE = SOURCE.parent / "include"
 COMPONENTS = ("decoder", "text", "recorder")
-PUBLIC = ("lapmark/abi.h", "lapmark/context.h")  # what lapmark.h includes
+PUBLIC = ("lapmark/abi.h", "lapmark/context.h", "lapmark/call.h")  # what lapmark.h includes
 LOCAL = re.compile(r'#include [<"]([\w/]+\.h)[>"]')
 LICENCE_LINE = "/* SPDX-License-Identifier: MIT"
 
@@ -97,7 +97,7 @@ def main():
         if header.count(f'#include "{name}"\n') != 1:
             raise SystemExit(f"amalgamation: lapmark.h does not include {name} once")
         text = without_licence((INCLUDE / name).read_text(encoding="utf-8"))
-        header = header.replace(f'#include "{name}"\n', text.replace('#include "abi.h"\n', ""))
+        header = header.replace(f'#include "{name}"\n', re.sub(r'#include "\w+\.h"\n', "", text))
     write(directory / "lapmark.h", HEADER_TOP.format(version=version, licence=licence) + header)
 
     body = Amalgamation()

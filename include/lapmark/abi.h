@@ -66,7 +66,8 @@ enum lap_impl_kind {
     LAP_IMPL_KIND_BEGIN = 2,
     LAP_IMPL_KIND_BEGIN_WITH = 3,
     LAP_IMPL_KIND_HANDLE_BEGIN = 4,
-    LAP_IMPL_KIND_HANDLE_MARK = 5
+    LAP_IMPL_KIND_HANDLE_MARK = 5,
+    LAP_IMPL_KIND_CALL = 6
 };
 
 enum lap_impl_site_flags {
@@ -203,6 +204,7 @@ LAP_I_API void lap_impl_adopt(const struct lap_impl_adopter *adopter);
 #if defined(LAPMARK_TEST_CLOCK) /* this project's tests build all with a clock of theirs */
 uint64_t lapmark_test_ticks(void);
 int lapmark_test_is_trusted(void);
+uint64_t lapmark_test_domain(void);
 #endif
 
 /* A moment between two stores that others can see. This project's tests build all with such points, and stop, kill, fork and

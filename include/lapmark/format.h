@@ -56,6 +56,8 @@ enum lap_format_fixed_class {
     LAP_FORMAT_OPEN = 4,
     LAP_FORMAT_HANDLE_END = 5,
     LAP_FORMAT_THREAD = 6,
+    LAP_FORMAT_SERVE = 7,
+    LAP_FORMAT_REPLY = 8,
     LAP_FORMAT_FIRST_SITE_CLASS = 16
 };
 
@@ -98,6 +100,43 @@ struct LAP_FORMAT_PAYLOAD lap_format_handle_mark {
     uint32_t path; /* its own */
     uint32_t number; /* from 0 */
 };
+/* A call to another process, stored by the caller when it is over. Ticks are whole ones, not cut to 44 bits: the caller's own, and
+ * the peer's of its own clock. */
+struct LAP_FORMAT_PAYLOAD lap_format_call {
+    uint64_t handle;       /* whose lap awaited it; 0: the thread's innermost scope */
+    uint64_t trace_id_high, trace_id_low; /* as numbers, whose digits are those of a traceparent */
+    uint64_t span_id;      /* the call's own */
+    uint64_t sent_ticks;   /* t1 */
+    uint64_t received_ticks; /* t2, 0: the peer said nothing */
+    uint64_t replied_ticks;  /* t3 */
+    uint64_t got_ticks;    /* t4 */
+    uint64_t peer_domain;  /* 0: it was not said */
+    uint32_t peer_khz;     /* ticks of the peer's clock in a millisecond */
+    uint32_t queue_us;     /* from its arrival to its begin there, of the time from t2 to t3 */
+    uint32_t path;         /* its own */
+    uint32_t number;       /* checkpoints that the handle had */
+    uint32_t flags;        /* LAP_FORMAT_CALL_* */
+    uint32_t reserved;
+};
+enum lap_format_call_flags {
+    LAP_FORMAT_CALL_REFUSED = 1, /* the reply's trailer was none, or another call's */
+    LAP_FORMAT_CALL_SLOW = 2     /* the peer says that it took its threshold */
+};
+/* A profiler that serves a call; its clock is when it began. */
+struct LAP_FORMAT_PAYLOAD lap_format_serve {
+    uint64_t handle;
+    uint64_t trace_id_high, trace_id_low;
+    uint64_t span_id;      /* the call's, as its caller has stored it */
+    uint64_t sent_ticks;   /* t1, of the caller's clock */
+    uint64_t received_ticks; /* t2: the arrival where it is known, else the begin */
+    uint64_t peer_domain;  /* the caller's, 0: it was not said */
+};
+/* It has replied, at this event's clock: t3. */
+struct LAP_FORMAT_PAYLOAD lap_format_reply {
+    uint64_t handle;
+    uint64_t span_id;
+    uint64_t replied_ticks;
+};
 /* The state of a thread's open scopes, outermost first, at the start of a segment. */
 struct LAP_FORMAT_PAYLOAD lap_format_open {
     uint64_t size;
@@ -127,7 +166,9 @@ enum lap_format_flags {
 };
 static_assert(sizeof(struct lap_format_handle_end) == 32 && sizeof(struct lap_format_begin_with) == 32 &&
                   sizeof(struct lap_format_handle_begin) == 40 && sizeof(struct lap_format_handle_mark) == 24 &&
-                  sizeof(struct lap_format_open) == 72 && sizeof(struct lap_format_thread) == 24,
+                  sizeof(struct lap_format_open) == 72 && sizeof(struct lap_format_thread) == 24 &&
+                  sizeof(struct lap_format_call) == 96 && sizeof(struct lap_format_serve) == 56 &&
+                  sizeof(struct lap_format_reply) == 24,
               "payloads");
 #define LAP_FORMAT_STRING_BYTES 256u /* a stored string with its 0 */
 #define LAP_FORMAT_EVENT_BYTES_MAX 4096u
@@ -151,6 +192,7 @@ enum lap_format_loss {
     LAP_FORMAT_LOSS_STATISTICS = 5,/* samples for which no memory was left */
     LAP_FORMAT_LOSS_DISK = 6,      /* 1: something could not be written, and recording stopped */
     LAP_FORMAT_LOSS_CLOCK = 7,     /* clocks that went backward (clamped, not lost) */
+    LAP_FORMAT_LOSS_TRAILER = 8,   /* what peers sent as a trailer, and was none (the call was stored) */
     LAP_FORMAT_LOSSES = 16
 };
 struct lap_format_clock_reading {
@@ -208,9 +250,10 @@ struct lap_format_control {
     uint32_t breach_snapshots;       /* how many it has left */
     uint64_t breach_snapshots_spared;/* breaches that left none: too soon, too many, too much disk, or it failed */
     uint64_t breach_last_ns;         /* how far back they reach; 0: it leaves none */
+    uint64_t clock_domain;           /* processes with the same one read the same clock; made of boot, clock and time namespace */
 };
 static_assert(sizeof(struct lap_format_control) <= 4096 && offsetof(struct lap_format_control, mail) == 752 &&
-                  offsetof(struct lap_format_control, snapshot) == 2816 && sizeof(struct lap_format_control) == 2904,
+                  offsetof(struct lap_format_control, snapshot) == 2816 && sizeof(struct lap_format_control) == 2912,
               "control page");
 enum lap_format_mail { LAP_FORMAT_MAIL_TAKEN = 0, LAP_FORMAT_MAIL_WRITING = 1, LAP_FORMAT_MAIL_THERE = 2 };
 enum lap_format_choice { LAP_FORMAT_AS_IT_IS = 0, LAP_FORMAT_NO = 1, LAP_FORMAT_YES = 2 };

@@ -119,6 +119,7 @@ static void losses_add(struct checking *checking, const struct lap_process *proc
         [LAP_FORMAT_LOSS_DISK] =
             "event and all after it: the recording stopped early, for something could not be written",
         [LAP_FORMAT_LOSS_CLOCK] = "clocks that went backward",
+        [LAP_FORMAT_LOSS_TRAILER] = "trailers of peers that were none, or another call's",
     };
     for (int loss = 0; loss < LAP_FORMAT_LOSSES; loss++) {
         const bool is_event = lap_loss_is_event((enum lap_format_loss)loss);

@@ -98,6 +98,16 @@ int lap_distribution_add(struct lap_distribution *distribution, const struct lap
     return code;
 }
 
+int lap_distribution_add_one(struct lap_distribution *distribution, double ns)
+{
+    if (distribution->ns_per_tick == 0)
+        distribution->ns_per_tick = 1;
+    totals_add(distribution, 1, ns, ns, ns);
+    const double ticks = ns / distribution->ns_per_tick;
+    const uint32_t bucket = lap_histogram_bucket(ticks < 0x1p62 ? (uint64_t)ticks : UINT64_C(1) << 62);
+    return count_add(distribution, LAP_HISTOGRAM_OCTAVE(bucket), LAP_HISTOGRAM_COUNTER(bucket), 1);
+}
+
 int lap_distribution_join(struct lap_distribution *distribution, const struct lap_distribution *other)
 {
     if (other->count == 0)

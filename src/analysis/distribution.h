@@ -21,6 +21,8 @@ struct lap_distribution {
 /* Adds a cell of a heap whose references have been checked. Returns 0 or -ENOMEM. */
 int lap_distribution_add(struct lap_distribution *distribution, const struct lap_format_statistics *heap,
                          const struct lap_format_cell *cell, double ns_per_tick);
+/* Adds one duration; its buckets are those of a clock of 1 ns, if it is the first. Returns 0 or -ENOMEM. Warm. */
+int lap_distribution_add_one(struct lap_distribution *distribution, double ns);
 /* Adds another one. Returns 0 or -ENOMEM. */
 int lap_distribution_join(struct lap_distribution *distribution, const struct lap_distribution *other);
 /* What came between two moments of one clock's distribution, into `recent`, whose memory is used again. The counts are exact;

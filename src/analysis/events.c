@@ -58,7 +58,7 @@ static void string_add(struct field_list *list, const char *name)
     list->at = zero + 1;
 }
 
-/* A fixed payload: u, i: a word; h: half of one. */
+/* A fixed payload: u, i: a word; x: one that is shown in hexadecimal; h: half of one. */
 struct payload {
     const char *name;
     char type;
@@ -70,7 +70,10 @@ static void payload_add(struct field_list *list, const struct payload *payload)
         if (payload->type == 'h')
             half_add(list, payload->name);
         else
-            word_add(list, payload->name, payload->type == 'i' ? LAP_FIELD_I64 : LAP_FIELD_U64);
+            word_add(list, payload->name,
+                     payload->type == 'i'   ? LAP_FIELD_I64
+                     : payload->type == 'x' ? LAP_FIELD_POINTER
+                                            : LAP_FIELD_U64);
 }
 
 static const struct payload *payload_of(const struct lap_class *class)
@@ -91,6 +94,14 @@ static const struct payload *payload_of(const struct lap_class *class)
         {"n", 'i'},           {"class_id", 'h'},     {"depth", 'h'},      {"marks", 'h'},
         {"flags", 'h'},       {"path", 'h'},         {"reserved", 'h'},   {NULL, 0}};
     static const struct payload thread[] = {{"thread_id", 'u'}, {"thread_index", 'u'}, {NULL, 0}};
+    static const struct payload call[] = {
+        {"handle", 'u'},         {"trace_id_high", 'x'}, {"trace_id_low", 'x'}, {"span_id", 'x'},  {"sent_ticks", 'u'},
+        {"received_ticks", 'u'}, {"replied_ticks", 'u'}, {"got_ticks", 'u'},    {"peer_domain", 'x'}, {"peer_khz", 'h'},
+        {"queue_us", 'h'},       {"path", 'h'},          {"number", 'h'}, {"flags", 'h'}, {"reserved", 'h'}, {NULL, 0}};
+    static const struct payload serve[] = {{"handle", 'u'},         {"trace_id_high", 'x'}, {"trace_id_low", 'x'},
+                                           {"span_id", 'x'},        {"sent_ticks", 'u'},    {"received_ticks", 'u'},
+                                           {"peer_domain", 'x'},    {NULL, 0}};
+    static const struct payload reply[] = {{"handle", 'u'}, {"span_id", 'x'}, {"replied_ticks", 'u'}, {NULL, 0}};
     switch ((enum lap_class_kind) class->kind) {
     case LAP_CLASS_BEGIN_WITH: return begin_with;
     case LAP_CLASS_HANDLE_BEGIN: return handle_begin;
@@ -100,6 +111,9 @@ static const struct payload *payload_of(const struct lap_class *class)
     case LAP_CLASS_PAUSE: return pause;
     case LAP_CLASS_OPEN: return open;
     case LAP_CLASS_THREAD: return thread;
+    case LAP_CLASS_CALL: return call;
+    case LAP_CLASS_SERVE: return serve;
+    case LAP_CLASS_REPLY: return reply;
     default: return none;
     }
 }

@@ -214,14 +214,16 @@ static int groups_fill(struct lap_summary *summary, struct kept *kept, const str
     if (!summary->groups)
         return -ENOMEM;
     struct lap_summary_tree tree = {.texts = &kept->texts};
-    int code = 0;
+    struct lap_call_join *join = NULL;
+    int code = by == LAP_SUMMARY_BY_ALL ? lap_call_join_make(&join, making->recording) : 0;
+    tree.grafts = (struct lap_summary_grafts){join, making->recording, making->tables};
     size_t place = 0;
     for (size_t p = 0; code == 0 && p < making->recording->process_count; p++) {
         const struct lap_process *const process = making->recording->processes[p];
         for (size_t r = 0; code == 0 && r < process->ring_count; r++, place++) {
             const size_t group = by == LAP_SUMMARY_BY_ALL ? 0 : by == LAP_SUMMARY_BY_PROCESS ? p : place;
             group_describe(&summary->groups[group], by, &process->rings[r]);
-            code = lap_summary_tree_add(&tree, process, &making->tables[p].paths, &making->statistics[place]);
+            code = lap_summary_tree_add(&tree, process, p, &making->tables[p].paths, &making->statistics[place]);
             if (code == 0 && by == LAP_SUMMARY_BY_THREAD)
                 code = lap_summary_tree_finish(&tree, &summary->groups[summary->group_count++]);
             if (by == LAP_SUMMARY_BY_THREAD)
@@ -236,6 +238,7 @@ static int groups_fill(struct lap_summary *summary, struct kept *kept, const str
     if (code == 0 && by == LAP_SUMMARY_BY_ALL)
         code = lap_summary_tree_finish(&tree, &summary->groups[summary->group_count++]);
     lap_summary_tree_done(&tree);
+    lap_call_join_free(join);
     return code;
 }
 

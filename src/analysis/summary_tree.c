@@ -79,6 +79,8 @@ static void identity_find(struct identity *identity, const struct lap_process *p
 
 /* ---- nodes --------------------------------------------------------------------------------------------------------- */
 
+#define CHAIN_MAX 1024u /* of a path through several processes */
+
 static size_t node_hash(uint32_t parent, uint8_t kind, const char *label)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ parent ^ (uint64_t)kind << 32;
@@ -168,8 +170,25 @@ static uint32_t parent_of(const struct lap_paths *paths, uint32_t path)
     return parent < path ? parent : path > LAP_PATHS_OTHER ? LAP_PATHS_OTHER : LAP_PATHS_ROOT;
 }
 
-int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process *process, const struct lap_paths *paths,
-                         const struct lap_ring_statistics *statistics)
+/* The node of a path, with those around it; a served one's are those of its callers. LAP_SUMMARY_NONE: the root, or no memory, or
+ * processes that call each other without end. */
+static uint32_t node_of_path(struct lap_summary_tree *tree, size_t process, uint32_t path, unsigned depth)
+{
+    const struct lap_paths *const paths = &tree->grafts.tables[process].paths;
+    if (path == LAP_PATHS_ROOT || path >= paths->header->count || depth >= CHAIN_MAX)
+        return LAP_SUMMARY_NONE;
+    size_t client = process;
+    uint32_t around = parent_of(paths, path);
+    lap_call_join_find(tree->grafts.join, process, path, &client, &around);
+    const uint32_t parent = node_of_path(tree, client, around, depth + 1);
+    char buffer[LABEL_BYTES];
+    struct identity identity;
+    identity_find(&identity, tree->grafts.recording->processes[process], &paths->entries[path], path, buffer);
+    return node_get(tree, parent, &identity);
+}
+
+int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process *process, size_t index,
+                         const struct lap_paths *paths, const struct lap_ring_statistics *statistics)
 {
     enum { UNUSED = 0, USED = 1 };
     tree->process_count += process != tree->process;
@@ -195,7 +214,12 @@ int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process
         char buffer[LABEL_BYTES];
         struct identity identity;
         identity_find(&identity, process, &paths->entries[path], path, buffer);
-        nodes[path] = node_get(tree, nodes[parent_of(paths, path)], &identity);
+        size_t client;
+        uint32_t call;
+        const uint32_t parent = lap_call_join_find(tree->grafts.join, index, path, &client, &call)
+                                    ? node_of_path(tree, client, call, 0)
+                                    : nodes[parent_of(paths, path)];
+        nodes[path] = node_get(tree, parent, &identity);
         if (nodes[path] == LAP_SUMMARY_NONE) {
             code = -ENOMEM;
             break;
@@ -309,5 +333,5 @@ void lap_summary_tree_done(struct lap_summary_tree *tree)
     }
     free(tree->nodes);
     free(tree->buckets);
-    *tree = (struct lap_summary_tree){.texts = tree->texts};
+    *tree = (struct lap_summary_tree){.texts = tree->texts, .grafts = tree->grafts};
 }

@@ -5,6 +5,7 @@
 #ifndef LAP_SUMMARY_TREE_H
 #define LAP_SUMMARY_TREE_H
 
+#include "call_join.h"
 #include "ring_statistics.h"
 #include "summary.h"
 
@@ -16,6 +17,13 @@ struct lap_summary_texts {
 const char *lap_summary_text_keep(struct lap_summary_texts *texts, const char *text);
 void lap_summary_texts_done(struct lap_summary_texts *texts);
 
+/* What a profiler that serves calls hangs on: the calls, which may be another process's. */
+struct lap_summary_grafts {
+    const struct lap_call_join *join;
+    const struct lap_recording *recording;
+    const struct lap_path_table *tables; /* one a process */
+};
+
 struct lap_summary_tree {
     struct lap_summary_node *nodes; /* in the order of their making */
     size_t count, room;
@@ -24,11 +32,12 @@ struct lap_summary_tree {
     uint32_t *buckets; /* node + 1 */
     size_t bucket_count;
     struct lap_summary_texts *texts; /* not owned */
+    struct lap_summary_grafts grafts; /* zeros: none */
 };
 
-/* Adds a ring's cells. `paths` are the process's, as they are after all passes over its rings. 0 or -ENOMEM. */
-int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process *process, const struct lap_paths *paths,
-                         const struct lap_ring_statistics *statistics);
+/* Adds a ring's cells. `index` is the process's in the recording, `paths` are its, as they are after all passes over its rings. 0 or -ENOMEM. */
+int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process *process, size_t index,
+                         const struct lap_paths *paths, const struct lap_ring_statistics *statistics);
 
 /* Brings the nodes into depth-first order, works out what follows from the counts, and moves them into the group. */
 int lap_summary_tree_finish(struct lap_summary_tree *tree, struct lap_summary_group *group);

@@ -44,6 +44,7 @@ static const char *kind_text(const struct lap_class *class)
     case LAP_CLASS_MARK: return "checkpoint";
     case LAP_CLASS_HANDLE_BEGIN: return "handle";
     case LAP_CLASS_HANDLE_MARK: return "handle checkpoint";
+    case LAP_CLASS_CALL: return "call";
     default: return "profiler";
     }
 }

@@ -5,6 +5,8 @@
 #include "message.h"
 #include "show.h"
 #include "switches.h"
+#include "timeline.h"
+#include "units.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +42,33 @@ static uint64_t resolve(const struct lap_moment *moment, const struct lap_record
     for (size_t i = 0; i < recording->process_count; i++) {
         const struct lap_process *const process = recording->processes[i];
         const uint64_t process_end = lap_timebase_realtime_ns(&process->clock, process->end_ticks);
-        if (process->clock.start_realtime_ns < start)
-            start = process->clock.start_realtime_ns;
+        const uint64_t process_start = lap_timebase_realtime_ns(&process->clock, process->clock.start_ticks);
+        if (process_start < start)
+            start = process_start;
         if (process->end_ticks != 0 && process_end > end)
             end = process_end;
     }
     return moment->ns < 0 ? end - (uint64_t)-moment->ns : start + (uint64_t)moment->ns;
+}
+
+/* Whose clock it is, and how well the others are known by it; on stderr, so that the events can be read by a program. */
+static void tell_timeline(const struct lap_timeline *timeline)
+{
+    const struct lap_recording *const recording = timeline->recording;
+    for (size_t p = 0; p < recording->process_count; p++) {
+        const struct lap_timeline_process *const to = &timeline->processes[p];
+        const struct lap_process *const process = recording->processes[p], *const root = recording->processes[timeline->root];
+        char shift[LAP_UNITS_BYTES], error[LAP_UNITS_BYTES];
+        lap_units_duration(shift, to->shift_ns < 0 ? -to->shift_ns : to->shift_ns);
+        lap_units_duration(error, to->error_ns);
+        if (to->how == LAP_TIMELINE_WALL)
+            lap_message_note("%s is shown by its wall clock: no call between it and %s says how far the two are apart", process->name,
+                             root->name);
+        else if (to->how == LAP_TIMELINE_CALLS)
+            lap_message_note("%s is shown by the clock of %s, of which its own is %s %s, within %s%s", process->name, root->name, shift,
+                             to->shift_ns < 0 ? "behind" : "ahead", error,
+                             to->is_near_step ? "; a clock was set meanwhile, and times around that are rough" : "");
+    }
 }
 
 int lap_command_show(const struct lap_arguments *arguments)
@@ -68,6 +91,15 @@ int lap_command_show(const struct lap_arguments *arguments)
     int status = lap_input_open(&recording, arguments->operands, arguments->operand_count);
     if (status != 0)
         return status;
+    struct lap_timeline *timeline = NULL;
+    if (arguments->given[LAP_OPTION_MERGE]) {
+        const int code = lap_timeline_make(&timeline, recording);
+        if (code < 0) {
+            lap_recording_free(recording);
+            return lap_message_trouble("cannot read the recording: %s", lap_message_reason(code));
+        }
+        tell_timeline(timeline);
+    }
     filter.since_ns = resolve(&since, recording, 0);
     filter.until_ns = resolve(&until, recording, UINT64_MAX);
     const int shown = shows_events ? lap_show_events(recording, &filter) : lap_show_reports(recording, &filter);
@@ -76,6 +108,7 @@ int lap_command_show(const struct lap_arguments *arguments)
         status = lap_message_trouble("cannot read the recording: %s", lap_message_reason(shown));
     else if (shown == 0 && !filter.is_json)
         lap_message_note("nothing to show: no %s in the recording matches", shows_events ? "event" : "report");
+    lap_timeline_free(timeline);
     lap_recording_free(recording);
     return status;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define RECORDING (LAP_COMMAND_RUN | LAP_COMMAND_RECORD)
-#define READING (LAP_COMMAND_REPORT | LAP_COMMAND_SHOW | LAP_COMMAND_SLOWEST | LAP_COMMAND_CHECK)
+#define READING (LAP_COMMAND_REPORT | LAP_COMMAND_SHOW | LAP_COMMAND_SLOWEST | LAP_COMMAND_CALLS | LAP_COMMAND_CHECK)
 
 const struct lap_option lap_options[] = {
     {LAP_OPTION_OUTPUT, 'o', "output", "DIR", LAP_COMPLETE_DIRECTORY, NULL,
@@ -47,7 +47,13 @@ const struct lap_option lap_options[] = {
      "only what took TIME or longer, such as 5ms", LAP_COMMAND_SHOW},
     {LAP_OPTION_EVENTS, 0, "events", NULL, LAP_COMPLETE_NOTHING, NULL, "show the stored events, one a line",
      LAP_COMMAND_SHOW},
+    {LAP_OPTION_MERGE, 0, "merge", NULL, LAP_COMPLETE_NOTHING, NULL,
+     "put the processes of several hosts on one timeline, by the calls between them", LAP_COMMAND_SHOW},
     {LAP_OPTION_COUNT, 'n', "count", "N", LAP_COMPLETE_NOTHING, NULL, "show N instances, not 10", LAP_COMMAND_SLOWEST},
+    {LAP_OPTION_BY, 0, "by", "WHAT", LAP_COMPLETE_WORDS, "thread process",
+     "the kinds of calls of each thread or process, not of all", LAP_COMMAND_CALLS},
+    {LAP_OPTION_SLOWEST, 0, "slowest", "N", LAP_COMPLETE_NOTHING, NULL, "show the slowest N calls, not 5",
+     LAP_COMMAND_CALLS},
     {LAP_OPTION_PRINT, 0, "print", "WHETHER", LAP_COMPLETE_WORDS, "on off", "let the profilers print, or not",
      LAP_COMMAND_CTL},
     {LAP_OPTION_KEEP, 0, "keep", "WHICH", LAP_COMPLETE_WORDS, "all slow",
@@ -85,6 +91,9 @@ const struct lap_command lap_commands[] = {
      "NAME is a glob that the profiler's message or function matches; a directory of that name is\n"
      "taken for a recording. Without RECORDING: the newest lapmark-recording* of the current directory.",
      lap_command_slowest},
+    {LAP_COMMAND_CALLS, "calls", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
+     "where the time of calls to other processes went",
+     "Without RECORDING: the newest lapmark-recording* of the current directory.", lap_command_calls},
     {LAP_COMMAND_CHECK, "check", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "is a recording sound? what is lost, what was still open?",
      "Exit status 0: sound, 1: not, 2: trouble.\n"

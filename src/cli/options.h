@@ -34,6 +34,8 @@ enum lap_option_id {
     LAP_OPTION_ONCE,
     LAP_OPTION_LAST,
     LAP_OPTION_SNAPSHOT,
+    LAP_OPTION_SLOWEST,
+    LAP_OPTION_MERGE,
     LAP_OPTION_JSON,
     LAP_OPTIONS
 };
@@ -71,7 +73,8 @@ enum lap_command_bit {
     LAP_COMMAND_HELP = 512,
     LAP_COMMAND_CTL = 1024,
     LAP_COMMAND_TOP = 2048,
-    LAP_COMMAND_SNAPSHOT = 4096
+    LAP_COMMAND_SNAPSHOT = 4096,
+    LAP_COMMAND_CALLS = 8192
 };
 
 /* A command line, taken apart. Points into argv. */

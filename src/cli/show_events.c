@@ -10,6 +10,7 @@
 #include "terminal.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,10 @@ static const char *kind_text(const struct lap_class *class)
                                         [LAP_CLASS_THREAD] = "thread",
                                         [LAP_CLASS_HANDLE_BEGIN] = "handle_begin",
                                         [LAP_CLASS_HANDLE_MARK] = "handle_mark",
-                                        [LAP_CLASS_HANDLE_END] = "handle_end"};
+                                        [LAP_CLASS_HANDLE_END] = "handle_end",
+                                        [LAP_CLASS_CALL] = "call",
+                                        [LAP_CLASS_SERVE] = "serve",
+                                        [LAP_CLASS_REPLY] = "reply"};
     return class->kind < sizeof kinds / sizeof *kinds ? kinds[class->kind] : "unknown";
 }
 
@@ -44,7 +48,11 @@ static void write_json_field(const struct lap_field *field)
 
 static void write_json(const struct lap_event_item *item)
 {
-    printf("{\"time_ns\":%" PRIu64 ",\"ticks\":%" PRIu64 ",\"process\":", item->realtime_ns, item->ticks);
+    printf("{\"time_ns\":%" PRIu64, item->realtime_ns);
+    const double error_ns = lap_timebase_error_ns(&item->process->clock, item->ticks);
+    if (isfinite(error_ns) && item->process->clock.pieces)
+        printf(",\"time_error_ns\":%.0f", ceil(error_ns));
+    printf(",\"ticks\":%" PRIu64 ",\"process\":", item->ticks);
     lap_json_write_text(stdout, item->process->name);
     printf(",\"ring\":%" PRIu32 ",\"thread\":", item->ring->number);
     if (item->thread)
@@ -85,9 +93,13 @@ static void write_text(const struct lap_event_item *item, uint64_t start_ns)
     const bool is_begin = item->class->kind == LAP_CLASS_BEGIN || item->class->kind == LAP_CLASS_BEGIN_WITH;
     const uint32_t depth = is_begin && item->depth > 0 ? item->depth - 1 : item->depth;
     char *const name = lap_text_printable(item->name);
-    printf("%s%" PRId64 ".%09" PRId64 "  %" PRIu64 "/%" PRIu64 "  %-12s  %*s%s", since < 0 ? "-" : "",
-           (since < 0 ? -since : since) / 1000000000, (since < 0 ? -since : since) % 1000000000, item->process->pid,
-           item->thread ? item->thread->id : 0, kind_text(item->class), (int)(depth < 40 ? depth : 40) * 2, "", name);
+    const double error_ns = lap_timebase_error_ns(&item->process->clock, item->ticks);
+    printf("%s%" PRId64 ".%09" PRId64, since < 0 ? "-" : "", (since < 0 ? -since : since) / 1000000000,
+           (since < 0 ? -since : since) % 1000000000);
+    if (error_ns > 0)
+        printf(" ± %.6f", error_ns / 1e9);
+    printf("  %" PRIu64 "/%" PRIu64 "  %-12s  %*s%s", item->process->pid, item->thread ? item->thread->id : 0, kind_text(item->class),
+           (int)(depth < 40 ? depth : 40) * 2, "", name);
     free(name);
     for (uint32_t i = 0; i < item->field_count; i++)
         write_text_field(&item->fields[i]);
@@ -101,9 +113,11 @@ int lap_show_events(struct lap_recording *recording, const struct lap_show_filte
     if (error < 0)
         return error;
     uint64_t start_ns = UINT64_MAX;
-    for (size_t i = 0; i < recording->process_count; i++)
-        if (recording->processes[i]->clock.start_realtime_ns < start_ns)
-            start_ns = recording->processes[i]->clock.start_realtime_ns;
+    for (size_t i = 0; i < recording->process_count; i++) {
+        const struct lap_timebase *const clock = &recording->processes[i]->clock;
+        const uint64_t process_ns = lap_timebase_realtime_ns(clock, clock->start_ticks);
+        start_ns = process_ns < start_ns ? process_ns : start_ns;
+    }
     struct lap_event_item item;
     int has_shown = 0;
     while (!ferror(stdout) && (error = lap_events_next(events, &item)) > 0) {

@@ -141,6 +141,7 @@ static struct player *make_player(struct replay *replay, const struct lap_proces
     player->decoder.classes = process->catalog.classes;
     player->decoder.class_count = process->catalog.class_count;
     const struct lap_report_settings settings = {.ns_per_tick = process->clock.ns_per_tick,
+                                                 .clock_domain = process->control.clock_domain,
                                                  .classes = process->catalog.classes,
                                                  .descriptions = process->catalog.descriptions,
                                                  .class_count = process->catalog.class_count,
@@ -220,7 +221,7 @@ static struct handle *find_handle(struct player *player, uint64_t number)
 /* Marks past the bound are left out; the report counts them by their numbers. */
 static void keep_event(struct handle *handle, const struct lap_event *event)
 {
-    if (handle->count >= HANDLE_EVENTS_MAX && event->class->kind == LAP_CLASS_HANDLE_MARK)
+    if (handle->count >= HANDLE_EVENTS_MAX && (event->class->kind == LAP_CLASS_HANDLE_MARK || event->class->kind == LAP_CLASS_CALL))
         return;
     const size_t bytes = event->end - event->offset;
     uint64_t *const copy = malloc(bytes);
@@ -249,6 +250,14 @@ static void see_handle(void *user, struct lap_decoder *decoder, const struct lap
     lap_report_handle(player->report, (const uint64_t *const *)handle->events, handle->count);
     tdelete(handle, &player->handles, by_number);
     free_handle(handle);
+}
+
+/* Those of the thread's own scopes are with its report. */
+static void see_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+{
+    const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
+    if (call->handle != 0)
+        see_handle(user, decoder, event);
 }
 
 /* As the cursor enters a segment: events of the one before are no longer in memory, and behind a gap all starts anew. */
@@ -336,7 +345,7 @@ static bool has_several_threads(const struct lap_recording *recording)
 
 int lap_show_reports(struct lap_recording *recording, const struct lap_show_filter *filter)
 {
-    static const struct lap_visitor visitor = {.handle = see_handle, .done = see_done};
+    static const struct lap_visitor visitor = {.handle = see_handle, .call = see_call, .done = see_done};
     struct replay replay = {.filter = filter, .recording = recording, .names_threads = has_several_threads(recording)};
     struct lap_merge *merge;
     int error = lap_merge_make(&merge, recording, LAP_MERGE_BY_TIME, NULL, NULL);

@@ -5,51 +5,13 @@
 #define _GNU_SOURCE
 #include "view.h"
 
+#include "head.h"
 #include "input.h"
-#include "terminal.h"
 #include "units.h"
 
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { PROCESSES_SHOWN = 10, OPEN_SHOWN = 10, LINE_BYTES = 1024, TITLE_COLUMNS = 12 };
-
-/* The length of the next line of a text: up to a space, unless no word ends within the width. */
-static size_t wrapped_length(const char *text, size_t columns)
-{
-    const size_t fit = lap_text_fit(text, columns);
-    size_t length = fit;
-    if (text[fit] == 0)
-        return fit;
-    while (length > 0 && text[length] != ' ')
-        length--;
-    return length > 0 ? length : fit > 0 ? fit : strlen(text);
-}
-
-/* A line of the head, wrapped behind its title. The text may hold anything. */
-static __attribute__((format(printf, 2, 3))) void line(const char *title, const char *format, ...)
-{
-    char text[LINE_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    char *const printable = lap_text_printable(text);
-    const unsigned columns = lap_terminal_get()->columns;
-    const size_t width = columns > 2 * TITLE_COLUMNS ? columns - TITLE_COLUMNS : TITLE_COLUMNS;
-    printf("%s%-*s%s", lap_terminal_style(LAP_STYLE_BOLD), TITLE_COLUMNS, title, lap_terminal_style(LAP_STYLE_PLAIN));
-    const char *rest = printable;
-    for (;;) {
-        const size_t length = wrapped_length(rest, width);
-        printf("%.*s\n", (int)length, rest);
-        rest += length + (rest[length] == ' ');
-        if (*rest == 0)
-            break;
-        printf("%*s", TITLE_COLUMNS, "");
-    }
-    free(printable);
-}
+enum { PROCESSES_SHOWN = 10, OPEN_SHOWN = 10, LINE_BYTES = 1024 };
 
 static uint64_t count_threads(const struct lap_recording *recording)
 {
@@ -63,10 +25,10 @@ static void print_totals(const struct lap_view_content *content)
 {
     char processes[LAP_UNITS_BYTES], threads[LAP_UNITS_BYTES], events[LAP_UNITS_BYTES], span[LAP_UNITS_BYTES];
     const struct lap_recording *const recording = content->recording;
-    line("recorded", "%s, %s, %s in %s", lap_units_counted(processes, recording->process_count, "process"),
-         lap_units_counted(threads, count_threads(recording), "thread"),
-         lap_units_counted(events, content->summary->events, "event"),
-         lap_units_duration(span, content->summary->span_ns));
+    lap_head_line("recorded", "%s, %s, %s in %s", lap_units_counted(processes, recording->process_count, "process"),
+                  lap_units_counted(threads, count_threads(recording), "thread"),
+                  lap_units_counted(events, content->summary->events, "event"),
+                  lap_units_duration(span, content->summary->span_ns));
 }
 
 static void print_processes(const struct lap_recording *recording)
@@ -83,13 +45,13 @@ static void print_processes(const struct lap_recording *recording)
                                                                           : lap_process_state_text(process->state);
         char span[LAP_UNITS_BYTES];
         lap_units_duration(span, lap_input_span_ns(process));
-        line(i == 0 ? "process" : "", "%s %llu on %s, %s %s%s: %s", process->program, (unsigned long long)process->pid,
-             process->host, state,
-             process->state == LAP_PROCESS_RUNNING || process->state == LAP_PROCESS_UNKNOWN ? "" : "after ", span,
-             process->command);
+        lap_head_line(i == 0 ? "process" : "", "%s %llu on %s, %s %s%s: %s", process->program,
+                      (unsigned long long)process->pid, process->host, state,
+                      process->state == LAP_PROCESS_RUNNING || process->state == LAP_PROCESS_UNKNOWN ? "" : "after ",
+                      span, process->command);
     }
     if (i < recording->process_count)
-        line("", "and %zu more; --json has them all", recording->process_count - i);
+        lap_head_line("", "and %zu more; --json has them all", recording->process_count - i);
 }
 
 /* One line for processes whose clocks are of one kind. */
@@ -105,9 +67,9 @@ static void print_clock(const struct lap_view_content *content)
         if (!is_new)
             continue;
         char frequency[LAP_UNITS_BYTES], resolution[LAP_UNITS_BYTES];
-        line("clock", "%s, %s, resolution %s%s", lap_timebase_source_text(clock->source),
-             lap_units_frequency(frequency, clock->hz), lap_units_duration(resolution, clock->resolution_ns),
-             clock->rate_from == LAP_TIMEBASE_NOMINAL ? ", rate as the system gives it" : "");
+        lap_head_line("clock", "%s, %s, resolution %s%s", lap_timebase_source_text(clock->source),
+                      lap_units_frequency(frequency, clock->hz), lap_units_duration(resolution, clock->resolution_ns),
+                      clock->rate_from == LAP_TIMEBASE_NOMINAL ? ", rate as the system gives it" : "");
     }
 }
 
@@ -136,27 +98,27 @@ static void print_losses(const struct lap_view_content *content)
     const struct lap_summary *const summary = content->summary;
     join_losses(reasons, content->recording, true);
     if (summary->lost == 0)
-        line("lost", "nothing");
+        lap_head_line("lost", "nothing");
     else
-        line("lost", "%s%s%s%s", lap_units_counted(number, summary->lost, "event"), *reasons ? " (" : "", reasons,
-             *reasons ? ")" : "");
+        lap_head_line("lost", "%s%s%s%s", lap_units_counted(number, summary->lost, "event"), *reasons ? " (" : "",
+                      reasons, *reasons ? ")" : "");
     join_losses(reasons, content->recording, false);
     if (*reasons)
-        line("counted", "%s: 'lapmark check' says what that is", reasons);
+        lap_head_line("counted", "%s: 'lapmark check' says what that is", reasons);
     if (summary->samples_lost > 0)
-        line("", "%s without memory for statistics", lap_units_counted(number, summary->samples_lost, "lap"));
+        lap_head_line("", "%s without memory for statistics", lap_units_counted(number, summary->samples_lost, "lap"));
     if (summary->overwritten > 0)
-        line("overwritten", "%s%s", lap_units_counted(number, summary->overwritten, "event"),
-             summary->source == LAP_SUMMARY_STORED ? ", which the statistics below still count"
-                                                   : ", which are missing below");
+        lap_head_line("overwritten", "%s%s", lap_units_counted(number, summary->overwritten, "event"),
+                      summary->source == LAP_SUMMARY_STORED ? ", which the statistics below still count"
+                                                            : ", which are missing below");
     if (summary->taken_back > 0)
-        line("taken back", "%s of profilers below their thresholds, which the statistics still count",
-             lap_units_counted(number, summary->taken_back, "event"));
+        lap_head_line("taken back", "%s of profilers below their thresholds, which the statistics still count",
+                      lap_units_counted(number, summary->taken_back, "event"));
     if (summary->abandoned > 0)
-        line("abandoned", "%s left without an end", lap_units_counted(number, summary->abandoned, "profiler"));
+        lap_head_line("abandoned", "%s left without an end", lap_units_counted(number, summary->abandoned, "profiler"));
     if (summary->provisional > 0)
-        line("in motion", "%s whose statistics were being written",
-             lap_units_counted(number, summary->provisional, "ring"));
+        lap_head_line("in motion", "%s whose statistics were being written",
+                      lap_units_counted(number, summary->provisional, "ring"));
 }
 
 static void print_cost(const struct lap_summary *summary, const struct lap_recording *recording)
@@ -165,8 +127,8 @@ static void print_cost(const struct lap_summary *summary, const struct lap_recor
     double span_ns = 0;
     for (size_t i = 0; i < recording->process_count; i++)
         span_ns += lap_input_span_ns(recording->processes[i]);
-    line("cost", "about %s for recording, %s of the processes' time", lap_units_duration(cost, summary->cost_ns),
-         lap_units_share(share, summary->cost_ns, span_ns));
+    lap_head_line("cost", "about %s for recording, %s of the processes' time", lap_units_duration(cost, summary->cost_ns),
+                  lap_units_share(share, summary->cost_ns, span_ns));
 }
 
 static void print_open(const struct lap_view_content *content)
@@ -181,13 +143,14 @@ static void print_open(const struct lap_view_content *content)
             const uint64_t end = open->process->end_ticks;
             const uint64_t ticks = end > profiler->begin_ticks ? end - profiler->begin_ticks : 0;
             char since[LAP_UNITS_BYTES];
-            line(shown == 0 ? "still open" : "", "%*s%s, for %s, in %s %llu", (int)profiler->depth * 2, "",
-                 profiler->message, lap_units_duration(since, (double)lap_timebase_ns(&open->process->clock, ticks)),
-                 open->process->program, (unsigned long long)open->process->pid);
+            lap_head_line(shown == 0 ? "still open" : "", "%*s%s, for %s, in %s %llu", (int)profiler->depth * 2, "",
+                          profiler->message,
+                          lap_units_duration(since, (double)lap_timebase_ns(&open->process->clock, ticks)),
+                          open->process->program, (unsigned long long)open->process->pid);
         }
     }
     if (all > shown)
-        line("", "and %zu more; --json has them all", all - shown);
+        lap_head_line("", "and %zu more; --json has them all", all - shown);
 }
 
 static void print_comparison(const struct lap_view_content *content)
@@ -196,16 +159,17 @@ static void print_comparison(const struct lap_view_content *content)
     char skipped[LAP_UNITS_BYTES];
     lap_units_counted(skipped, difference->rings_skipped, "ring");
     if (content->comparison < 0)
-        line("compared", "nothing: in %s events were overwritten, or taken back below their threshold", skipped);
+        lap_head_line("compared", "nothing: in %s events were overwritten, or taken back below their threshold", skipped);
     else if (content->comparison == 1 && difference->rings_skipped > 0)
-        line("compared", "events and stored statistics are equal; not compared: %s with events overwritten or taken back",
-             skipped);
+        lap_head_line("compared",
+                      "events and stored statistics are equal; not compared: %s with events overwritten or taken back",
+                      skipped);
     else if (content->comparison == 1)
-        line("compared", "events and stored statistics are equal");
+        lap_head_line("compared", "events and stored statistics are equal");
     else
-        line("compared", "DIFFERENT: '%s' in ring %u of %s: %llu stored, %llu by the events", difference->label,
-             difference->ring, difference->process ? difference->process->name : "?",
-             (unsigned long long)difference->stored_count, (unsigned long long)difference->events_count);
+        lap_head_line("compared", "DIFFERENT: '%s' in ring %u of %s: %llu stored, %llu by the events", difference->label,
+                      difference->ring, difference->process ? difference->process->name : "?",
+                      (unsigned long long)difference->stored_count, (unsigned long long)difference->events_count);
 }
 
 void lap_view_print_head(const struct lap_view_content *content)

@@ -19,7 +19,10 @@ enum lap_class_kind {
     LAP_CLASS_THREAD,
     LAP_CLASS_HANDLE_BEGIN,
     LAP_CLASS_HANDLE_MARK,
-    LAP_CLASS_HANDLE_END
+    LAP_CLASS_HANDLE_END,
+    LAP_CLASS_CALL,
+    LAP_CLASS_SERVE,
+    LAP_CLASS_REPLY
 };
 
 enum lap_class_flags {

@@ -83,7 +83,8 @@ struct lap_visitor {
     void (*end)(void *user, struct lap_decoder *, const struct lap_event *, struct lap_open *scope, uint64_t total, uint64_t rest);
     void (*abandoned)(void *user, struct lap_decoder *, const struct lap_event *, struct lap_open *scope);
     void (*handle)(void *user, struct lap_decoder *, const struct lap_event *); /* begin, mark, end: see the class's kind */
-    void (*other)(void *user, struct lap_decoder *, const struct lap_event *);  /* pause, open, thread, orphans */
+    void (*call)(void *user, struct lap_decoder *, const struct lap_event *);   /* a call that is over */
+    void (*other)(void *user, struct lap_decoder *, const struct lap_event *);  /* pause, open, thread, serve, reply, orphans */
     /* Takes as many events as it can in one go; see struct lap_run. Returns the offset behind them; the next one comes to
      * the others. */
     uint32_t (*run)(void *user, struct lap_decoder *, struct lap_run *);
@@ -234,6 +235,11 @@ static inline __attribute__((always_inline)) uint32_t lap_decode_other(struct la
         decoder->events++;
         if (visitor->handle)
             visitor->handle(user, decoder, event);
+        return 0;
+    case LAP_CLASS_CALL:
+        decoder->events++;
+        if (visitor->call)
+            visitor->call(user, decoder, event);
         return 0;
     case LAP_CLASS_ABANDONED:
         for (uint64_t count = event->words[1]; count > 0 && decoder->depth > 0; count--) {

@@ -579,6 +579,14 @@ static void on_handle(void *user, struct lap_decoder *decoder, const struct lap_
     }
 }
 
+static void on_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+{
+    (void)decoder;
+    const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
+    if (call->path < LAP_FORMAT_PATHS)
+        lap_statistics_add(user, call->path, call->got_ticks - call->sent_ticks);
+}
+
 /* The commit of one event's samples: a kill before it makes a reader apply the event again, after it not. */
 static inline __attribute__((always_inline)) void on_done(void *user, struct lap_decoder *decoder, uint32_t end)
 {
@@ -591,7 +599,7 @@ struct lap_decode_result lap_statistics_run(struct lap_statistics *statistics, s
                                             uint64_t begin_ticks, uint64_t sequence, uint32_t from, uint32_t to)
 {
     static const struct lap_visitor visitor = {
-        .run = on_run, .mark = on_mark, .begin = on_begin, .end = on_end, .handle = on_handle, .done = on_done};
+        .run = on_run, .mark = on_mark, .begin = on_begin, .end = on_end, .handle = on_handle, .call = on_call, .done = on_done};
     const uint64_t events = decoder->events;
     statistics->sequence = sequence << LAP_FORMAT_APPLIED_SHIFT;
     const struct lap_decode_result result = lap_decode(decoder, segment, begin_ticks, from, to, &visitor, statistics);

@@ -183,6 +183,13 @@ static void forward_handle(void *user, struct lap_decoder *decoder, const struct
         to->visitor->handle(to->user, decoder, event);
 }
 
+static void forward_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+{
+    const struct forward *const to = user;
+    if (to->visitor->call)
+        to->visitor->call(to->user, decoder, event);
+}
+
 static void forward_other(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     const struct forward *const to = user;
@@ -207,6 +214,7 @@ static struct lap_decode_result decode_forward(struct lap_cursor *cursor, uint32
                                                   .end = forward_end,
                                                   .abandoned = forward_abandoned,
                                                   .handle = forward_handle,
+                                                   .call = forward_call,
                                                   .other = forward_other,
                                                   .done = forward_done};
     static const struct lap_visitor nobody = {0};

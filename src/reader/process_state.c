@@ -30,6 +30,7 @@ const char *lap_loss_text(enum lap_format_loss loss)
         [LAP_FORMAT_LOSS_DEPTH] = "depth",   [LAP_FORMAT_LOSS_HANDLE] = "handle",
         [LAP_FORMAT_LOSS_CLASS] = "class",   [LAP_FORMAT_LOSS_STATISTICS] = "statistics",
         [LAP_FORMAT_LOSS_DISK] = "disk",     [LAP_FORMAT_LOSS_CLOCK] = "clock",
+        [LAP_FORMAT_LOSS_TRAILER] = "trailer",
     };
     return (unsigned)loss < LAP_FORMAT_LOSSES ? texts[loss] : NULL;
 }

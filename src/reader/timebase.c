@@ -80,6 +80,37 @@ int lap_timebase_init(struct lap_timebase *timebase, const struct lap_format_con
     return is_sound ? 0 : -EINVAL;
 }
 
+/* The last piece that is not behind `ticks`, but one in front of the last: with the next one it makes a line. */
+static const struct lap_timebase_piece *piece_at(const struct lap_timebase *timebase, uint64_t ticks)
+{
+    size_t low = 0, high = timebase->piece_count;
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        if (timebase->pieces[middle].ticks <= ticks)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &timebase->pieces[low + 1 < timebase->piece_count || low == 0 ? low : low - 1];
+}
+
+uint64_t lap_timebase_piece_ns(const struct lap_timebase *timebase, uint64_t ticks)
+{
+    const struct lap_timebase_piece *const piece = piece_at(timebase, ticks);
+    double ns_per_tick = timebase->ns_per_tick;
+    if (timebase->piece_count > 1)
+        ns_per_tick = (double)(int64_t)(piece[1].realtime_ns - piece->realtime_ns) / (double)(piece[1].ticks - piece->ticks);
+    return piece->realtime_ns + (uint64_t)(int64_t)((double)(int64_t)(ticks - piece->ticks) * ns_per_tick);
+}
+
+double lap_timebase_error_ns(const struct lap_timebase *timebase, uint64_t ticks)
+{
+    if (!timebase->pieces)
+        return 0;
+    const struct lap_timebase_piece *const piece = piece_at(timebase, ticks);
+    return timebase->piece_count > 1 && piece[1].error_ns > piece->error_ns ? piece[1].error_ns : piece->error_ns;
+}
+
 const char *lap_timebase_source_text(uint32_t source)
 {
     switch (source) {

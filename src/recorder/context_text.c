@@ -4,6 +4,7 @@
  */
 #include "lapmark.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -31,10 +32,24 @@ static int hex_read(uint8_t *out, const char *text, unsigned bytes)
     return all; /* negative, if one was */
 }
 
-static char *hex_write(char *out, const uint8_t *bytes, unsigned count, char end)
+/* The 8 digits of 4 bytes, all at once. */
+static inline void hex_write_4(char *out, const uint8_t *bytes)
 {
-    for (unsigned i = 0; i < 2 * count; i++)
-        *out++ = "0123456789abcdef"[i % 2 == 0 ? bytes[i / 2] >> 4 : bytes[i / 2] & 15];
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
+    uint64_t digits = word; /* each byte in 16 bits, then in each 8 bits one of its halves, the higher one first */
+    digits = (digits | digits << 16) & UINT64_C(0x0000FFFF0000FFFF);
+    digits = (digits | digits << 8) & UINT64_C(0x00FF00FF00FF00FF);
+    digits = (digits >> 4 & UINT64_C(0x000F000F000F000F)) | (digits & UINT64_C(0x000F000F000F000F)) << 8;
+    const uint64_t is_letter = (digits + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    digits += UINT64_C(0x3030303030303030) + is_letter * ('a' - '0' - 10);
+    memcpy(out, &digits, sizeof digits);
+}
+
+static inline char *hex_write(char *out, const uint8_t *bytes, unsigned count, char end)
+{
+    for (unsigned i = 0; i < count; i += 4, out += 8)
+        hex_write_4(out, bytes + i);
     *out = end;
     return out + 1;
 }
@@ -60,11 +75,13 @@ uint64_t lap_traceparent_write(char out[LAP_TRACEPARENT_BYTES], const struct lap
     out[0] = 0;
     if (!lap_context_is_valid(context))
         return 0;
-    const uint8_t flags = context->flags & KNOWN_FLAGS;
+    static_assert(KNOWN_FLAGS < 10, "one digit");
     memcpy(out, "00-", 3);
     out = hex_write(out + 3, context->trace_id, 16, '-');
     out = hex_write(out, context->span_id, 8, '-');
-    hex_write(out, &flags, 1, 0);
+    out[0] = '0';
+    out[1] = (char)('0' + (context->flags & KNOWN_FLAGS));
+    out[2] = 0;
     return TRACEPARENT_CHARACTERS;
 }
 
@@ -105,15 +122,17 @@ static int is_lower_or_digit(char character)
     return (character >= 'a' && character <= 'z') || (character >= '0' && character <= '9');
 }
 
-static int is_white(char character) { return character == ' ' || character == '\t'; }
+static int is_white(char character)
+{
+    return character == ' ' || character == '\t';
+}
 
 /* A key at the begin of `text`: its length, 0: none. */
 static unsigned key_length(const char *text, unsigned bytes)
 {
     unsigned length = 0;
     if (bytes > 0 && is_lower_or_digit(text[0]))
-        while (length < bytes &&
-               (is_lower_or_digit(text[length]) || (text[length] != 0 && strchr("_-*/@", text[length]))))
+        while (length < bytes && (is_lower_or_digit(text[length]) || (text[length] != 0 && strchr("_-*/@", text[length]))))
             length++;
     return length <= PART_MAX ? length : 0;
 }
@@ -154,7 +173,7 @@ int lap_tracestate_is_sound(const char *text, uint64_t bytes)
             !value_is_sound(key + length + 1, last - first - length - 1))
             return 0;
         for (unsigned i = 0; i < key_count; i++)
-            if (keys[i].length == length && strncmp(keys[i].text, key, length) == 0)
+            if (keys[i].length == length && memcmp(keys[i].text, key, length) == 0)
                 return 0;
         keys[key_count].text = key;
         keys[key_count++].length = length;

@@ -79,7 +79,10 @@ static void gather_event(struct gathered *gathered, const struct lap_event *even
     if (gathered->count == EVENTS_MAX || gathered->used_words + words > EVENTS_MAX * 8)
         return; /* the checkpoints' numbers say how many are not there */
     const struct lap_format_handle_mark *const mark = lap_event_payload(event->words, event->class);
-    gathered->events[gathered->count].order = event->class->kind == LAP_CLASS_HANDLE_MARK ? mark->number + 1 : 0;
+    const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
+    gathered->events[gathered->count].order = event->class->kind == LAP_CLASS_HANDLE_MARK ? 2 * mark->number + 2
+                                              : event->class->kind == LAP_CLASS_CALL      ? 2 * call->number + 1
+                                                                                          : 0;
     gathered->events[gathered->count++].word = gathered->used_words;
     memcpy(gathered->words + gathered->used_words, event->words, words * 8u);
     gathered->used_words += words;
@@ -108,7 +111,7 @@ static void gather_ring(struct gathered *gathered, const struct lap_ring *ring, 
         for (uint32_t offset = start; offset < end; offset = event.end) {
             if (lap_decode_measure(&decoder, segment->header, 0, offset, end, &event).error != LAP_DECODE_OK)
                 break;
-            if (event.class->kind >= LAP_CLASS_HANDLE_BEGIN && event.class->kind <= LAP_CLASS_HANDLE_END)
+            if (event.class->kind >= LAP_CLASS_HANDLE_BEGIN && event.class->kind <= LAP_CLASS_CALL)
                 gather_event(gathered, &event);
         }
         __atomic_thread_fence(__ATOMIC_ACQUIRE); /* what was read, before the look whether it still counts */

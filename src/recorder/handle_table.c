@@ -160,6 +160,17 @@ uint32_t lap_handle_path(lap_handle handle)
     return path;
 }
 
+uint32_t lap_handle_note(uint64_t handle, const struct lap_ring *ring, uint64_t position)
+{
+    struct slot *const slot = handle == 0 ? NULL : slot_find(handle);
+    if (!slot)
+        return 0;
+    lap_handle_rings_note(&slot->rings, ring, position);
+    const uint32_t marks = slot->marks;
+    slot_unlock(slot);
+    return marks;
+}
+
 static uint64_t ticks_to_ns(uint64_t ticks)
 {
     return (uint64_t)((double)ticks * lap_process.ns_per_tick);

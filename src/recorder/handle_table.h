@@ -16,6 +16,11 @@ void lap_handles_drop_all(void);
 /* The path of an open handle and its depth's class; LAP_FORMAT_PATH_NONE for one that is not open. */
 uint32_t lap_handle_path(uint64_t handle);
 
+struct lap_ring;
+/* An event of an open handle lies at `position`, for its report to be found. Returns how many checkpoints it had; 0 for one that is
+ * not open. Position taken. */
+uint32_t lap_handle_note(uint64_t handle, const struct lap_ring *ring, uint64_t position);
+
 /* A slot for a profiler whose state a binding keeps: its handle, 0 where none is free. It is not open for anybody here. */
 uint64_t lap_handle_take(void);
 void lap_handle_give(uint64_t handle);

@@ -39,11 +39,11 @@ static __attribute__((format(printf, 2, 3))) void text_add(struct text *text, co
         text->used += (size_t)length;
 }
 
-/* Fields, where U stands for uint64_t and W for uint32_t: there are many. */
+/* Fields, where U stands for uint64_t, W for uint32_t and X for what is shown in hexadecimal: there are many. */
 static void text_add_types(struct text *text, const char *fields)
 {
     for (; *fields; fields++)
-        text_add(text, *fields == 'U' ? "uint64_t" : *fields == 'W' ? "uint32_t" : "%c", *fields);
+        text_add(text, *fields == 'U' ? "uint64_t" : *fields == 'W' ? "uint32_t" : *fields == 'X' ? "pointer_t" : "%c", *fields);
 }
 
 /* A TSDL string literal. Bytes that are no text become \xHH, so that no label breaks the metadata. */
@@ -184,7 +184,8 @@ static void text_add_trace(struct text *text, const struct lap_metadata_trace *t
 static void text_add_fixed_classes(struct text *text)
 {
     static const uint8_t ids[] = {LAP_FORMAT_END,  LAP_FORMAT_ABANDONED,  LAP_FORMAT_PAUSE,
-                                  LAP_FORMAT_OPEN, LAP_FORMAT_HANDLE_END, LAP_FORMAT_THREAD};
+                                  LAP_FORMAT_OPEN, LAP_FORMAT_HANDLE_END, LAP_FORMAT_THREAD,
+                                  LAP_FORMAT_SERVE, LAP_FORMAT_REPLY};
     /* Of each its name and its fields. */
     static const char fixed[] =
         "end\0\0"
@@ -195,7 +196,9 @@ static void text_add_fixed_classes(struct text *text)
         "W class_id; W depth; W marks; W flags; W path; W reserved; string message; "
         "U tail; \0"
         "handle_end\0U handle; U lap_ticks; U total_ticks; W path; W marks; \0"
-        "thread\0U size; U thread_id; U thread_index; string name; U tail; ";
+        "thread\0U size; U thread_id; U thread_index; string name; U tail; \0"
+        "serve\0U handle; X trace_id_high; X trace_id_low; X span_id; U sent_ticks; U received_ticks; X peer_domain; \0"
+        "reply\0U handle; X span_id; U replied_ticks; ";
     const char *name = fixed;
     for (size_t i = 0; i < sizeof ids; i++) {
         const char *const fields = name + strlen(name) + 1;
@@ -241,6 +244,8 @@ static const char *kind_name(uint8_t kind)
         return "begin_with";
     case LAP_CLASS_HANDLE_BEGIN:
         return "handle_begin";
+    case LAP_CLASS_CALL:
+        return "call";
     default:
         return "handle_mark";
     }
@@ -260,6 +265,9 @@ static void text_add_fields(struct text *text, const struct lap_class *class, co
         text_add_types(text, "U handle; U threshold_ns; int64_t n; U parent; W path; W flags; ");
     else if (class->kind == LAP_CLASS_HANDLE_MARK)
         text_add_types(text, "U handle; U lap_ticks; W path; W number; ");
+    else if (class->kind == LAP_CLASS_CALL)
+        text_add_types(text, "U handle; X trace_id_high; X trace_id_low; X span_id; U sent_ticks; U received_ticks; U replied_ticks; "
+                             "U got_ticks; X peer_domain; W peer_khz; W queue_us; W path; W number; W flags; W reserved; ");
     if (class->flags & LAP_CLASS_N) /* two fields of one name would make readers refuse all of it */
         text_add(text, lap_class_has_n((enum lap_class_kind)class->kind) ? "int64_t label_n; " : "int64_t n; ");
     for (unsigned i = 0; i < class->args; i++) {

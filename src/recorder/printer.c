@@ -241,6 +241,7 @@ struct lap_report *lap_printer_report(struct lap_ring *ring)
     *now = settings;
     now->class_count = now->description_count = __atomic_load_n(&lap_process.sites.count, __ATOMIC_ACQUIRE);
     now->ns_per_tick = lap_clock_ns_per_tick(&lap_process.clock);
+    now->clock_domain = lap_process_clock_domain();
     now->prefix_bytes = lap_printer_prefix(ring->prefix, sizeof ring->prefix);
     now->prefix = ring->prefix;
     return ring->report;

@@ -225,6 +225,27 @@ int lap_process_make_uuid(uint8_t *uuid)
     return 0;
 }
 
+uint64_t lap_process_clock_domain(void)
+{
+    uint64_t domain = __atomic_load_n(&lap_process.clock_domain, __ATOMIC_RELAXED);
+    if (domain != 0)
+        return domain;
+    struct {
+        uint8_t boot_id[16];
+        uint64_t time_namespace, source;
+    } of = {.time_namespace = namespace_inode("/proc/self/ns/time"), .source = lap_process.clock.source};
+    boot_id_read(of.boot_id);
+#if defined(LAPMARK_TEST_CLOCK)
+    of.time_namespace ^= lapmark_test_domain();
+#endif
+    domain = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (size_t i = 0; i < sizeof of; i++)
+        domain = (domain ^ ((const uint8_t *)&of)[i]) * UINT64_C(0x100000001b3);
+    domain |= 1; /* 0 says nothing */
+    __atomic_store_n(&lap_process.clock_domain, domain, __ATOMIC_RELAXED);
+    return domain;
+}
+
 static int control_describe(struct lap_format_control *control)
 {
     const struct lap_settings *const settings = &lap_process.settings;
@@ -238,6 +259,7 @@ static int control_describe(struct lap_format_control *control)
     control->pid_namespace = namespace_inode("/proc/self/ns/pid");
     control->time_namespace = namespace_inode("/proc/self/ns/time");
     control->clock_source = lap_process.clock.source;
+    control->clock_domain = lap_process_clock_domain();
     control->clock_hz = lap_process.clock.hz;
     control->clock_resolution_ticks = lap_process.clock.resolution_ticks;
     control->start = lap_clock_read_as(&lap_process.clock);
@@ -504,6 +526,7 @@ static void storage_lock_init(void)
 static int process_start(void)
 {
     const int is_child = has_tables;
+    lap_process.life++;
     pthread_mutex_init(&lap_process.lock, NULL);
     storage_lock_init();
     lap_printer_start();

@@ -40,6 +40,8 @@ struct lap_process {
     uint64_t thread_count;    /* atomic */
     struct lap_snapshots snapshots;
     const struct lap_impl_adopter *adopter;
+    uint64_t clock_domain;    /* atomic: 0 until it was asked for */
+    uint32_t life;            /* 1, and one more in a forked child: what has another one is its parent's */
     uint32_t failed;          /* atomic: recording stopped for a failure, which was said once */
 };
 extern struct lap_process lap_process;
@@ -66,6 +68,9 @@ void lap_process_kept(uint32_t ring, uint64_t sequence, uint64_t bytes);
 /* Has the thread's end told to lap_ring_leave and lap_context_thread_ends; the second has it told to the latter, at least. */
 void lap_process_watch_thread(struct lap_ring *ring);
 void lap_process_watch_thread_too(const void *other);
+
+/* A number for the clock that this process reads: see the control page. Reads files the first time. */
+uint64_t lap_process_clock_domain(void);
 
 /* Reserves memory within the process's bound. 0, or -ENOMEM. Atomic. */
 int lap_process_reserve(uint64_t bytes);

@@ -70,12 +70,17 @@ unsigned lap_site_state(struct lap_impl_site *site)
 uint64_t lap_ring_room(struct lap_ring *ring, uint64_t position, uint32_t bytes, uint64_t *ret_ticks)
 {
     *ret_ticks = lap_clock_ticks(&lap_process.clock);
-    if (!lap_ring_has_room(ring, position, bytes, *ret_ticks)) {
+    return lap_ring_room_at(ring, position, bytes, ret_ticks);
+}
+
+uint64_t lap_ring_room_at(struct lap_ring *ring, uint64_t position, uint32_t bytes, uint64_t *ticks)
+{
+    if (!lap_ring_has_room(ring, position, bytes, *ticks)) {
         position = lap_ring_make_room(ring, position, bytes);
-        *ret_ticks = lap_clock_ticks(&lap_process.clock);
+        *ticks = lap_clock_ticks(&lap_process.clock);
     }
-    if (*ret_ticks < ring->thread->begin_ticks)
-        *ret_ticks = ring->thread->begin_ticks;
+    if (*ticks < ring->thread->begin_ticks)
+        *ticks = ring->thread->begin_ticks;
     if (position == 0) {
         ring->lost_events++;
         lap_process_count_loss(LAP_FORMAT_LOSS_MEMORY, 1);

@@ -15,6 +15,8 @@ struct lap_ring *lap_ring_take(uint64_t taken, uint64_t *ret_position);
 /* The position with room for `bytes`, and the clock to store there. 0: the ring has none, the event is lost and counted, and
  * the position is given back. */
 uint64_t lap_ring_room(struct lap_ring *ring, uint64_t position, uint32_t bytes, uint64_t *ret_ticks);
+/* The same, where the clock has just been read: it is read again only if there was no room. */
+uint64_t lap_ring_room_at(struct lap_ring *ring, uint64_t position, uint32_t bytes, uint64_t *ticks);
 /* Gives the position back. */
 static inline void lap_ring_give(struct lap_ring *ring, uint64_t position)
 {

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "settings.h"
 
+#include "lapmark/call.h"
+
 #include "printer.h"
 #include "ring.h"
 
@@ -93,6 +95,7 @@ void lap_settings_read(struct lap_settings *settings)
     settings->is_full = setting_is("LAPMARK_MODE", "full", "flight");
     settings->keeps_slow = setting_is("LAPMARK_KEEP", "slow", "all");
     settings->has_prefix = setting_is("LAPMARK_PREFIX", "on", "off");
+    settings->shares = setting_is("LAPMARK_SHARE", "domain", "nothing") ? LAP_SHARE_DOMAIN : 0;
     setting_size("LAPMARK_RING", &ring_bytes);
     settings->segment_bytes = segment_bytes(ring_bytes);
     setting_size("LAPMARK_MEMORY", &settings->memory_bytes);

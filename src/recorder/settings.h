@@ -15,6 +15,7 @@ struct lap_settings {
     int keeps_slow;       /* what is below its threshold is taken back */
     int is_full;          /* every segment is kept */
     uint32_t mail;        /* the word of the last mail that was taken: doc/format.md, "Switches from outside" */
+    uint32_t shares;      /* enum lap_share: what peers are told */
     int has_prefix;       /* program, pid and thread on each line */
     uint64_t segment_bytes; /* of a ring */
     uint64_t memory_bytes;

@@ -222,7 +222,8 @@ static struct lap_class class_of_site(const struct lap_impl_site *site)
                                     [LAP_IMPL_KIND_BEGIN] = LAP_CLASS_BEGIN,
                                     [LAP_IMPL_KIND_BEGIN_WITH] = LAP_CLASS_BEGIN_WITH,
                                     [LAP_IMPL_KIND_HANDLE_BEGIN] = LAP_CLASS_HANDLE_BEGIN,
-                                    [LAP_IMPL_KIND_HANDLE_MARK] = LAP_CLASS_HANDLE_MARK};
+                                    [LAP_IMPL_KIND_HANDLE_MARK] = LAP_CLASS_HANDLE_MARK,
+                                    [LAP_IMPL_KIND_CALL] = LAP_CLASS_CALL};
     struct lap_class class = {.kind = kinds[site->kind], .args = site->args};
     if (site->flags & LAP_IMPL_SITE_N)
         class.flags |= LAP_CLASS_N;

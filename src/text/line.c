@@ -174,6 +174,49 @@ size_t lap_line_exit(char *out, size_t out_bytes, const struct lap_line_place *p
     return line_finish(&line, out_bytes);
 }
 
+/* Milliseconds without their unit. */
+static void line_add_part(struct line *line, const char *before, double ns)
+{
+    char text[LAP_DURATION_BYTES];
+    const size_t bytes = lap_duration_ms(text, sizeof text, ns);
+    line_add(line, before);
+    line_add_bytes(line, text, bytes - 3);
+}
+
+size_t lap_line_add_calls(char *out, size_t out_bytes, size_t bytes, const struct lap_line_calls *calls)
+{
+    if (bytes == 0 || calls->count == 0)
+        return bytes;
+    struct line line = {.out = out, .room = out_bytes - 1, .bytes = bytes - 1};
+    line_add(&line, " (");
+    if (calls->count > 1) {
+        line_add_unsigned(&line, calls->count);
+        line_add(&line, " calls");
+        if (calls->answered > 0 && calls->answered < calls->count) {
+            line_add(&line, ", ");
+            line_add_unsigned(&line, calls->count - calls->answered);
+            line_add(&line, " silent");
+        }
+        line_add(&line, ": ");
+    }
+    if (calls->answered == 0) {
+        line_add(&line, "peer silent");
+    } else {
+        line_add_part(&line, "server ", calls->server_ns);
+        if (calls->queue_ns > 0) {
+            line_add_part(&line, ": handle ", calls->server_ns - calls->queue_ns);
+            line_add_part(&line, ", queue ", calls->queue_ns);
+        }
+        line_add_part(&line, "; between ", calls->between_ns);
+        if (calls->ways == calls->answered) {
+            line_add_part(&line, ": there ", calls->there_ns);
+            line_add_part(&line, ", back ", calls->back_ns);
+        }
+    }
+    line_add(&line, ")");
+    return line_finish(&line, out_bytes);
+}
+
 size_t lap_line_more(char *out, size_t out_bytes, const struct lap_line_place *place, uint64_t lines)
 {
     struct line line = line_start(out, out_bytes, place);

@@ -19,7 +19,7 @@ struct lap_line_place {
 };
 #define LAP_LINE_INDENT 2u
 /* A line needs at most this besides its prefix, indent and label. */
-#define LAP_LINE_ROOM 400u
+#define LAP_LINE_ROOM 640u
 #define LAP_LINE_NOTE_BYTES 64u /* longer notes are cut */
 
 /* The smallest and greatest problem size of what a line shows; `is_set` 0: it has none. */
@@ -54,6 +54,20 @@ size_t lap_line_rest(char *out, size_t out_bytes, const struct lap_line_place *p
 /* `< Exiting label, total time: 99.9600 ms, n=12 (note)` */
 size_t lap_line_exit(char *out, size_t out_bytes, const struct lap_line_place *place, const char *label, double total_ns,
                      const struct lap_line_sizes *sizes, const char *note);
+/* Calls to other processes that came back in a lap. Sums; `answered` of `count` said what they took, `ways` of those both ways. */
+struct lap_line_calls {
+    uint64_t count;
+    uint64_t answered;
+    uint64_t ways;
+    double server_ns;
+    double queue_ns; /* of server_ns */
+    double between_ns;
+    double there_ns; /* of between_ns */
+    double back_ns;
+};
+/* Adds to a line that is written, in front of its newline: ` (server 61.2000: handle 57.9000, queue 3.3000; between 37.1100)`, in
+ * milliseconds; ` (2 calls, 1 silent: server ...)`. Returns the line's bytes, at most `out_bytes`. */
+size_t lap_line_add_calls(char *out, size_t out_bytes, size_t bytes, const struct lap_line_calls *calls);
 /* `(12 more lines)` */
 size_t lap_line_more(char *out, size_t out_bytes, const struct lap_line_place *place, uint64_t lines);
 /* `(12 events no longer held)`; `what` is a singular, "event" or "checkpoint". */

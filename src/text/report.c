@@ -31,7 +31,7 @@ void lap_report_reset(struct lap_report *report)
     report->top = report->certain = LAP_REPORT_NONE;
     report->is_tight = 0;
     report->last = report->missed = 0;
-    report->handle = 0;
+    report->handle = report->handle_calls = 0;
     lap_tree_clear(&report->tree);
 }
 
@@ -104,6 +104,7 @@ struct lap_seen {
     uint64_t ticks;
     uint64_t tot;
     uint64_t number;
+    uint16_t calls;
 };
 
 /* A lap whose label is not one line yet. */
@@ -122,16 +123,20 @@ LAP_REPORT_COLD void add_lap(struct lap_report *report, uint16_t node, uint64_t 
         line->max = seen->number;
         line->n = line->n_greatest = n;
         line->flags |= has_n ? LAP_TREE_N : 0;
+        line->calls = seen->calls;
         line->flags |= copy_event(report, seen->class, seen->words, &line->detail) ? 0 : LAP_TREE_LOST;
         return;
     }
     if (head == 0) {
+        uint16_t calls = seen->calls;
+        lap_tree_calls_free(tree, &calls);
         lap_tree_node(tree, node)->more++;
         return;
     }
     if (!(lap_tree_line(tree, head)->flags & LAP_TREE_FOLDED))
         fold_laps(report, head, seen->class);
     lap_tree_fold_add(lap_tree_line(tree, head), seen->ticks, seen->tot, has_n, n);
+    lap_tree_calls_join(tree, &lap_tree_line(tree, head)->calls, seen->calls);
 }
 
 LAP_REPORT_INLINE void see_lap(struct lap_report *report, uint16_t node, uint32_t class_id, const struct lap_seen *seen)
@@ -146,6 +151,8 @@ LAP_REPORT_INLINE void see_lap(struct lap_report *report, uint16_t node, uint32_
     int64_t n = 0;
     const int has_n = event_n(seen->class, seen->words, &n);
     lap_tree_fold_add(line, seen->ticks, seen->tot, has_n, n);
+    if (__builtin_expect(seen->calls != 0, 0))
+        lap_tree_calls_join(&report->tree, &line->calls, seen->calls);
 }
 
 /* ---- profilers --------------------------------------------------------------------------------------------------- */
@@ -261,6 +268,8 @@ LAP_REPORT_COLD void end_held(struct lap_report *report, uint32_t depth, const s
     struct lap_tree_node *const node = lap_tree_node(&report->tree, index);
     node->total = total;
     node->rest = rest;
+    node->calls = report->calls[depth];
+    report->calls[depth] = 0;
     node->flags |= (uint16_t)(flags | (open->marks != 0 ? LAP_TREE_REST : 0));
     const int prints = node_decide(report, open, lap_report_class(report, open->class_id), &node->threshold_ns);
     if (node->flags & LAP_TREE_PRINTS && prints && lap_report_ns(report, total) >= (double)node->threshold_ns)
@@ -290,7 +299,9 @@ LAP_REPORT_INLINE void report_mark(void *user, struct lap_decoder *decoder, cons
             lap_report_count_more(report, depth, 1);
         return;
     }
-    const struct lap_seen seen = {event->class, event->words, lap, scope->last - scope->begin, scope->marks - 1};
+    const struct lap_seen seen = {event->class,     event->words, lap, scope->last - scope->begin,
+                                  scope->marks - 1, report->calls[depth]};
+    report->calls[depth] = 0;
     see_lap(report, node, event->class_id, &seen);
 }
 
@@ -305,7 +316,7 @@ LAP_REPORT_INLINE void report_begin(void *user, struct lap_decoder *decoder, con
     uint64_t threshold_ns;
     const int prints = node_decide(report, open, class, &threshold_ns);
     report->depth = depth + 1;
-    report->stack[depth] = 0;
+    report->stack[depth] = report->calls[depth] = 0;
     if (!prints && report->top == LAP_REPORT_NONE)
         return;
     const int is_lost = report->top != LAP_REPORT_NONE && depth > report->top && report->stack[depth - 1] == 0;
@@ -334,6 +345,20 @@ LAP_REPORT_INLINE void report_end(void *user, struct lap_decoder *decoder, const
     report->depth = depth;
 }
 
+static void report_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+{
+    struct lap_report *const report = user;
+    const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
+    if (call->handle != 0 || decoder->depth == 0)
+        return;
+    report->last = event->ticks - decoder->paused; /* a scope that is abandoned lasted at least until its reply */
+    if (report->stack[decoder->depth - 1] == 0)
+        return;
+    const struct lap_call_times times = lap_call_times(call, report->settings.ns_per_tick, report->settings.clock_domain);
+    lap_report_reserve(report, 1);
+    lap_tree_calls_add(&report->tree, &report->calls[decoder->depth - 1], &times);
+}
+
 static void report_abandoned(void *user, struct lap_decoder *decoder, const struct lap_event *event,
                              struct lap_open *scope)
 {
@@ -357,6 +382,7 @@ static void cut_stack(struct lap_report *report, uint32_t depth)
         if (lap_tree_node(&report->tree, index)->flags & LAP_TREE_INSIDE)
             lap_report_print_inside(report, index, NULL);
         report->missed += lap_tree_node_clear(&report->tree, index) + lap_tree_node(&report->tree, index)->more;
+        lap_tree_calls_free(&report->tree, &report->calls[i - 1]);
         lap_tree_node_free(&report->tree, index);
     }
     report->depth = depth;
@@ -378,7 +404,7 @@ static void synchronize(struct lap_report *report, const struct lap_decoder *dec
     if (same < report->depth)
         cut_stack(report, same);
     for (uint32_t depth = report->depth; depth < decoder->depth; depth++) {
-        report->stack[depth] = 0;
+        report->stack[depth] = report->calls[depth] = 0;
         if (report->top != LAP_REPORT_NONE)
             lap_report_count_more(report, depth, 2);
     }
@@ -389,7 +415,7 @@ struct lap_decode_result lap_report_run(struct lap_report *report, struct lap_de
                                         uint64_t begin_ticks, uint32_t from, uint32_t to)
 {
     static const struct lap_visitor visitor = {
-        .mark = report_mark, .begin = report_begin, .end = report_end, .abandoned = report_abandoned};
+        .mark = report_mark, .begin = report_begin, .end = report_end, .abandoned = report_abandoned, .call = report_call};
     report->settings.classes = decoder->classes;
     report->settings.class_count = decoder->class_count;
     synchronize(report, decoder);
@@ -439,6 +465,7 @@ void lap_report_open(struct lap_report *report, const struct lap_decoder *decode
 void lap_report_handle_begin(struct lap_report *report, const uint64_t *words, uint32_t class_id)
 {
     lap_tree_node_free(&report->tree, report->handle);
+    lap_tree_calls_free(&report->tree, &report->handle_calls);
     report->handle = 0;
     report->handle_marks = 0;
     report->handle_tot = 0;
@@ -463,6 +490,12 @@ void lap_report_handle_mark(struct lap_report *report, const uint64_t *words)
 {
     const uint32_t class_id = (uint32_t)(words[0] & LAP_FORMAT_CLASS_MASK);
     const struct lap_class *const class = lap_report_class(report, class_id);
+    if (report->handle != 0 && class->kind == LAP_CLASS_CALL) {
+        const struct lap_call_times times = lap_call_times(lap_event_payload(words, class), report->settings.ns_per_tick,
+                                                           report->settings.clock_domain);
+        lap_tree_calls_add(&report->tree, &report->handle_calls, &times);
+        return;
+    }
     if (report->handle == 0 || class->kind != LAP_CLASS_HANDLE_MARK)
         return;
     const struct lap_format_handle_mark *const mark = lap_event_payload(words, class);
@@ -473,7 +506,8 @@ void lap_report_handle_mark(struct lap_report *report, const uint64_t *words)
     else
         report->handle_tot += mark->lap_ticks;
     report->handle_marks = mark->number + 1;
-    const struct lap_seen seen = {class, words, mark->lap_ticks, report->handle_tot, mark->number};
+    const struct lap_seen seen = {class, words, mark->lap_ticks, report->handle_tot, mark->number, report->handle_calls};
+    report->handle_calls = 0;
     see_lap(report, report->handle, class_id, &seen);
 }
 
@@ -494,6 +528,8 @@ int lap_report_handle_end(struct lap_report *report, const uint64_t *words, uint
         node->missed += end->marks > marks ? end->marks - marks : 0;
         marks = end->marks;
     }
+    node->calls = report->handle_calls;
+    report->handle_calls = 0;
     report->open_note = note ? note : "still open at exit";
     node->flags |= (uint16_t)((marks != 0 ? LAP_TREE_REST : 0) | (words && !note ? 0 : LAP_TREE_OPEN));
     uint64_t threshold_ns;

@@ -41,6 +41,8 @@ struct lap_report {
     char label[LAP_LABEL_BYTES];
     uint64_t scratch[LAP_FORMAT_EVENT_BYTES_MAX / 8];
     uint16_t stack[LAP_DECODE_DEPTH]; /* node of each open profiler; 0: not held */
+    uint16_t calls[LAP_DECODE_DEPTH]; /* of those: calls since the last checkpoint, 0: none */
+    uint16_t handle_calls;
     char text[LAP_REPORT_BYTES_MAX];
     struct lap_tree tree;
 };

@@ -129,6 +129,11 @@ static struct lap_line_fold line_fold(const struct lap_report *report, const str
                                   lap_report_ns(report, line->max), lap_report_ns(report, line->tot)};
 }
 
+static size_t add_calls(struct lap_report *report, uint16_t calls, char *out, size_t room, size_t bytes)
+{
+    return calls == 0 ? bytes : lap_line_add_calls(out, room, bytes, &report->tree.units[calls].calls);
+}
+
 static void put_missed(struct lap_report *report, uint32_t indent, uint64_t count, const char *what)
 {
     const struct lap_line_place place = place_at(report, indent);
@@ -162,8 +167,9 @@ static void put_lap(struct lap_report *report, const struct lap_tree_line *line,
     if (!out)
         return;
     const struct lap_line_fold fold = line_fold(report, line);
-    line_done(report, is_folded ? lap_line_laps(out, room, &place, report->label, &fold, &sizes)
-                                : lap_line_lap(out, room, &place, report->label, fold.sum_ns, fold.tot_ns, &sizes));
+    const size_t bytes = is_folded ? lap_line_laps(out, room, &place, report->label, &fold, &sizes)
+                                   : lap_line_lap(out, room, &place, report->label, fold.sum_ns, fold.tot_ns, &sizes);
+    line_done(report, add_calls(report, line->calls, out, room, bytes));
 }
 
 /* A nested profiler in one line: several of it, or one that was printed by itself. */
@@ -187,6 +193,12 @@ static void put_nested(struct lap_report *report, const struct lap_tree_line *li
 }
 
 /* What comes behind a profiler's lines. */
+/* Its rest has a line. */
+static int has_rest(const struct lap_tree_node *node)
+{
+    return node->flags & LAP_TREE_REST && !(node->rest == 0 && node->flags & LAP_TREE_ABANDONED);
+}
+
 static void put_rest(struct lap_report *report, uint16_t index, uint32_t indent)
 {
     const struct lap_tree_node *const node = lap_tree_node(&report->tree, index);
@@ -203,16 +215,24 @@ static void put_rest(struct lap_report *report, uint16_t index, uint32_t indent)
             report->more += node->more - 1;
         }
     }
-    if (!(node->flags & LAP_TREE_REST) || (node->rest == 0 && node->flags & LAP_TREE_ABANDONED))
+    if (!has_rest(node))
         return;
     char *const out = report_line_start(report, &place, &room);
     if (out)
-        line_done(report, lap_line_rest(out, room, &place, lap_report_ns(report, node->rest)));
+        line_done(report, add_calls(report, node->calls, out, room,
+                                    lap_line_rest(out, room, &place, lap_report_ns(report, node->rest))));
 }
 
 static const char *exit_note(const struct lap_report *report, const struct lap_tree_node *node)
 {
     return node->flags & LAP_TREE_ABANDONED ? "abandoned" : node->flags & LAP_TREE_OPEN ? report->open_note : NULL;
+}
+
+/* Calls behind the last checkpoint are the rest's; where that has no line, they are told here. */
+static size_t add_exit_calls(struct lap_report *report, const struct lap_tree_node *node, char *out, size_t room,
+                             size_t bytes)
+{
+    return has_rest(node) ? bytes : add_calls(report, node->calls, out, room, bytes);
 }
 
 static void put_exit(struct lap_report *report, uint16_t index, uint32_t indent)
@@ -223,9 +243,11 @@ static void put_exit(struct lap_report *report, uint16_t index, uint32_t indent)
     size_t room;
     label_set_node(report, index, 0);
     char *const out = report_line_start(report, &place, &room);
-    if (out)
-        line_done(report, lap_line_exit(out, room, &place, report->label, lap_report_ns(report, node->total), &sizes,
-                                        exit_note(report, node)));
+    if (!out)
+        return;
+    const size_t bytes = lap_line_exit(out, room, &place, report->label, lap_report_ns(report, node->total), &sizes,
+                                       exit_note(report, node));
+    line_done(report, add_exit_calls(report, node, out, room, bytes));
 }
 
 /* The outermost exit and the count of what is not there: they have their room. */
@@ -240,8 +262,11 @@ static void put_end(struct lap_report *report, uint16_t index)
     label_set_node(report, index, 0);
     place.indent -= LAP_LINE_INDENT;
     const struct lap_line_sizes sizes = node_sizes(node);
-    line_done(report, lap_line_exit(report->text + report->bytes, sizeof report->text - report->bytes, &place,
-                                    report->label, lap_report_ns(report, node->total), &sizes, exit_note(report, node)));
+    char *const out = report->text + report->bytes;
+    const size_t room = sizeof report->text - report->bytes;
+    const size_t bytes = lap_line_exit(out, room, &place, report->label, lap_report_ns(report, node->total), &sizes,
+                                       exit_note(report, node));
+    line_done(report, add_exit_calls(report, node, out, room, bytes));
 }
 
 /* ---- walks, by the links upward: nesting costs no stack -------------------------------------------------------- */

@@ -8,7 +8,7 @@
 
 static_assert(LAP_TREE_UNITS <= UINT16_MAX, "an index is 16 bits");
 static_assert(LAP_TREE_BUCKETS == 1u << (64 - 52), "what the hash gives");
-static_assert(sizeof(union lap_tree_unit) == 72, "a unit");
+static_assert(sizeof(union lap_tree_unit) == 80, "a unit");
 
 /* ---- units ------------------------------------------------------------------------------------------------------- */
 
@@ -90,6 +90,53 @@ void lap_tree_copy_free(struct lap_tree *tree, uint16_t copy)
     }
 }
 
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
+
+void lap_tree_calls_free(struct lap_tree *tree, uint16_t *sum)
+{
+    if (*sum != 0)
+        unit_give(tree, *sum);
+    *sum = 0;
+}
+
+void lap_tree_calls_add(struct lap_tree *tree, uint16_t *sum, const struct lap_call_times *times)
+{
+    if (*sum == 0)
+        *sum = unit_take(tree);
+    if (*sum == 0)
+        return;
+    struct lap_line_calls *const calls = &tree->units[*sum].calls;
+    calls->count++;
+    calls->answered += times->has_server != 0;
+    calls->ways += times->has_ways != 0;
+    if (!times->has_server)
+        return;
+    calls->server_ns += times->server_ns;
+    calls->queue_ns += times->queue_ns;
+    calls->between_ns += times->between_ns;
+    calls->there_ns += times->there_ns;
+    calls->back_ns += times->back_ns;
+}
+
+void lap_tree_calls_join(struct lap_tree *tree, uint16_t *sum, uint16_t from)
+{
+    if (*sum == 0 || from == 0) {
+        *sum = *sum == 0 ? from : *sum;
+        return;
+    }
+    struct lap_line_calls *const to = &tree->units[*sum].calls;
+    const struct lap_line_calls *const more = &tree->units[from].calls;
+    to->count += more->count;
+    to->answered += more->answered;
+    to->ways += more->ways;
+    to->server_ns += more->server_ns;
+    to->queue_ns += more->queue_ns;
+    to->between_ns += more->between_ns;
+    to->there_ns += more->there_ns;
+    to->back_ns += more->back_ns;
+    unit_give(tree, from);
+}
+
 /* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 uint16_t lap_tree_line_make(struct lap_tree *tree, uint16_t owner, uint64_t key, uint16_t head)
@@ -137,6 +184,7 @@ static void line_remove(struct lap_tree *tree, uint16_t index)
         *link = line->hash_next;
         node->groups--;
     }
+    lap_tree_calls_free(tree, &line->calls);
     unit_give(tree, index);
 }
 
@@ -186,6 +234,7 @@ uint64_t lap_tree_node_clear(struct lap_tree *tree, uint16_t root)
         struct lap_tree_line *const line = lap_tree_line(tree, node->line);
         lines += node->more;
         lap_tree_copy_free(tree, node->payload);
+        lap_tree_calls_free(tree, &node->calls);
         unit_give(tree, index);
         line->detail = 0;
         index = line->owner;
@@ -198,6 +247,7 @@ void lap_tree_node_free(struct lap_tree *tree, uint16_t node)
         return;
     lap_tree_node_clear(tree, node);
     lap_tree_copy_free(tree, lap_tree_node(tree, node)->payload);
+    lap_tree_calls_free(tree, &lap_tree_node(tree, node)->calls);
     unit_give(tree, node);
 }
 
@@ -289,6 +339,8 @@ static void fold_line(struct lap_tree *tree, uint16_t head, uint16_t index, int 
     to->tot = line->tot;
     if (line->flags & LAP_TREE_N)
         sizes_add(to, line->n, line->n_greatest);
+    lap_tree_calls_join(tree, &to->calls, line->calls);
+    line->calls = 0;
     if (line->flags & LAP_TREE_NESTED && line->detail != 0) {
         if (must_keep(tree, head, line->detail, is_keeping)) {
             line_keep(tree, index, head);

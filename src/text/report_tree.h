@@ -7,6 +7,9 @@
 #ifndef LAP_REPORT_TREE_H
 #define LAP_REPORT_TREE_H
 
+#include "call_times.h"
+#include "line.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +45,8 @@ struct lap_tree_line {
     uint16_t second; /* the label's second line; of one that is kept: its head */
     uint16_t third;
     uint16_t flags;
+    uint16_t calls; /* to other processes that came back in it, or 0 */
+    uint16_t reserved[3];
 };
 
 enum lap_tree_node_flags {
@@ -73,6 +78,8 @@ struct lap_tree_node {
     uint16_t first, last;
     uint16_t payload; /* its event's copy */
     uint16_t line;    /* that it hangs on */
+    uint16_t calls;   /* of its rest */
+    uint16_t reserved[3];
 };
 
 struct lap_tree_chunk {
@@ -82,6 +89,7 @@ struct lap_tree_chunk {
 };
 
 union lap_tree_unit {
+    struct lap_line_calls calls;
     struct lap_tree_line line;
     struct lap_tree_node node;
     struct lap_tree_chunk chunk;
@@ -138,6 +146,11 @@ uint32_t lap_tree_copy_units(uint64_t bytes);
 uint16_t lap_tree_copy(struct lap_tree *tree, const uint64_t *words, uint64_t bytes);
 const uint64_t *lap_tree_copied(const struct lap_tree *tree, uint16_t copy, uint64_t *scratch);
 void lap_tree_copy_free(struct lap_tree *tree, uint16_t copy);
+
+/* Adds a call to a sum of them, or joins two sums; *sum 0: there is none yet. What finds no room is left out. */
+void lap_tree_calls_add(struct lap_tree *tree, uint16_t *sum, const struct lap_call_times *times);
+void lap_tree_calls_join(struct lap_tree *tree, uint16_t *sum, uint16_t from);
+void lap_tree_calls_free(struct lap_tree *tree, uint16_t *sum);
 
 /* A zeroed line at a node's end; `head` 0 makes it the head of its label. 0 when there is no unit. */
 uint16_t lap_tree_line_make(struct lap_tree *tree, uint16_t owner, uint64_t key, uint16_t head);

@@ -47,7 +47,7 @@ int lap_switches_are_off(const struct lap_switches *switches);
 
 static inline int lap_switch_is_mark(const struct lap_class *class)
 {
-    return class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_HANDLE_MARK;
+    return class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_HANDLE_MARK || class->kind == LAP_CLASS_CALL;
 }
 
 /* What all sites of a process have in common. */

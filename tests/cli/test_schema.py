@@ -50,6 +50,8 @@ def test_schemas():
         for line in lines:
             same(json.loads(line), report)
         for line in common.lapmark("show", "--events", "--json", "rec", cwd=directory).out.splitlines():
+            same(json.loads(line), event, ["time_error_ns"])
+        for line in common.lapmark("show", "--merge", "--events", "--json", "rec", cwd=directory).out.splitlines():
             same(json.loads(line), event)
 
         top, instance, lap = tables("lapmark-slowest")
@@ -60,6 +62,23 @@ def test_schemas():
             same(each, instance)
             for inner in each["laps"]:
                 same(inner, lap, ["n"])
+
+        top, kind, times, instance, clock, step = tables("lapmark-calls")
+        program = common.workload(directory, "call_pair")
+        for arguments in (["silent", "8"], ["step", "12"]):
+            common.run(program, *arguments, cwd=directory, LAPMARK_RECORD="calls", LAPMARK_SHARE="domain", LAPMARK_PRINT="off")
+        for options, optional in (([], ["process", "thread"]), (["--by", "thread"], [])):
+            value = common.lapmark_json("calls", *options, "calls", cwd=directory)
+            same(value, top)
+            for each in value["calls"]:
+                same(each, kind, optional)
+                for numbers in (each[name] for name in each if isinstance(each[name], dict) and name != "thread"):
+                    same(numbers, times)
+            for each in value["slowest"]:
+                same(each, instance)
+            for each in value["clocks"]:
+                same(each, clock)
+            same(next(each for each in value["clocks"] if each["steps"])["steps"][0], step)
 
         reported = tables("lapmark-report")[1] - {"events", "overwritten", "taken_back", "cost_ns", "open"}
         top, process, site = tables("lapmark-ctl")

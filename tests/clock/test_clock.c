@@ -38,6 +38,8 @@ int lapmark_test_is_trusted(void)
     return getenv("TEST_IS_UNTRUSTED") == NULL;
 }
 
+uint64_t lapmark_test_domain(void) { return 0; }
+
 static void move(int64_t ticks)
 {
     __atomic_fetch_add(&offset_ticks, (uint64_t)ticks, __ATOMIC_RELAXED);

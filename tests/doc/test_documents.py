@@ -155,9 +155,9 @@ def test_manual_code():
 
 
 def test_manual_names():
-    """lapmark(3) names each function and macro of lapmark.h, and no other."""
-    text = (ROOT / "include/lapmark.h").read_text(encoding="utf-8")
-    wanted = set(re.findall(r"^LAP_I_API [\w *]*?\b(lap_\w+)\(", text, re.MULTILINE))
+    """lapmark(3) names each function and macro of lapmark.h and what it includes for users, and no other."""
+    text = "".join((ROOT / "include" / name).read_text(encoding="utf-8") for name in ("lapmark.h", "lapmark/context.h", "lapmark/call.h"))
+    wanted = set(re.findall(r"^LAP_I_(?:API|INLINE) [\w *]*?\b(lap_\w+)\(", text, re.MULTILINE))
     wanted |= set(re.findall(r"^#define (LAP_[A-Z]\w*|lap_\w+)\(", text, re.MULTILINE))
     wanted = {name for name in wanted if not name.startswith(("LAP_I_", "lap_impl_"))}
     synopsis = re.search(r"^# SYNOPSIS\n(.*?)^# ", MANUAL, re.MULTILINE | re.DOTALL).group(1)

@@ -30,7 +30,7 @@ static void work_ms(double ms)
 
 
 def masked(text):
-    return re.sub(r"\d[\d.]*(?= ms)", "0", text)
+    return re.sub(r"\d[\d.]*(?= ms|, queue |[:;] (?:handle|between) )|(?<=between )\d[\d.]*", "0", text)
 
 
 def run(directory, number, body):

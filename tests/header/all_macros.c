@@ -167,6 +167,31 @@ int contexts(char *const *environment)
     return error | lap_context_is_valid(&context) | lap_tracestate_is_sound("a=b", 3) | (made != NULL);
 }
 
+int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *peer)
+{
+    struct lap_call plain, with;
+    struct lap_serve serve;
+    uint8_t reply[LAP_TRAILER_BYTES];
+    lap_share(LAP_SHARE_DOMAIN);
+    int error = lap_serve_begin(&serve, trailer, bytes, lap_now(), "serve");
+    error |= lap_serve_begin(&serve, NULL, 0, 0, "serve %s, %d", peer, error);
+    if (error)
+        lap_call_begin(&plain, "call");
+    else
+        lap_call_begin_with(&plain, LAP_CALL_OPTS(), "call");
+    lap_call_begin_with(&with, LAP_CALL_OPTS(.handle = handle, .parent = &serve.context), "call with");
+    const struct lap_call_options made = LAP_CALL_OPTS(.parent = &plain.context);
+    lap_call_begin_with(&with, made, "made before");
+    error |= lap_serve_reply(&serve, reply) != LAP_TRAILER_BYTES;
+    (void)lap_serve_reply(&serve, reply);
+    error |= lap_call_end(&plain, reply, sizeof reply);
+    (void)lap_call_end(&with, NULL, 0);
+    lap_mark(serve.handle, "replied");
+    lap_end(serve.handle);
+    const struct lap_split *const split = &plain.split;
+    return error | (split->flags & LAP_SPLIT_SERVER && split->server_ns + split->between_ns > split->total_ns);
+}
+
 /* Variables that only profilers look at. */
 void otherwise_unused(const char *only_here)
 {

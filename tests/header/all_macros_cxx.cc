@@ -132,6 +132,32 @@ int contexts(char *const *environment)
     return error | lap_context_is_valid(&context) | lap_tracestate_is_sound("a=b", 3) | (made != nullptr);
 }
 
+int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *peer);
+int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *peer)
+{
+    lap_call plain, with;
+    lap_serve serve;
+    uint8_t reply[LAP_TRAILER_BYTES];
+    lap_share(LAP_SHARE_DOMAIN);
+    int error = lap_serve_begin(&serve, trailer, bytes, lap_now(), "serve");
+    error |= lap_serve_begin(&serve, nullptr, 0, 0, "serve %s, %d", peer, error);
+    if (error)
+        lap_call_begin(&plain, "call");
+    else
+        lap_call_begin_with(&plain, LAP_CALL_OPTS(), "call");
+    lap_call_options made = LAP_CALL_OPTS();
+    made.handle = handle;
+    made.parent = &serve.context;
+    lap_call_begin_with(&with, made, "made before");
+    error |= lap_serve_reply(&serve, reply) != LAP_TRAILER_BYTES;
+    (void)lap_serve_reply(&serve, reply);
+    error |= lap_call_end(&plain, reply, sizeof reply);
+    (void)lap_call_end(&with, nullptr, 0);
+    lap_mark(serve.handle, "replied");
+    lap_end(serve.handle);
+    return error | static_cast<int>(plain.split.flags & LAP_SPLIT_SERVER);
+}
+
 #if __cplusplus >= 202002L
 int designated(lap_handle parent);
 int designated(lap_handle parent)
@@ -139,6 +165,9 @@ int designated(lap_handle parent)
     LAP_PROFILE_WITH(LAP_OPTS(.threshold_ms = 5, .n = 3, .parent = parent), "designated");
     LAP_PROFILE_WITH(LAP_OPTS(), "none");
     const lap_handle handle = lap_begin_with(LAP_OPTS(.immediate = true), "handle");
+    lap_call call;
+    lap_call_begin_with(&call, LAP_CALL_OPTS(.handle = handle), "call");
+    (void)lap_call_end(&call, nullptr, 0);
     return static_cast<int>(lap_end(handle));
 }
 #endif

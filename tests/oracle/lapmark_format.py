@@ -56,7 +56,7 @@ ESCAPE = re.compile(rb'\\([0-7]{3}|.)', re.S)
 LITERALS = {"uint64_t": "Q", "int64_t": "q", "uint32_t": "I", "double_t": "d", "pointer_t": "Q"}
 
 FLAG_N, FLAG_TEXT, FLAG_NUMBERED, FLAG_LIBRARY, FLAG_RUN_TIME, FLAG_FOUND = 1, 2, 4, 8, 16, 32
-FIXED_CLASSES = {1: "end", 2: "abandoned", 3: "pause", 4: "open", 5: "handle_end", 6: "thread"}
+FIXED_CLASSES = {1: "end", 2: "abandoned", 3: "pause", 4: "open", 5: "handle_end", 6: "thread", 7: "serve", 8: "reply"}
 FIRST_SITE_CLASS = 16
 PAYLOADS = {
     "begin": "", "mark": "", "end": "", "abandoned": "uint64_t count", "pause": "uint64_t ticks",
@@ -67,6 +67,12 @@ PAYLOADS = {
     "open": "uint64_t begin_ticks,uint64_t begin_paused,uint64_t last_ticks,uint64_t threshold_ns,int64_t n,uint32_t class_id,"
             "uint32_t depth,uint32_t marks,uint32_t flags,uint32_t path,uint32_t reserved",
     "thread": "uint64_t thread_id,uint64_t thread_index",
+    "call": "uint64_t handle,pointer_t trace_id_high,pointer_t trace_id_low,pointer_t span_id,uint64_t sent_ticks,"
+            "uint64_t received_ticks,uint64_t replied_ticks,uint64_t got_ticks,pointer_t peer_domain,uint32_t peer_khz,"
+            "uint32_t queue_us,uint32_t path,uint32_t number,uint32_t flags,uint32_t reserved",
+    "serve": "uint64_t handle,pointer_t trace_id_high,pointer_t trace_id_low,pointer_t span_id,uint64_t sent_ticks,"
+             "uint64_t received_ticks,pointer_t peer_domain",
+    "reply": "uint64_t handle,pointer_t span_id,uint64_t replied_ticks",
 }
 ARGUMENTS = {"i": "int64_t", "u": "uint64_t", "f": "double_t", "p": "pointer_t", "s": "string"}
 
@@ -458,7 +464,7 @@ def place_of(event):
 
 
 def is_counted(event):
-    return event.event_class.kind not in ("abandoned", "pause", "open", "thread")
+    return event.event_class.kind not in ("abandoned", "pause", "open", "thread", "serve", "reply")
 
 
 Lap = collections.namedtuple("Lap", "kind path ticks event")  # kind: lap, rest or total
@@ -510,6 +516,8 @@ class Walker:
             return self.walk_scope(event, self.scopes[-1], now)
         elif kind.startswith("handle_"):
             return self.walk_handle(kind, fields)
+        elif kind == "call":
+            return [("lap", fields["path"], fields["got_ticks"] - fields["sent_ticks"])]
         return []
 
     def walk_scope(self, event, scope, now):
@@ -755,7 +763,7 @@ def print_events(process):
 def print_laps(process):
     for number in sorted(process.rings):
         for lap in process.laps(process.rings[number]):
-            print(json.dumps({"process": process.name, "ring": lap.ring, "ticks": lap.event.ticks, "kind": lap.kind,
+            print(json.dumps({"process": process.name, "ring": lap.event.ring, "ticks": lap.event.ticks, "kind": lap.kind,
                               "path": process.labels(lap.path), "lap_ticks": lap.ticks}))
 
 

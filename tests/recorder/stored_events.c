@@ -163,6 +163,8 @@ static unsigned fixed_words(const char *kind)
         return 4;
     if (strcmp(kind, "handle_begin") == 0)
         return 5;
+    if (strcmp(kind, "call") == 0)
+        return 12;
     return strcmp(kind, "handle_mark") == 0 ? 3 : 0;
 }
 
@@ -171,7 +173,9 @@ static size_t event_bytes(const struct class *class, uint32_t id, const uint64_t
     static const unsigned fixed[] = {[LAP_FORMAT_END] = 1,
                                      [LAP_FORMAT_ABANDONED] = 2,
                                      [LAP_FORMAT_PAUSE] = 2,
-                                     [LAP_FORMAT_HANDLE_END] = 5};
+                                     [LAP_FORMAT_HANDLE_END] = 5,
+                                     [LAP_FORMAT_SERVE] = 8,
+                                     [LAP_FORMAT_REPLY] = 4};
     if (id == LAP_FORMAT_OPEN || id == LAP_FORMAT_THREAD)
         return words[1];
     if (id < LAP_FORMAT_FIRST_SITE_CLASS)

@@ -18,7 +18,7 @@ extern "C" {
 /* One event. Static for as long as its recording is loaded. */
 struct stored_event {
     const char *name; /* of its class */
-    const char *kind; /* "mark", "begin", "begin_with", "handle_begin", "handle_mark"; "" for the fixed classes */
+    const char *kind; /* "mark", "begin", "begin_with", "handle_begin", "handle_mark", "call"; "" for the fixed classes */
     const uint64_t *words;
     uint64_t ticks;
     uint64_t stream;

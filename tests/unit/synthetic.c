@@ -172,6 +172,10 @@ static void fixed_classes_describe(struct synthetic *process)
          "uint64_t handle; uint64_t lap_ticks; uint64_t total_ticks; uint32_t path; uint32_t marks; "},
         {LAP_FORMAT_THREAD, "thread",
          "uint64_t size; uint64_t thread_id; uint64_t thread_index; string name; uint64_t tail; "},
+        {LAP_FORMAT_SERVE, "serve",
+         "uint64_t handle; pointer_t trace_id_high; pointer_t trace_id_low; pointer_t span_id; uint64_t sent_ticks; "
+         "uint64_t received_ticks; pointer_t peer_domain; "},
+        {LAP_FORMAT_REPLY, "reply", "uint64_t handle; pointer_t span_id; uint64_t replied_ticks; "},
     };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         text_add(process,
@@ -194,6 +198,11 @@ static uint8_t kind_of(const char *kind, const char **ret_payload)
          "uint64_t handle; uint64_t threshold_ns; int64_t n; uint64_t parent; uint32_t path; uint32_t flags; ",
          LAP_CLASS_HANDLE_BEGIN},
         {"handle_mark", "uint64_t handle; uint64_t lap_ticks; uint32_t path; uint32_t number; ", LAP_CLASS_HANDLE_MARK},
+        {"call",
+         "uint64_t handle; pointer_t trace_id_high; pointer_t trace_id_low; pointer_t span_id; uint64_t sent_ticks; "
+         "uint64_t received_ticks; uint64_t replied_ticks; uint64_t got_ticks; pointer_t peer_domain; uint32_t peer_khz; "
+         "uint32_t queue_us; uint32_t path; uint32_t number; uint32_t flags; uint32_t reserved; ",
+         LAP_CLASS_CALL},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i].name, kind) == 0) {

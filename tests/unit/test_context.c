@@ -435,8 +435,8 @@ static void test_environment(void **state)
     lap_traceparent_write(traceparent, &child);
     snprintf(expected, sizeof expected, "%s b=c", traceparent);
     assert_string_equal(text, expected);
-    assert_memory_equal(text + 3, EXAMPLE + 3, 32);
-    assert_memory_not_equal(text + 36, EXAMPLE + 36, 16);
+    assert_memory_equal(text + 3, &EXAMPLE[3], 32);
+    assert_memory_not_equal(text + 36, &EXAMPLE[36], 16);
 }
 
 /* ---- ids ------------------------------------------------------------------------------------------------------------ */

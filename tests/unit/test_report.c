@@ -1169,6 +1169,119 @@ static void test_handle_inside_an_open_scope(void **state)
                               "< Exiting outer, total time: 1.1000 ms\n");
 }
 
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
+
+/* A call that ends now; `server_ns` 0: its peer is silent. */
+static void call(uint32_t class_id, uint64_t total_ns, uint64_t server_ns, uint32_t queue_us)
+{
+    event(class_id, total_ns);
+    const uint64_t received = server_ns != 0 ? 1 : 0, khz = 1000000;
+    const uint64_t payload[] = {
+        0, 1, 2, 3, now - total_ns, received, received + server_ns, now, 0, khz | (uint64_t)queue_us << 32, 0, 0};
+    static_assert(sizeof payload == sizeof(struct lap_format_call), "payload");
+    for (size_t i = 0; i < sizeof payload / sizeof *payload; i++)
+        word(payload[i]);
+}
+
+static void test_calls(void **state)
+{
+    (void)state;
+    const uint32_t batch = profiler_class("batch"), inner = profiler_class("inner"),
+                   get = class_add(LAP_CLASS_CALL, 0, 0, 0, "get"), step = mark_class("step"),
+                   complete = mark_class("complete"), silent = mark_class("silent"), many = mark_class("many");
+    event(batch, 0);
+    event(step, 1000000);
+    call(get, 98310000, 61200000, 3300);
+    event(complete, 0);
+    call(get, 1000000, 0, 0);
+    event(silent, 0);
+    for (int i = 0; i < 5; i++) {
+        call(get, 2000000, i == 3 ? 0 : 500000, i == 0 ? 100 : 0);
+        call(get, 2000000, 500000, 0);
+        event(many, 0);
+    }
+    event(inner, 0);
+    call(get, 2000000, 500000, 0);
+    end(0);
+    event(inner, 0);
+    call(get, 2000000, 500000, 0);
+    abandoned(0, 1);
+    call(get, 2000000, 700000, 0);
+    call(get, 2000000, 800000, 0);
+    end(0);
+    feed();
+    assert_string_equal(
+        text, "---\n"
+              "> Entering batch\n"
+              "  step: 1.0000 ms, tot: 1.0000 ms\n"
+              "  complete: 98.3100 ms, tot: 99.3100 ms (server 61.2000: handle 57.9000, queue 3.3000; between 37.1100)\n"
+              "  silent: 1.0000 ms, tot: 100.3100 ms (peer silent)\n"
+              "  many (x5): 20.0000 ms, tot: 120.3100 ms, mean 4.0000 ms, max 4.0000 ms"
+              " (10 calls, 1 silent: server 4.5000: handle 4.4000, queue 0.1000; between 13.5000)\n"
+              "  > Entering inner\n"
+              "  < Exiting inner, total time: 2.0000 ms (server 0.5000; between 1.5000)\n"
+              "  > Entering inner\n"
+              "  < Exiting inner, total time: 2.0000 ms (abandoned) (server 0.5000; between 1.5000)\n"
+              "  (rest): 8.0000 ms (2 calls: server 1.5000; between 2.5000)\n"
+              "< Exiting batch, total time: 128.3100 ms\n");
+}
+
+/* Whatever calls are in, their sums go with it: the teardown sees that none is left. */
+static void test_calls_random(void **state)
+{
+    (void)state;
+    uint32_t profilers[8], steps[20];
+    const uint32_t get = class_add(LAP_CLASS_CALL, 0, 0, 0, "get");
+    for (int i = 0; i < 8; i++)
+        profilers[i] = profiler_class("profiler");
+    for (int i = 0; i < 20; i++)
+        steps[i] = mark_class("step");
+    srand(1);
+    for (int round = 0; round < 300; round++) {
+        rewind_segment();
+        int depth = 0;
+        for (int i = 0; i < 1000; i++) {
+            const int action = rand() % 10;
+            thresholds[profilers[rand() % 8]] = rand() % 3 == 0 ? 1000000 : 0;
+            if (action < 4)
+                call(get, (unsigned)rand() % 1000, rand() % 2 ? 100 : 0, 0);
+            else if (action < 6)
+                event(steps[rand() % 20], 10);
+            else if (action < 8 && depth < 30)
+                event(profilers[rand() % 8], (depth++, 10));
+            else if (action == 8 && depth > 0)
+                end((depth--, 10));
+            else if (depth > 0)
+                abandoned(10, (depth--, 1));
+            if (rand() % 50 == 0)
+                feed();
+        }
+        feed();
+        if (round % 3 == 0)
+            lap_report_flush(report, decoder, NULL);
+        if (round % 7 == 0)
+            decoder->depth = 0; /* a gap */
+        abandoned(0, decoder->depth);
+        feed();
+    }
+}
+
+/* More labels than a report has lines, each with a call: what finds no line goes. */
+static void test_calls_of_many_labels(void **state)
+{
+    (void)state;
+    const uint32_t outer = profiler_class("outer"), get = class_add(LAP_CLASS_CALL, 0, 0, 0, "get");
+    event(outer, 0);
+    for (unsigned i = 0; i < LAP_REPORT_LINES_MAX + 100; i++) {
+        const uint32_t step = mark_class("step");
+        call(get, 1000, 500, 0);
+        event(step, 0);
+    }
+    end(0);
+    feed();
+    assert_int_equal(reports, 1);
+}
+
 /* ---- single lines ------------------------------------------------------------------------------------------------ */
 
 static void test_lines_are_cut_whole(void **state)
@@ -1183,6 +1296,21 @@ static void test_lines_are_cut_whole(void **state)
     }
     assert_int_equal(lap_line_rest(out, sizeof out, &(struct lap_line_place){NULL, 0, 2}, 31.2), 23);
     assert_memory_equal(out, "  (rest): 0.0000312 ms\n", 23);
+    const struct lap_line_calls calls = {2, 1, 1, 5e6, 1e6, 3e6, 2e6, 1e6};
+    for (size_t room = 24; room < sizeof out; room++) {
+        memset(out, '?', sizeof out);
+        const size_t bytes = lap_line_rest(out, room, &(struct lap_line_place){NULL, 0, 2}, 31.2);
+        const size_t all = lap_line_add_calls(out, room, bytes, &calls);
+        assert_true(all <= room && out[all - 1] == '\n' && out[room] == '?');
+    }
+    char whole[256];
+    const size_t all = lap_line_add_calls(whole, sizeof whole, lap_line_rest(whole, sizeof whole, &place, 31.2), &calls);
+    whole[all] = 0;
+    assert_string_equal(whole,
+                        "p     (rest): 0.0000312 ms (2 calls, 1 silent: server 5.0000: handle 4.0000, queue 1.0000; "
+                        "between 3.0000: there 2.0000, back 1.0000)\n");
+    assert_int_equal(lap_line_add_calls(whole, sizeof whole, all, &(struct lap_line_calls){.count = 0}), all);
+    assert_int_equal(lap_line_add_calls(whole, sizeof whole, 0, &calls), 0);
 }
 
 int main(void)
@@ -1221,6 +1349,9 @@ int main(void)
         TEST(test_random),
         TEST(test_handles),
         TEST(test_handle_inside_an_open_scope),
+        TEST(test_calls),
+        TEST(test_calls_random),
+        TEST(test_calls_of_many_labels),
         TEST(test_lines_are_cut_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Calls to other processes, and where their time goes: on the wire or in the work. A caller puts 48 bytes into the request, a
+ * server puts 48 bytes into the reply, each where the protocol has a field for such a thing; the library moves no bytes. With the
+ * reply, the caller knows
+ *
+ *     server  = t3 - t2, of which the request waited `queue` to be begun
+ *     between = (t4 - t1) - (t3 - t2): wire, kernels, a queue that the server cannot see, the caller's own wake-up
+ *
+ * from two clocks that need not agree, and its report says so on the lap that awaited the reply:
+ *
+ *     batch IPC call complete: 98.3100 ms, tot: 99.9250 ms (server 61.2000: handle 57.9000, queue 3.3000; between 37.1100)
+ *
+ *     struct lap_call call;                                    struct lap_serve serve;
+ *     lap_call_begin(&call, "get items");                      lap_serve_begin(&serve, trailer, bytes, arrived, "get items");
+ *     send(..., call.request, sizeof call.request);            ...
+ *     ... reply, its trailer ...                               lap_serve_reply(&serve, trailer);
+ *     lap_call_end(&call, trailer, trailer_bytes);             ... send ...
+ *     LAP_MARK("call complete");                               lap_end(serve.handle);
+ *
+ * Nothing that a peer sends is trusted: a trailer that is none, or another call's, is counted and refused, and the worst that a
+ * peer can do is to give wrong times for its own part. Where it runs (the clock domain) leaves a process only by LAPMARK_SHARE=domain
+ * or lap_share(). Threads: a call may begin on one and end on another; each struct is for one at a time. Fork: a child has no part in
+ * its parent's calls. Not for signal handlers, but harmless there. All since 0.1.
+ */
+#ifndef LAPMARK_CALL_H
+#define LAPMARK_CALL_H
+
+#include "abi.h"
+#include "context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LAP_TRAILER_BYTES 48
+
+/* How a call's time divides, in nanoseconds. */
+struct lap_split {
+    uint64_t total_ns;   /* t4 - t1 */
+    uint64_t server_ns;  /* the rest is 0 without LAP_SPLIT_SERVER */
+    uint64_t queue_ns;   /* of server_ns: from the request's arrival to its begin, where the server knows that */
+    uint64_t between_ns;
+    uint64_t there_ns;   /* of between_ns, with LAP_SPLIT_WAYS: both sides read one clock, and said so */
+    uint64_t back_ns;
+    uint32_t flags;      /* LAP_SPLIT_* */
+    uint32_t reserved;
+};
+enum lap_split_flags {
+    LAP_SPLIT_SERVER = 1,
+    LAP_SPLIT_WAYS = 2,
+    LAP_SPLIT_SLOW = 4 /* the server's profiler took its threshold */
+};
+
+/* A call that this process makes. The caller's memory; what is not named here is the library's. */
+struct lap_call {
+    uint8_t request[LAP_TRAILER_BYTES]; /* what goes with the request; zeros where the call is off */
+    struct lap_context context;         /* the call's own: for a traceparent, too */
+    struct lap_split split;             /* since lap_call_end */
+    uint64_t handle, sent_ticks;
+    uint32_t class_id, path, is_open, reserved;
+};
+
+struct lap_call_options {
+#ifdef __cplusplus
+#define LAP_I_DEFAULT_CALL(value) = value
+#else
+#define LAP_I_DEFAULT_CALL(value)
+#endif
+    uint32_t size LAP_I_DEFAULT_CALL(24); /* of this structure */
+    uint32_t reserved LAP_I_DEFAULT_CALL(0);
+    /* of lap_begin: whose lap awaits the reply; 0: the innermost scope of the thread that ends the call */
+    uint64_t handle LAP_I_DEFAULT_CALL(0);
+    /* whose child the call is; NULL: the thread's own context, or a new trace */
+    const struct lap_context *parent LAP_I_DEFAULT_CALL(0);
+};
+#ifdef __cplusplus
+#define LAP_CALL_OPTS(...) (lap_call_options{__VA_ARGS__})
+#else
+#define LAP_CALL_OPTS(...) ((struct lap_call_options){.size = sizeof(struct lap_call_options), __VA_ARGS__})
+#endif
+
+/* A request that this process serves. */
+struct lap_serve {
+    uint64_t handle;            /* its profiler, for lap_mark() and lap_end(); 0: off */
+    struct lap_context context; /* the call's, for calls that are made on its behalf; zeros: the request had none */
+    uint64_t received_ticks, begin_ticks;
+    uint32_t has_trailer, reserved;
+};
+
+/* The clock that the library reads, in its ticks: for `arrived` below. Hot. */
+LAP_I_API uint64_t lap_now(void);
+
+/* Ends a call. `reply`: the trailer that came with the reply, of any alignment; NULL or 0 bytes: there was none, or no reply came.
+ * Returns 0, or what is wrong with the reply, the call being ended all the same: -ENOMSG: no trailer (the peer is silent), -EBADMSG:
+ * none of these, damaged, or with times that cannot be; -EPROTO: another call's; -EINVAL: it is not open. Warm. */
+LAP_I_API int lap_call_end(struct lap_call *call, const void *reply, uint64_t bytes);
+
+/* Stamps t3 and writes the reply's trailer; what the profiler does after that is not the call's. Returns LAP_TRAILER_BYTES, or 0 with
+ * zeros written: the request had no trailer, so that its sender may not know what this is. Once for each reply. Warm. */
+LAP_I_API uint64_t lap_serve_reply(struct lap_serve *serve, void *out);
+
+/* What this process tells its peers, besides LAPMARK_SHARE: LAP_SHARE_DOMAIN: a number for its clock, the same for all processes of a
+ * machine since it was booted; with it there and back are told apart. For calls that begin later. */
+enum lap_share { LAP_SHARE_DOMAIN = 1 };
+LAP_I_API void lap_share(uint32_t what);
+
+/* What the macros call. */
+LAP_I_API void lap_impl_call_begin(struct lap_call *call, struct lap_impl_site *site, const struct lap_call_options *options);
+LAP_I_API int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *trailer, uint64_t bytes, uint64_t arrived_ticks);
+/* For bindings, whose handles have their paths with them. */
+LAP_I_API void lap_impl_call_begin_at(struct lap_call *call, struct lap_impl_site *site, uint64_t handle, uint32_t path,
+                                      const struct lap_context *parent);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

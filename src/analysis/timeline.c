@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "timeline.h"
+
+#include "calls_clocks.h"
+#include "clock_tree.h"
+#include "cursor.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define PIECES 256u /* of a process; between two the time is a straight line */
+
+struct pass {
+    struct lap_calls_clocks *clocks;
+    int error;
+};
+
+static void see_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+{
+    struct pass *const pass = user;
+    const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
+    if (call->received_ticks == 0 || call->flags & LAP_FORMAT_CALL_REFUSED)
+        return;
+    const int code = lap_calls_clocks_add(pass->clocks, lap_cursor_of(decoder)->process, call);
+    pass->error = code < 0 ? code : pass->error;
+}
+
+static int calls_read(struct pass *pass, struct lap_recording *recording)
+{
+    static const struct lap_visitor visitor = {.call = see_call};
+    struct lap_merge *merge;
+    int code = lap_merge_make(&merge, recording, LAP_MERGE_BY_TIME, NULL, NULL);
+    if (code < 0)
+        return code;
+    while ((code = lap_merge_next(merge, &visitor, pass)) == 1 && pass->error == 0)
+        continue;
+    lap_merge_free(merge);
+    return code < 0 ? code : pass->error;
+}
+
+/* The process whose clock has the most processes; the first of those. */
+static size_t root_choose(const struct lap_recording *recording)
+{
+    size_t root = 0, most = 0;
+    for (size_t p = 0; p < recording->process_count; p++) {
+        const uint64_t domain = recording->processes[p]->control.clock_domain;
+        size_t same = 0;
+        for (size_t q = 0; domain != 0 && q < recording->process_count; q++)
+            same += recording->processes[q]->control.clock_domain == domain;
+        if (same > most) {
+            most = same;
+            root = p;
+        }
+    }
+    return root;
+}
+
+static void process_align(struct lap_process *process, struct lap_timeline_process *to, const struct lap_calls_clocks *clocks,
+                          const struct lap_clock_tree *tree, const struct lap_process *root, struct lap_timebase_piece *pieces)
+{
+    const uint64_t from = process->first_ticks != 0 && process->first_ticks < process->clock.start_ticks ? process->first_ticks
+                                                                                                         : process->clock.start_ticks;
+    const uint64_t until = process->end_ticks > from ? process->end_ticks : from + 1;
+    size_t count = 0;
+    const uint64_t start_ns = lap_timebase_realtime_ns(&process->clock, from);
+    for (uint32_t i = 0; i < PIECES; i++) {
+        const uint64_t ticks = from + (uint64_t)((double)(until - from) * i / (PIECES - 1));
+        struct lap_clock_time time;
+        if (count > 0 && ticks <= pieces[count - 1].ticks)
+            continue;
+        if (lap_calls_clocks_to_root(clocks, tree, root, process, ticks, &time) < 0) {
+            to->how = LAP_TIMELINE_WALL;
+            return;
+        }
+        pieces[count++] = (struct lap_timebase_piece){ticks, (uint64_t)time.time_ns, time.error_ns};
+        to->error_ns = time.error_ns > to->error_ns ? time.error_ns : to->error_ns;
+        to->is_near_step |= time.is_near_step;
+    }
+    to->how = process->control.clock_domain == root->control.clock_domain ? LAP_TIMELINE_ROOT : LAP_TIMELINE_CALLS;
+    to->shift_ns = (double)(int64_t)(start_ns - pieces[0].realtime_ns);
+    process->clock.pieces = pieces;
+    process->clock.piece_count = count;
+}
+
+int lap_timeline_make(struct lap_timeline **ret_timeline, struct lap_recording *recording)
+{
+    struct lap_timeline *const timeline = calloc(1, sizeof *timeline);
+    struct pass pass = {0};
+    struct lap_clock_tree *tree = NULL;
+    if (!timeline)
+        return -ENOMEM;
+    timeline->recording = recording;
+    timeline->processes = calloc(recording->process_count + 1, sizeof *timeline->processes);
+    timeline->pieces = calloc((recording->process_count + 1) * PIECES, sizeof(struct lap_timebase_piece));
+    int code = timeline->processes && timeline->pieces ? lap_calls_clocks_make(&pass.clocks, recording) : -ENOMEM;
+    if (code == 0)
+        code = calls_read(&pass, recording);
+    timeline->root = root_choose(recording);
+    const struct lap_process *const root = recording->process_count != 0 ? recording->processes[timeline->root] : NULL;
+    if (code == 0 && root && root->control.clock_domain != 0)
+        code = lap_calls_clocks_tree(pass.clocks, root->control.clock_domain, &tree);
+    /* The root last: the others are brought to it as it is. */
+    for (size_t i = 1; code == 0 && i <= recording->process_count; i++) {
+        const size_t p = (timeline->root + i) % recording->process_count;
+        timeline->processes[p].how = LAP_TIMELINE_WALL;
+        if (tree)
+            process_align(recording->processes[p], &timeline->processes[p], pass.clocks, tree, root,
+                          (struct lap_timebase_piece *)timeline->pieces + p * PIECES);
+    }
+    if (code == 0 && root && root->control.clock_domain == 0)
+        timeline->processes[timeline->root].how = LAP_TIMELINE_ROOT;
+    lap_clock_tree_free(tree);
+    lap_calls_clocks_free(pass.clocks);
+    if (code < 0) {
+        lap_timeline_free(timeline);
+        return code;
+    }
+    *ret_timeline = timeline;
+    return 0;
+}
+
+void lap_timeline_free(struct lap_timeline *timeline)
+{
+    if (!timeline)
+        return;
+    for (size_t p = 0; p < timeline->recording->process_count; p++) {
+        timeline->recording->processes[p]->clock.pieces = NULL;
+        timeline->recording->processes[p]->clock.piece_count = 0;
+    }
+    free(timeline->processes);
+    free(timeline->pieces);
+    free(timeline);
+}

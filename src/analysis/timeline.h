@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One timeline for processes that read different clocks: what the calls between them say of those (clock_bounds.h) goes into their
+ * timebases, so that all that shows or merges times afterwards is on the clock of one of them.
+ */
+#ifndef LAP_TIMELINE_H
+#define LAP_TIMELINE_H
+
+#include "recording.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How a process came onto it. */
+enum lap_timeline_how {
+    LAP_TIMELINE_ROOT = 0, /* it reads the clock that the others are brought to */
+    LAP_TIMELINE_CALLS,    /* by calls, within an error */
+    LAP_TIMELINE_WALL      /* no call leads to it: by the wall clocks, as they were set */
+};
+
+struct lap_timeline_process {
+    enum lap_timeline_how how;
+    double shift_ns; /* by how much its wall clock was ahead of the timeline, at its start */
+    double error_ns; /* the greatest of its time; INFINITY: unbounded */
+    bool is_near_step; /* a clock was set meanwhile: times around that are rough */
+};
+
+struct lap_timeline {
+    struct lap_recording *recording;
+    struct lap_timeline_process *processes; /* as in the recording */
+    size_t root;                            /* the process whose clock it is */
+    void *pieces;
+};
+
+/* Reads all events once. The recording's timebases refer to it: it lives as long. Returns 0 or a negative errno. */
+int lap_timeline_make(struct lap_timeline **ret_timeline, struct lap_recording *recording);
+void lap_timeline_free(struct lap_timeline *timeline);
+
+#endif

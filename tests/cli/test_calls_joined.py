@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""`report` of several processes that call each other: a server's profilers stand under the calls that they serve."""
+import json
+import os
+import shutil
+
+import common
+
+CALLS = 10
+
+
+def paths(directory, *arguments):
+    """Path to count of a report's sites."""
+    return {tuple(site["path"]): site["count"] for site in common.lapmark_json("report", *arguments, directory)["sites"]}
+
+
+def recorded(directory, mode):
+    program = common.workload(directory, "call_chain")
+    result = common.run(program, mode, cwd=directory, LAPMARK_RECORD=mode, LAPMARK_PRINT="off")
+    common.equal((result.status, result.err), (0, ""), result)
+    return f"{directory}/{mode}"
+
+
+def test_chain():
+    with common.Directory() as directory:
+        found = paths(recorded(directory, "chain"))
+    second = ("first", "ask the second", "second's work")
+    third = second + ("ask the third", "third's work")
+    wanted = {("first",): 1, second[:2]: CALLS, second: CALLS, second + ("the third has answered",): CALLS, third[:4]: CALLS,
+              third: CALLS, third + ("done",): CALLS, ("first", "answered"): CALLS}
+    common.equal({path: count for path, count in found.items() if path[-1] != "(rest)"}, wanted)
+
+
+def test_by_process():
+    """Each process has its own tree there."""
+    with common.Directory() as directory:
+        sites = common.lapmark_json("report", "--by", "process", recorded(directory, "chain"))["sites"]
+    common.equal(max(len(site["path"]) for site in sites if site["path"][0] == "first"), 2)
+    common.check(["second's work"] in [site["path"] for site in sites])
+
+
+def test_of_two_paths():
+    """A profiler whose calls come from several paths stays where it is."""
+    with common.Directory() as directory:
+        found = paths(recorded(directory, "mixed"))
+    common.equal(found["second's work",], CALLS)
+    common.equal((found["first", "ask the second"], found["first", "ask in another way"]), (CALLS / 2, CALLS / 2))
+
+
+def test_one_side():
+    """The callers alone, the server alone."""
+    with common.Directory() as directory:
+        recording = recorded(directory, "chain")
+        events = [json.loads(line) for line in common.lapmark("show", "--events", "--json", recording).out.splitlines()]
+        client = next(event["process"] for event in events if event["name"] == "first")
+        equal_paths = paths(f"{recording}/{client}")
+        common.check(("first", "ask the second") in equal_paths and not any("second's work" in path for path in equal_paths))
+        link = os.readlink(f"{recording}/{client}") if os.path.islink(f"{recording}/{client}") else None
+        if link:
+            os.unlink(f"{recording}/{client}")
+        else:
+            shutil.rmtree(f"{recording}/{client}")
+        common.check(("second's work", "ask the third", "third's work", "done") in paths(recording))
+        if link:
+            shutil.rmtree(link)
+
+
+if __name__ == "__main__":
+    common.main(globals())

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""Calls between hosts: network namespaces with a veth between each two, each with a host number and clocks of its own (host_clock.c),
+and a relay that delays messages and measures that. What clocks are apart is known exactly, in ticks; so it is known what
+`lapmark calls` must find, within the error that it states."""
+import contextlib
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ["SOURCE_DIR"], "tests", "cli"))
+from common import BUILD, SKIPPED, Directory, check, equal, lapmark, main  # pylint: disable=wrong-import-position
+
+HOSTS = f"{BUILD}/tests/hosts"
+RELAY = os.path.join(os.environ.get("EXAMPLES_DIR", f"{BUILD}/examples"), "call_relay")
+PORT = 7000
+
+
+def command(*words):
+    return subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).stdout
+
+
+class Hosts:
+    """Namespaces 0 to count - 1; 0 has a link to each other one."""
+
+    def __init__(self, count):
+        self.names = [f"lapmark-{os.getpid()}-{i}" for i in range(count)]
+
+    def __enter__(self):
+        for name in self.names:
+            command("ip", "netns", "add", name)
+            command("ip", "-n", name, "link", "set", "lo", "up")
+        for i, name in enumerate(self.names[1:], 1):
+            here, there = f"lap{os.getpid() % 10000}a{i}", f"lap{os.getpid() % 10000}b{i}"
+            command("ip", "link", "add", here, "netns", self.names[0], "type", "veth", "peer", "name", there, "netns", name)
+            command("ip", "-n", self.names[0], "addr", "add", f"10.77.{i}.1/24", "dev", here)
+            command("ip", "-n", name, "addr", "add", f"10.77.{i}.2/24", "dev", there)
+            command("ip", "-n", self.names[0], "link", "set", here, "up")
+            command("ip", "-n", name, "link", "set", there, "up")
+        return self
+
+    def __exit__(self, *_):
+        for name in self.names:
+            subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
+
+    def start(self, host, *words, **variables):
+        """A program on a host. Waits until it listens, if it does."""
+        environment = {**os.environ, "LAPMARK_PRINT": "off", "LAPMARK_SHARE": "domain", "TEST_HOST": str(host + 1),
+                       **{name: str(value) for name, value in variables.items()}}
+        child = subprocess.Popen(["ip", "netns", "exec", self.names[host], *map(str, words)], env=environment, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, text=True)
+        if "client" not in str(words[0]):
+            equal(child.stdout.readline(), "listening\n", words)
+        return child
+
+
+def clock_hz():
+    """What the recorder takes the counter's rate for, and the counter now."""
+    with Directory() as directory:
+        environment = {**os.environ, "LAPMARK_RECORD": f"{directory}/recording", "LAPMARK_PRINT": "off"}
+        subprocess.run([f"{BUILD}/examples/patterns"], env=environment, check=True, stdout=subprocess.DEVNULL)
+        events = lapmark("show", "--events", "--json", f"{directory}/recording").out.splitlines()
+        report = json.loads(lapmark("report", "--json", f"{directory}/recording").out)
+        return report["processes"][0]["clock"]["hz"], json.loads(events[-1])["ticks"]
+
+
+@contextlib.contextmanager
+def pair(hosts, directory, server, delays, clocks, calls=200, in_flight=1, work_ms=0.2):
+    """Runs a client on host 0 and a server on another with a relay on host 0; yields recordings and what the relay measured."""
+    port = PORT + 10 * server
+    variables = clocks[server]
+    recordings = [f"{directory}/client-{server}", f"{directory}/server-{server}"]
+    children = [hosts.start(server, f"{HOSTS}/host_call_server", f"10.77.{server}.2:{port}", work_ms, LAPMARK_RECORD=recordings[1],
+                            **variables)]
+    children.append(hosts.start(0, RELAY, f"127.0.0.1:{port + 1}", f"10.77.{server}.2:{port}", *delays))
+    children.append(hosts.start(0, f"{HOSTS}/host_call_client", f"127.0.0.1:{port + 1}", calls, in_flight, LAPMARK_RECORD=recordings[0],
+                                **clocks[0]))
+    texts = [child.communicate()[0] for child in reversed(children)][::-1]
+    equal([child.returncode for child in children], [0, 0, 0], texts)
+    held = re.findall(r"for ([\d.]+) ms in the mean, median ([\d.]+) ms, least ([\d.]+) ms", texts[1])
+    equal(len(held), 2, texts[1])
+    yield recordings, [dict(zip(("mean", "median", "least"), map(float, way))) for way in held]
+    for recording in recordings:
+        for name in os.listdir(recording):
+            link = os.path.join(recording, name)
+            if os.path.islink(link):
+                subprocess.run(["rm", "-rf", os.path.realpath(link)], check=False)
+
+
+def calls_of(*recordings):
+    result = lapmark("calls", "--json", *recordings)
+    equal(result.status, 0, result)
+    return json.loads(result.out)
+
+
+def call_events(recording):
+    lines = lapmark("show", "--events", "--json", recording).out.splitlines()
+    return [event["fields"] for event in map(json.loads, lines) if event["kind"] == "call"]
+
+
+def truth_ns(clock, events, clocks, server):
+    """Server's less client's counter in ns, by the rates that the command took for them, at the last reply."""
+    ticks = max(event["got_ticks"] for event in events)
+    client, there = clocks[0], clocks[server]
+    equal(client.get("TEST_OFFSET_TICKS", 0), 0)
+    server_ticks = (ticks + there["TEST_OFFSET_TICKS"] + (ticks - there["TEST_BASE_TICKS"]) * there["TEST_PPM"] / 1e6 +
+                    there.get("TEST_STEP_TICKS", 0))
+    return server_ticks / clock["server_hz"] * 1e9 - ticks / clock["client_hz"] * 1e9
+
+
+def clocks_apart(hz, now, *apart):
+    """Host 0 as it is, and others so many seconds and ppm apart."""
+    return [{"TEST_HZ": hz}] + [{"TEST_HZ": hz, "TEST_OFFSET_TICKS": int(seconds * hz), "TEST_BASE_TICKS": now, "TEST_PPM": ppm}
+                                for seconds, ppm in apart]
+
+
+def check_offset(clock, events, clocks, server):
+    check(not clock["is_same"], clock)
+    truth = truth_ns(clock, events, clocks, server)
+    check(abs(clock["theta_ns"] - truth) <= clock["error_ns"], f"theta {clock['theta_ns']} +- {clock['error_ns']}, but it is {truth}")
+    last = max(event["got_ticks"] for event in events)
+    limit = min((event["got_ticks"] - event["sent_ticks"]) / clock["client_hz"] * 1e9 -
+                (event["replied_ticks"] - event["received_ticks"]) / clock["server_hz"] * 1e9 +
+                1000e-6 * (last - event["sent_ticks"]) / clock["client_hz"] * 1e9 for event in events) / 2
+    check(clock["error_ns"] <= limit + 10, f"error {clock['error_ns']}, at most {limit}")
+
+
+def test_two_hosts():
+    """3 s and 40 ppm apart, with a slow network that is slower in one direction."""
+    hz, now = clock_hz()
+    clocks = clocks_apart(hz, now, (3, -40))
+    with Hosts(2) as hosts, Directory() as directory:
+        with pair(hosts, directory, 1, (1, 4), clocks) as (recordings, held):
+            found = calls_of(*recordings)
+            equal(len(found["clocks"]), 1, found["clocks"])
+            check_offset(found["clocks"][0], call_events(recordings[0]), clocks, 1)
+            equal(found["clocks"][0]["steps"], [])
+            equal(found["calls"][0]["there_ns"], None)
+            slow = found["calls"][0]
+            check(slow["between_ns"]["mean"] / 1e6 >= held[0]["mean"] + held[1]["mean"], (slow, held))
+        with pair(hosts, directory, 1, (0, 0), clocks) as (recordings, no):
+            fast = calls_of(*recordings)["calls"][0]
+        without_ms = fast["between_ns"]["p50"] / 1e6 - no[0]["median"] - no[1]["median"]
+        medians_ms = held[0]["median"] + held[1]["median"]
+        check(slow["between_ns"]["p50"] / 1e6 <= (medians_ms + 0.2 + max(without_ms, 0) + no[0]["median"] + no[1]["median"]) * 17 / 16,
+              (slow["between_ns"], held, fast["between_ns"], no))
+        print(f"between: {slow['between_ns']['p50'] / 1e6:.3f} ms, of which the relay held {medians_ms:.3f} ms")
+
+
+def test_timeline():
+    """On one timeline a server begins no call before it was sent, and ends none after the reply was there."""
+    hz, now = clock_hz()
+    clocks = clocks_apart(hz, now, (3, -40))
+    with Hosts(2) as hosts, Directory() as directory:
+        with pair(hosts, directory, 1, (0.3,), clocks, calls=300, in_flight=3) as (recordings, _):
+            shown = lapmark("show", "--merge", "--events", "--json", *recordings)
+            apart = lapmark("show", "--events", "--json", *recordings)
+    times = {"serve": {}, "reply": {}, "call": {}}
+    events = [json.loads(line) for line in shown.out.splitlines()]
+    for event in events:
+        if event["kind"] in times:
+            times[event["kind"]][event["fields"]["span_id"]] = event
+    equal([len(found) for found in times.values()], [300, 300, 300])
+    equal(sum(event.get("time_error_ns", 0) > 0 for event in events), sum("server" in event["process"] for event in events))
+    for span, call in times["call"].items():
+        sent_ns = call["time_ns"] - (call["ticks"] - call["fields"]["sent_ticks"]) / hz * 1e9
+        check(sent_ns <= times["serve"][span]["time_ns"] + 1000, (call, times["serve"][span]))
+        check(times["reply"][span]["time_ns"] <= call["time_ns"] + 1000, (call, times["reply"][span]))
+    check("ahead, within" in shown.err and "3.00 s" in shown.err, shown.err)
+    first = json.loads(apart.out.splitlines()[0])["process"]
+    check("client" in first, "the clocks were 3 s apart, and the server's events are not shown behind all of the client's")
+    equal([event["time_ns"] for event in events], sorted(event["time_ns"] for event in events))
+
+
+def test_five_hosts():
+    """A client that calls four others, each with a clock of its own."""
+    hz, now = clock_hz()
+    clocks = clocks_apart(hz, now, (3, -40), (-2.5, 40), (86400, 0), (0.001, 400))
+    with Hosts(5) as hosts, Directory() as directory, contextlib.ExitStack() as stack:
+        recordings, events = [], {}
+        for server in range(1, 5):
+            both, _ = stack.enter_context(pair(hosts, directory, server, (0.5 * server,), clocks, calls=100))
+            recordings += both
+            events[server] = call_events(both[0])
+        found = calls_of(*recordings)
+        equal(found["calls"][0]["count"], 400)
+        equal(len(found["clocks"]), 4, found["clocks"])
+        domains = {events[server][0]["peer_domain"]: server for server in events}
+        for clock in found["clocks"]:
+            server = domains[int(clock["server"], 16)]
+            check_offset(clock, events[server], clocks, server)
+
+
+def test_step():
+    """A clock that is set while it runs."""
+    hz, now = clock_hz()
+    for seconds in (1, -0.5):
+        clocks = clocks_apart(hz, now, (3, -40))
+        with Hosts(2) as hosts, Directory() as directory:
+            started = clock_hz()[1]
+            clocks[1].update(TEST_STEP_TICKS=int(seconds * hz), TEST_STEP_AT_TICKS=started + int(1.5 * hz))
+            with pair(hosts, directory, 1, (0.5,), clocks, calls=1500) as (recordings, _):
+                events = call_events(recordings[0])
+                last = max(event["got_ticks"] for event in events)
+                check(last > clocks[1]["TEST_STEP_AT_TICKS"] + hz / 10, "it ended before the step")
+                clock = calls_of(*recordings)["clocks"][0]
+                equal(len(clock["steps"]), 1, clock)
+                step = clock["steps"][0]
+                check(abs(step["step_ns"] - seconds * 1e9) <= step["error_ns"] + 1, step)
+                check_offset(clock, [event for event in events if event["sent_ticks"] > clocks[1]["TEST_STEP_AT_TICKS"]], clocks, 1)
+
+
+def test_server_work_and_queue():
+    """Eight at a time on one that works on one at a time: what waits there is its queue, and its work is what it was told to work."""
+    hz, now = clock_hz()
+    clocks = clocks_apart(hz, now, (3, -40))
+    with Hosts(2) as hosts, Directory() as directory:
+        with pair(hosts, directory, 1, (0.5,), clocks, calls=200, in_flight=8, work_ms=2) as (recordings, _):
+            found = calls_of(*recordings)["calls"][0]
+    check(found["handle_ns"]["p50"] >= 2e6, found)
+    check(found["queue_ns"]["p50"] >= 5 * 2e6, found)
+    check(statistics.fmean([found["server_ns"]["mean"], found["between_ns"]["mean"]]) * 2 <= found["total_ns"]["mean"] * 1.001, found)
+
+
+if __name__ == "__main__":
+    made = subprocess.run(["ip", "netns", "add", f"lapmark-try-{os.getpid()}"], check=False, stderr=subprocess.DEVNULL) \
+        if os.path.exists("/usr/sbin/ip") or os.path.exists("/sbin/ip") else None
+    if made is None or made.returncode != 0:
+        print("not tested here: network namespaces (root, iproute2)")
+        sys.exit(SKIPPED)
+    subprocess.run(["ip", "netns", "del", f"lapmark-try-{os.getpid()}"], check=False)
+    main(globals())
