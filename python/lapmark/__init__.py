@@ -10,12 +10,13 @@
 
 It prints where the time went when the function is left. `implementation` is 'c', the extension module, or 'python', the
 fallback for where there is none; LAPMARK_IMPLEMENTATION=python chooses that. Its interface is the same, but it does not
-record."""
+record. Profiler.call() and serve() tell where the round trip to another process went, over any protocol."""
 import os as _os
 
 from . import _children, _loops
 from ._lap import Lap
 from ._loops import trace_loop
+from ._trailers import reply_of
 from ._version import __version__
 
 _impl = None
@@ -31,6 +32,10 @@ if not hasattr(_impl, "Profiler"):
 implementation = "python" if _impl.__name__.endswith("._fallback") else "c"
 
 Profiler = _impl.Profiler
+Call = _impl.Call
+serve = _impl.serve
+now = _impl.now
+share = _impl.share
 record = _impl.record
 record_stop = _impl.record_stop
 set = _impl.set  # pylint: disable=redefined-builtin
@@ -39,4 +44,5 @@ counts = _impl.counts
 _loops.register = getattr(_impl, "set_task_clock", None)
 _children.at_end = _impl.end_process
 
-__all__ = ["Lap", "Profiler", "__version__", "counts", "flush", "implementation", "record", "record_stop", "trace_loop"]
+__all__ = ["Call", "Lap", "Profiler", "__version__", "counts", "flush", "implementation", "now", "record", "record_stop",
+           "reply_of", "serve", "share", "trace_loop"]

@@ -232,6 +232,7 @@ def mark(node: Node, now_ns: int, label: str, n: Optional[int]) -> int:
     node.marks += 1
     row = node.site.labels.row(label)
     item = Item(row, _text.escape(label), lap_ns, now_ns - node.begin_ns, n, _wait(node, lap_ns), None)
+    item.calls, node.calls = node.calls, None
     if not node.had_child and node.parent is None and not node.is_immediate:
         node.add(item, row, _spill)
         return lap_ns
@@ -239,7 +240,7 @@ def mark(node: Node, now_ns: int, label: str, n: Optional[int]) -> int:
         if node.parent is not None:
             _settle(node.parent)
         if node.is_immediate:
-            _put_line(node, _text.lap_line(item.label, lap_ns, item.tot_ns, item.sizes, item.wait), 1)
+            _put_line(node, _text.lap_line(item.label, lap_ns, item.tot_ns, item.sizes, item.wait, item.calls), 1)
         node.add(item, row, _spill)
     return lap_ns
 
@@ -328,7 +329,7 @@ def _finalize(node: Node) -> None:
     node.children = set()
     if node.is_immediate and not node.is_mute:
         if node.rest_ns:
-            _put_line(node, _text.rest_line(node.rest_ns), 1)
+            _put_line(node, _text.rest_line(node.rest_ns, node.calls), 1)
         _put_line(node, _report.exit_line(node), 0)
         node.is_printed = True
     parent = node.parent

@@ -8,9 +8,13 @@ import sys
 import warnings
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from . import _decorate, _engine, _frames, _settings, _streams, _switches
+from . import _calls, _decorate, _engine, _frames, _settings, _streams, _switches
 from ._lap import LAPS_KEPT, OLDER_LABEL, Lap
 from ._nodes import Node
+
+Call = _calls.Call
+share = _calls.share
+now = _engine.clock
 
 
 class Profiler:
@@ -31,6 +35,7 @@ class Profiler:
 
     disable: bool = False
     _node: Optional[Node] = None
+    _serve: Optional[_calls.Serve] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -117,6 +122,16 @@ class Profiler:
         laps = [Lap(label, lap_ns / 1e6, tot_ns / 1e6, n) for label, lap_ns, tot_ns, n in list(self._laps)]
         count, sum_ns, tot_ns = self._older
         return ([Lap(OLDER_LABEL, sum_ns / 1e6, tot_ns / 1e6, None, count)] if count else []) + laps
+
+    # ---- calls to other processes ------------------------------------------------------------------------------------
+
+    def call(self, msg: Any) -> Call:
+        """Begins a call to another process, see Call; the next checkpoint says how its time divides."""
+        return _calls.begin(self._node, msg)
+
+    def reply(self) -> bytes:
+        """Of one that lapmark.serve() made, 48 bytes to go with the reply; b'' where the request had none."""
+        return b"" if self._serve is None else self._serve.reply()
 
     # ---- end ---------------------------------------------------------------------------------------------------------
 
@@ -216,6 +231,23 @@ def _threshold(ms: Any) -> int:
     except Exception:  # pylint: disable=broad-except
         _settings.count("bad_number")
         return 0
+
+
+def serve(msg: Any = None, trailer: Any = None, arrived: Any = None, *, disabled: Any = None, delayed: bool = True,
+          ms_threshold: float = 0.0, n: Optional[int] = None, file: Any = None,
+          sink: Optional[Callable[[str], object]] = None) -> Profiler:
+    """A Profiler for a request that came with this trailer, if it had one; its reply() goes back. `arrived`: of now(), when the
+    request was read. The other arguments are the Profiler's."""
+    profiler = Profiler.__new__(Profiler)  # a function as its message is no function to decorate
+    Profiler.__init__(profiler, msg, disabled, delayed, ms_threshold, n, file=file, sink=sink)
+    if not profiler._is_off and not profiler.disable:  # pylint: disable=protected-access
+        serving = profiler._serve = _calls.Serve(trailer, arrived)  # pylint: disable=protected-access
+        if profiler._node is not None:  # pylint: disable=protected-access
+            profiler._node.serving = serving.trace()  # pylint: disable=protected-access
+    return profiler
+
+
+_frames.CONSTRUCTORS.add(serve.__code__)
 
 
 # ---- the process -----------------------------------------------------------------------------------------------------

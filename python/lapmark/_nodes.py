@@ -15,7 +15,7 @@ LINES_MAX = 1000  # of a node and all that is inside
 class Item:
     """A line, or several of one label as one; of a nested profiler with its node, whose lines follow."""
 
-    __slots__ = ("key", "label", "count", "sum_ns", "max_ns", "tot_ns", "sizes", "wait", "node", "is_nested")
+    __slots__ = ("key", "label", "count", "sum_ns", "max_ns", "tot_ns", "sizes", "wait", "calls", "node", "is_nested")
 
     def __init__(self, key: object, label: str, ns: int, tot_ns: int, n: Optional[int], wait: Optional[_text.Wait],
                  node: Optional["Node"]) -> None:
@@ -26,6 +26,7 @@ class Item:
         self.tot_ns = tot_ns
         self.sizes = None if n is None else _text.Sizes(n, n)
         self.wait = wait
+        self.calls: Optional[_text.Calls] = None
         self.node = node
         self.is_nested = node is not None
 
@@ -42,6 +43,10 @@ class Item:
             self.wait = _text.Wait(*(mine + its for mine, its in zip(self.wait, other.wait)))
         else:
             self.wait = self.wait or other.wait
+        if other.calls and self.calls:
+            self.calls = self.calls.plus(other.calls)
+        else:
+            self.calls = self.calls or other.calls
 
 
 class Node:
@@ -56,6 +61,8 @@ class Node:
         "parent", "outer", "inherited", "children", "had_child",
         # how far it is
         "is_open", "begin_ns", "last_ns", "marks", "task_clock", "task_times",
+        # calls to other processes: those that came back since the last checkpoint, and the trace of the request that it serves
+        "calls", "serving",
         # how it ended; `waits` for others of its frame that end with it
         "total_ns", "rest_ns", "held_ns", "is_rebound", "waits", "open_note", "qualifies", "is_printed",
         # its report
@@ -73,6 +80,8 @@ class Node:
         self.open_note: Optional[str] = None
         self.task_clock: Any = None
         self.task_times: Tuple[int, int, int] = (0, 0, 0)
+        self.calls: Optional[_text.Calls] = None
+        self.serving: Any = None
         self.items: List[Item] = []
         self.groups: Dict[object, List[Item]] = {}
         self.lines = 3
@@ -165,9 +174,10 @@ class Node:
         copy.total_ns = max(now_ns - self.begin_ns, 0)
         copy.rest_ns = max(now_ns - self.last_ns, 0) if self.marks else 0
         copy.open_note = "still open"
+        copy.calls = self.calls
         for item in self.items:
             twin = Item(item.key, item.label, item.sum_ns, item.tot_ns, None, item.wait, item.node)
-            twin.count, twin.max_ns, twin.sizes = item.count, item.max_ns, item.sizes
+            twin.count, twin.max_ns, twin.sizes, twin.calls = item.count, item.max_ns, item.sizes, item.calls
             copy.items.append(twin)
         copy.lines, copy.more = self.lines, self.more
         return copy

@@ -30,9 +30,10 @@ def prefix() -> str:
 def _put_item(lines: List[str], item: Item, indent: int) -> None:
     space = " " * indent
     if not item.is_nested:
-        lines.append(space + (_text.lap_line(item.label, item.sum_ns, item.tot_ns, item.sizes, item.wait) if item.count == 1 else
+        lines.append(space + (_text.lap_line(item.label, item.sum_ns, item.tot_ns, item.sizes, item.wait,
+                                             item.calls) if item.count == 1 else
                               _text.laps_line(item.label, item.count, item.sum_ns, item.tot_ns, item.max_ns, item.sizes,
-                                              item.wait)))
+                                              item.wait, item.calls)))
         return
     node = item.node
     is_printed = node is not None and node.is_printed
@@ -55,7 +56,7 @@ def put(lines: List[str], node: Node, indent: int, note: Optional[str]) -> None:
     if node.more:
         lines.append(inside + _text.more_line(node.more))
     if node.rest_ns:
-        lines.append(inside + _text.rest_line(node.rest_ns))
+        lines.append(inside + _text.rest_line(node.rest_ns, node.calls))
     lines.append(space + exit_line(node))
 
 

@@ -16,7 +16,8 @@ counts: Dict[str, int] = {
     "sink_failed": 0,  # reports that their stream or sink did not take
     "suppressed": 0,   # reports above the 1,000 a second that a process prints
     "bad_label": 0,    # labels and messages that str() failed on
-    "bad_number": 0,   # `n` and `ms_threshold` that are no numbers
+    "bad_number": 0,   # `n`, `ms_threshold` and `arrived` that are no numbers
+    "bad_trailer": 0,  # of requests and replies: none of these, damaged, or another call's
     "failed": 0,       # whatever else went wrong in the profiler itself
 }
 

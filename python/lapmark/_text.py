@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The text of a report: durations, labels and lines as the C library writes them, so that reports of both look alike."""
+from __future__ import annotations
+
 import math
 import re
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 LABEL_BYTES = 511
 INDENT = 2
@@ -71,6 +73,43 @@ class Wait(NamedTuple):
                 f" loop busy with others {self.busy_ns / 1e6:.1f})")
 
 
+def _part(before: str, ns: float) -> str:
+    return before + ms(ns)[:-3]
+
+
+class Calls(NamedTuple):
+    """Calls to other processes that came back in a lap. `answered` of `count` said what they took."""
+
+    count: int
+    answered: int
+    server_ns: int
+    queue_ns: int
+    between_ns: int
+
+    @classmethod
+    def of(cls, total_ns: int, parts: Optional[Tuple[int, int]]) -> Calls:
+        """One; `parts` are what its server took, and what of that it waited there."""
+        if parts is None:
+            return cls(1, 0, 0, 0, 0)
+        return cls(1, 1, parts[0], parts[1], total_ns - parts[0])
+
+    def plus(self, other: Calls) -> Calls:
+        return Calls(*(mine + its for mine, its in zip(self, other)))
+
+    def __str__(self) -> str:
+        if not self.answered:
+            text = "peer silent"
+        else:
+            text = _part("server ", self.server_ns)
+            if self.queue_ns:
+                text += _part(": handle ", self.server_ns - self.queue_ns) + _part(", queue ", self.queue_ns)
+            text += _part("; between ", self.between_ns)
+        if self.count == 1:
+            return f" ({text})"
+        silent = f", {self.count - self.answered} silent" if 0 < self.answered < self.count else ""
+        return f" ({self.count} calls{silent}: {text})"
+
+
 class Sizes(NamedTuple):
     """The smallest and greatest problem size of what a line shows."""
 
@@ -93,14 +132,15 @@ def enter_line(label: str, note: Optional[str] = None) -> str:
     return f"> Entering {label}{_note(note)}"
 
 
-def lap_line(label: str, lap_ns: float, tot_ns: float, sizes: Optional[Sizes], wait: Optional[Wait]) -> str:
-    return f"{label}: {ms(lap_ns)}, tot: {ms(tot_ns)}{_text(sizes)}{_text(wait)}"
+def lap_line(label: str, lap_ns: float, tot_ns: float, sizes: Optional[Sizes], wait: Optional[Wait],
+             calls: Optional[Calls]) -> str:
+    return f"{label}: {ms(lap_ns)}, tot: {ms(tot_ns)}{_text(sizes)}{_text(wait)}{_text(calls)}"
 
 
 def laps_line(label: str, count: int, sum_ns: float, tot_ns: float, max_ns: float, sizes: Optional[Sizes],
-              wait: Optional[Wait]) -> str:
+              wait: Optional[Wait], calls: Optional[Calls]) -> str:
     return (f"{label} (x{count}): {ms(sum_ns)}, tot: {ms(tot_ns)}, mean {ms(sum_ns / count)}, max {ms(max_ns)}"
-            f"{_text(sizes)}{_text(wait)}")
+            f"{_text(sizes)}{_text(wait)}{_text(calls)}")
 
 
 def nested_line(label: str, count: int, sum_ns: float, max_ns: float, sizes: Optional[Sizes], note: Optional[str]) -> str:
@@ -110,8 +150,8 @@ def nested_line(label: str, count: int, sum_ns: float, max_ns: float, sizes: Opt
             f"{_text(sizes)}{_note(note)}")
 
 
-def rest_line(rest_ns: float) -> str:
-    return f"(rest): {ms(rest_ns)}"
+def rest_line(rest_ns: float, calls: Optional[Calls]) -> str:
+    return f"(rest): {ms(rest_ns)}{_text(calls)}"
 
 
 def exit_line(label: str, total_ns: float, sizes: Optional[Sizes], is_open: Optional[str], held_ns: float) -> str:

@@ -62,6 +62,7 @@ static void lap_drop(struct lap *lap)
     if (!more)
         return;
     Py_XDECREF(more->label);
+    PyMem_RawFree(more->calls);
     PyMem_RawFree(more);
 }
 
@@ -156,8 +157,8 @@ static inline __attribute__((always_inline)) struct lap *lap_add(struct profiler
     return lap_add_there(self, key, ticks);
 }
 
-/* Adds what its key does not say. */
-static void lap_add_more(struct lap *lap, PyObject *label, int64_t n, const struct wait *wait)
+/* Adds what its key does not say, and takes the calls that came back. */
+static void lap_add_more(struct profiler *self, struct lap *lap, PyObject *label, int64_t n, const struct wait *wait)
 {
     struct lap_more *const more = PyMem_RawMalloc(sizeof *more);
     if (!more) {
@@ -165,8 +166,9 @@ static void lap_add_more(struct lap *lap, PyObject *label, int64_t n, const stru
         return;
     }
     Py_XINCREF(label);
-    *more = (struct lap_more){lap_key_of(lap), label, n, *wait};
+    *more = (struct lap_more){lap_key_of(lap), label, n, *wait, self->calls};
     lap->what = (uintptr_t)more + 1;
+    self->calls = NULL;
 }
 
 /* The text of any object, exact. What has none is counted. New reference; NULL with an exception: no memory. */
@@ -276,8 +278,10 @@ PyObject *lap_checkpoint(struct profiler *self, PyObject *label, PyObject *size)
         wait.busy_ns = wait.busy_ns < wait.waiting_ns ? wait.busy_ns : wait.waiting_ns;
     }
     struct lap *const lap = lap_add(self, key, ticks);
-    if (wait.waiting_ns > 0 || has_n || !text || !numbers.is_exact)
-        lap_add_more(lap, text, n, &wait);
+    if (self->calls && !(self->flags & PROFILER_IMMEDIATE) && !lap_task_clock)
+        self->vectorcall = lap_call_fast; /* see lap_calls_note */
+    if (wait.waiting_ns > 0 || has_n || !text || !numbers.is_exact || self->calls)
+        lap_add_more(self, lap, text, n, &wait);
     Py_XDECREF(text);
     if (self->flags & PROFILER_IMMEDIATE)
         lap_report_marked(self);

@@ -285,6 +285,20 @@ static int is_made_off(PyTypeObject *type, const struct options *options)
     return 0;
 }
 
+/* One for a frame; NULL: off. */
+static struct profiler *profiler_make_at(PyTypeObject *type, const struct options *options, lap_frame *frame)
+{
+    struct profiler *const self = lap_profiler_alloc(type);
+    if (!self)
+        return NULL;
+    lap_profiler_blank(self);
+    if (frame && profiler_fill(self, options, frame) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return self;
+}
+
 static PyObject *profiler_make(PyTypeObject *type, const struct options *options)
 {
     if (options->msg && lap_is_decorated(options->msg))
@@ -293,17 +307,18 @@ static PyObject *profiler_make(PyTypeObject *type, const struct options *options
     lap_frame *const frame = is_off ? NULL : frame_of(PyThreadState_Get(), options->level);
     if (is_off < 0)
         return NULL;
-    if (!frame)
-        return Py_NewRef((PyObject *)lap_off_profiler);
-    struct profiler *const self = lap_profiler_alloc(type);
-    if (!self)
+    return frame ? (PyObject *)profiler_make_at(type, options, frame) : Py_NewRef((PyObject *)lap_off_profiler);
+}
+
+struct profiler *lap_profiler_make(PyObject *const *args, Py_ssize_t count, PyObject *keywords, int *ret_is_disabled)
+{
+    struct options options;
+    if (options_read(&options, args, count, keywords) < 0)
         return NULL;
-    lap_profiler_blank(self);
-    if (profiler_fill(self, options, frame) < 0) {
-        Py_DECREF(self);
-        return NULL;
-    }
-    return (PyObject *)self;
+    const int is_off = is_made_off(lap_profiler_type, &options);
+    lap_frame *const frame = is_off ? NULL : frame_of(PyThreadState_Get(), options.level);
+    *ret_is_disabled = is_off;
+    return is_off < 0 ? NULL : profiler_make_at(lap_profiler_type, &options, frame);
 }
 
 PyObject *lap_type_call(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *keywords)

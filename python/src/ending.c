@@ -184,6 +184,7 @@ void lap_profilers_flush(void) { living_each(0, flush_one); }
 void lap_profilers_after_fork(void)
 {
     lap_handles_after_fork();
+    lap_calls_after_fork();
     /* They are the parent's to end. Their handles are none here. */
     while (lap_newest_live) {
         struct profiler *const self = lap_newest_live;

@@ -213,6 +213,12 @@ static size_t add_wait(char *line, size_t bytes, const struct wait *wait)
     return bytes + (size_t)added - 1;
 }
 
+/* The same for the calls to other processes that came back in it. */
+static size_t add_calls(char *line, size_t bytes, const struct lap_line_calls *calls)
+{
+    return calls ? lap_line_add_calls(line, LAP_LINE_BYTES, bytes, calls) : bytes;
+}
+
 static void put_fold(struct text *text, const struct profiler *profiler, const struct fold *fold, uint32_t indent)
 {
     char label[LAP_LABEL_BYTES];
@@ -224,7 +230,8 @@ static void put_fold(struct text *text, const struct profiler *profiler, const s
     const struct lap_line_fold line = {fold->count, lap_ticks_to_ns(fold->sum_ticks), lap_ticks_to_ns(fold->max_ticks),
                                        lap_ticks_to_ns(fold->last_ticks - profiler->begin_ticks)};
     const struct lap_line_sizes sizes = {fold->n_least, fold->n_greatest, (int)fold->key->is_size};
-    lap_text_line(text, add_wait(out, lap_line_laps(out, LAP_LINE_BYTES, &place, label, &line, &sizes), &fold->wait));
+    const size_t bytes = add_wait(out, lap_line_laps(out, LAP_LINE_BYTES, &place, label, &line, &sizes), &fold->wait);
+    lap_text_line(text, add_calls(out, bytes, &fold->calls));
 }
 
 static void put_lap(struct text *text, const struct profiler *profiler, const struct lap *lap, uint64_t ticks,
@@ -239,7 +246,8 @@ static void put_lap(struct text *text, const struct profiler *profiler, const st
     const struct lap_line_sizes sizes = {lap_n_of(lap), lap_n_of(lap), (int)lap_key_of(lap)->is_size};
     const size_t bytes = lap_line_lap(out, LAP_LINE_BYTES, &place, label, lap_ticks_to_ns(ticks),
                                       lap_ticks_to_ns(lap->ticks - profiler->begin_ticks), &sizes);
-    lap_text_line(text, add_wait(out, bytes, lap_more_of(lap) ? &lap_more_of(lap)->wait : NULL));
+    const struct lap_more *const more = lap_more_of(lap);
+    lap_text_line(text, add_calls(out, add_wait(out, bytes, more ? &more->wait : NULL), more ? more->calls : NULL));
 }
 
 static void put_more(struct text *text, uint32_t indent)
@@ -390,7 +398,8 @@ void lap_lines_put_exit(struct text *text, const struct profiler *profiler, uint
     const int is_whole = profiler->end == END_CALLED || profiler->end == END_RETURNED || profiler->end == END_NOT_YET;
     char *out = is_whole && profiler->marks > 0 && profiler->rest_ticks > 0 ? line_open(text) : NULL;
     if (out)
-        lap_text_line(text, lap_line_rest(out, LAP_LINE_BYTES, &inside, lap_ticks_to_ns(profiler->rest_ticks)));
+        lap_text_line(text, add_calls(out, lap_line_rest(out, LAP_LINE_BYTES, &inside, lap_ticks_to_ns(profiler->rest_ticks)),
+                                      profiler->calls));
     const struct lap_line_sizes sizes = sizes_of(profiler);
     label_of(label, profiler->message);
     out = line_open(text);
@@ -416,7 +425,7 @@ void lap_lines_put(struct text *text, struct profiler *profiler, uint32_t indent
     text->is_ending = was_ending;
 }
 
-#define OPEN_LEVELS_MAX 100u /* each takes some 8 KiB of the stack */
+#define OPEN_LEVELS_MAX 100u /* each takes some 13 KiB of the stack */
 
 /* Children that have not ended, as they are now; they report by themselves later. Oldest first. */
 static void put_open_children(struct text *text, struct profiler *profiler, uint32_t indent)

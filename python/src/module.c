@@ -2,7 +2,7 @@
  *
  * lapmark._lapmark: the Profiler over the C recorder. See lapmark/__init__.py for what users are given.
  */
-#include "profiler.h"
+#include "parts.h"
 #include "stream.h"
 
 #include "lapmark.h"
@@ -63,9 +63,10 @@ static PyObject *module_counts(PyObject *self, PyObject *unused)
 {
     (void)self;
     (void)unused;
-    return Py_BuildValue("{sKsKsKsKsKsKsK}", "after_end", lap_counts.after_end, "reentered", lap_counts.reentered,
+    return Py_BuildValue("{sKsKsKsKsKsKsKsK}", "after_end", lap_counts.after_end, "reentered", lap_counts.reentered,
                          "sink_failed", lap_counts.sink_failed, "suppressed", lap_counts.suppressed, "bad_label",
-                         lap_counts.bad_label, "bad_number", lap_counts.bad_number, "failed", lap_counts.failed);
+                         lap_counts.bad_label, "bad_number", lap_counts.bad_number, "bad_trailer",
+                         lap_counts.bad_trailer, "failed", lap_counts.failed);
 }
 
 static PyObject *module_set_task_clock(PyObject *self, PyObject *function)
@@ -108,6 +109,12 @@ static PyMethodDef functions[] = {
     {"flush", module_flush, METH_NOARGS,
      "flush(): prints the reports that wait for a profiler around them, and brings this thread's statistics up to date"},
     {"counts", module_counts, METH_NOARGS, "counts(): what went wrong and was not raised"},
+    {"now", lap_calls_now, METH_NOARGS, "now(): the clock, for serve(): when a request was read"},
+    {"serve", (PyCFunction)(void (*)(void))lap_calls_serve, METH_FASTCALL | METH_KEYWORDS,
+     "serve(msg=None, trailer=None, arrived=None, ...): a Profiler for a request that came with this trailer, if it had one; its "
+     "reply() goes back"},
+    {"share", lap_calls_share, METH_O,
+     "share('domain'): tells peers a number for this machine's clock, so that the ways there and back are told apart; or 'nothing'"},
     {"set_task_clock", module_set_task_clock, METH_O, NULL},
     {"end_process", module_end_process, METH_NOARGS, NULL},
     {"_exit", module_exit, METH_NOARGS, NULL},
@@ -148,7 +155,8 @@ static int module_exec(PyObject *module)
         return -1;
     }
     is_started = 1;
-    if (lap_sites_start() < 0 || lap_tokens_start() < 0 || lap_streams_start() < 0 || lap_profilers_start(module) < 0)
+    if (lap_sites_start() < 0 || lap_tokens_start() < 0 || lap_streams_start() < 0 || lap_profilers_start(module) < 0 ||
+        lap_calls_start(module) < 0)
         return -1;
     return hooks_set(module);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the files of the Profiler share: profiler.c has the type, construct.c the begin, checkpoint.c the checkpoints,
- * surroundings.c who is around whom, ending.c the end.
+ * surroundings.c who is around whom, ending.c the end, peers.c calls to other processes.
  */
 #ifndef LAP_PY_PARTS_H
 #define LAP_PY_PARTS_H
@@ -60,6 +60,8 @@ static inline void lap_numbers_put(uint64_t *out, const struct numbers *numbers)
 
 /* The class's own switch: whatever `disable` is there. */
 int lap_class_is_disabled(PyTypeObject *type);
+/* An awaitable that is done at once, with this value. A new reference. */
+PyObject *lap_instant_make(PyObject *value);
 /* Is it what a profiler decorates, and does not take for a label? */
 int lap_is_decorated(PyObject *object);
 /* A function around it, a new reference. `like`: a profiler that was only made for this; as if it had not been. */
@@ -71,6 +73,9 @@ extern struct profiler *lap_off_profiler; /* what construction gives where it is
 PyObject *lap_type_call(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *keywords);
 PyObject *lap_profiler_new(PyTypeObject *type, PyObject *args, PyObject *keywords);
 int lap_profiler_init(PyObject *object, PyObject *args, PyObject *keywords);
+/* The same as calling the class with these, but what is off is an object of its own. *ret_is_disabled: by the code, whatever the terms
+ * say. NULL with an exception. */
+struct profiler *lap_profiler_make(PyObject *const *args, Py_ssize_t count, PyObject *keywords, int *ret_is_disabled);
 /* A zeroed one, tracked, and its memory back. */
 struct profiler *lap_profiler_alloc(PyTypeObject *type);
 void lap_profiler_release(struct profiler *self);
@@ -101,6 +106,20 @@ void lap_laps_drop(struct profiler *self);
 uint64_t lap_handle_next(void);
 void lap_handle_done(uint64_t handle);
 void lap_handles_after_fork(void);
+
+/* ---- peers.c --------------------------------------------------------------------------------------------------------- */
+
+int lap_calls_start(PyObject *module);
+/* The methods call() and reply(), and the functions now(), serve() and share(). */
+PyObject *lap_profiler_call(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *lap_profiler_reply(PyObject *object, PyObject *unused);
+PyObject *lap_calls_now(PyObject *self, PyObject *unused);
+PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *lap_calls_share(PyObject *self, PyObject *what);
+/* What a profiler has of them. */
+void lap_calls_drop(struct profiler *self);
+/* In a forked child: those that are open are the parent's. */
+void lap_calls_after_fork(void);
 
 /* ---- surroundings.c ------------------------------------------------------------------------------------------------ */
 

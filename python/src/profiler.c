@@ -121,7 +121,7 @@ static PyObject *instant_next(PyObject *object)
     return NULL;
 }
 
-static PyObject *instant_make(PyObject *value)
+PyObject *lap_instant_make(PyObject *value)
 {
     struct instant *const instant = PyObject_New(struct instant, instant_type);
     if (instant)
@@ -132,13 +132,13 @@ static PyObject *instant_make(PyObject *value)
 static PyObject *profiler_aenter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return instant_make(self);
+    return lap_instant_make(self);
 }
 
 static PyObject *profiler_aexit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     Py_XDECREF(profiler_exit(self, args, count));
-    return instant_make(Py_None);
+    return lap_instant_make(Py_None);
 }
 
 static PyObject *profiler_repr(PyObject *object)
@@ -259,6 +259,8 @@ static void profiler_free(struct profiler *self)
     lap_token_leave(self);
     lap_laps_drop(self);
     lap_report_free(self);
+    if (LAP_I_UNLIKELY(self->calls || self->serve))
+        lap_calls_drop(self);
     Py_XDECREF(self->message);
     Py_XDECREF((PyObject *)self->node);
     profiler_clear((PyObject *)self);
@@ -298,6 +300,10 @@ static PyMethodDef methods[] = {
      "mark(msg=None, n=None): a checkpoint; returns its lap in milliseconds"},
     {"finish", (PyCFunction)(void (*)(void))profiler_finish, METH_FASTCALL | METH_KEYWORDS,
      "finish(msg=None): ends it, with a last checkpoint if there is a label; returns the total in milliseconds"},
+    {"call", (PyCFunction)(void (*)(void))lap_profiler_call, METH_FASTCALL | METH_KEYWORDS,
+     "call(msg): begins a call to another process, see lapmark.Call; the next checkpoint says how its time divides"},
+    {"reply", lap_profiler_reply, METH_NOARGS,
+     "reply(): of one that lapmark.serve() made, 48 bytes to go with the reply; b'' where the request had none"},
     {"__init_subclass__", (PyCFunction)(void (*)(void))profiler_init_subclass, METH_CLASS | METH_VARARGS | METH_KEYWORDS,
      NULL},
     {"__enter__", profiler_enter, METH_NOARGS, NULL},

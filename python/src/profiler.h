@@ -6,6 +6,8 @@
 #ifndef LAP_PY_PROFILER_H
 #define LAP_PY_PROFILER_H
 
+#include "lapmark/call.h"
+#include "line.h"
 #include "site.h"
 #include "token.h"
 
@@ -28,6 +30,7 @@ struct lap_more {
     PyObject *label; /* held; NULL: none was given */
     int64_t n;
     struct wait wait;
+    struct lap_line_calls *calls; /* that came back in it; NULL: none */
 };
 static inline struct lap_more *lap_more_of(const struct lap *lap)
 {
@@ -45,7 +48,20 @@ struct fold {
     uint64_t count, sum_ticks, max_ticks, last_ticks;
     int64_t n_least, n_greatest;
     struct wait wait;
+    struct lap_line_calls calls;
 };
+
+static inline void lap_calls_add(struct lap_line_calls *to, const struct lap_line_calls *more)
+{
+    to->count += more->count;
+    to->answered += more->answered;
+    to->ways += more->ways;
+    to->server_ns += more->server_ns;
+    to->queue_ns += more->queue_ns;
+    to->between_ns += more->between_ns;
+    to->there_ns += more->there_ns;
+    to->back_ns += more->back_ns;
+}
 
 static inline void lap_fold_add(struct fold *fold, const struct lap *lap, uint64_t ticks)
 {
@@ -65,6 +81,8 @@ static inline void lap_fold_add(struct fold *fold, const struct lap *lap, uint64
         fold->wait.busy_ns += wait->busy_ns;
         fold->n_least = n < fold->n_least ? n : fold->n_least;
         fold->n_greatest = n > fold->n_greatest ? n : fold->n_greatest;
+        if (lap_more_of(lap)->calls)
+            lap_calls_add(&fold->calls, lap_more_of(lap)->calls);
     }
 }
 
@@ -140,6 +158,8 @@ struct profiler {
     uint64_t more_children; /* of more sites than it has room for */
     PyObject *task_clock;   /* record of the running task, held */
     struct wait task_times;
+    struct lap_line_calls *calls; /* that came back since the last checkpoint; NULL: none */
+    struct lap_serve *serve;      /* NULL: it serves no request */
     struct lap inline_laps[LAPS_INLINE];
 };
 
@@ -152,7 +172,8 @@ extern struct lap_counts {
     unsigned long long sink_failed; /* reports that their stream or sink did not take */
     unsigned long long suppressed;  /* reports above the 1,000 a second that a process prints */
     unsigned long long bad_label;   /* labels and messages that str() failed on */
-    unsigned long long bad_number;  /* n and ms_threshold that are no numbers */
+    unsigned long long bad_number;  /* n, ms_threshold and arrived that are no numbers */
+    unsigned long long bad_trailer; /* of requests and replies: none of these, damaged, or another call's */
     unsigned long long failed;      /* whatever else went wrong in the profiler itself */
 } lap_counts;
 

@@ -32,6 +32,7 @@ void lap_sites_after_fork(void)
         for (struct site *site = i < BUCKETS ? buckets[i] : &other_site; site; site = site->next) {
             keys_forget_paths(&site->messages);
             keys_forget_paths(&site->labels);
+            keys_forget_paths(&site->calls);
         }
 }
 
@@ -186,6 +187,19 @@ static void take_apart(struct parts *parts, const char *text, size_t bytes)
     parts->format[parts->format_bytes] = 0;
 }
 
+/* Leaves the numbers out: a call's event has no arguments, and its format is the pattern. */
+static void numbers_leave_out(struct parts *parts)
+{
+    parts->types = parts->count = 0;
+    parts->format_bytes = 0;
+    for (size_t i = 0; i < parts->pattern_bytes && parts->format_bytes + 3 < sizeof parts->format; i++) {
+        parts->format[parts->format_bytes++] = parts->pattern[i];
+        if (parts->pattern[i] == '%')
+            parts->format[parts->format_bytes++] = '%';
+    }
+    parts->format[parts->format_bytes] = 0;
+}
+
 /* ---- keys ---------------------------------------------------------------------------------------------------------- */
 
 static struct key *key_make(const struct site *site, enum lap_impl_kind kind, const struct parts *parts, int is_size,
@@ -258,7 +272,9 @@ static struct key *key_find(const struct site *site, struct keys *keys, enum lap
 struct key *lap_key_get(struct site *site, enum lap_impl_kind kind, PyObject *label, const int64_t *n,
                         struct numbers *ret_numbers)
 {
-    struct keys *const keys = kind == LAP_IMPL_KIND_HANDLE_BEGIN ? &site->messages : &site->labels;
+    struct keys *const keys = kind == LAP_IMPL_KIND_HANDLE_BEGIN ? &site->messages
+                              : kind == LAP_IMPL_KIND_CALL       ? &site->calls
+                                                                 : &site->labels;
     const unsigned cached = label ? lap_label_index(label) : 0;
     ret_numbers->count = 0;
     ret_numbers->is_exact = 1;
@@ -271,6 +287,8 @@ struct key *lap_key_get(struct site *site, enum lap_impl_kind kind, PyObject *la
         return NULL;
     struct parts parts;
     take_apart(&parts, text, (size_t)bytes);
+    if (kind == LAP_IMPL_KIND_CALL)
+        numbers_leave_out(&parts);
     int is_exact = !owned && parts.pattern_bytes == (size_t)bytes && memcmp(parts.pattern, text, (size_t)bytes) == 0;
     Py_XDECREF(owned);
     struct key *const key = key_find(site, keys, kind, &parts, n != NULL);

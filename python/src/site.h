@@ -2,7 +2,7 @@
  *
  * Sites: where a profiler was made, a line of code, and the labels that were met there. The key of statistics is the site and
  * the label with each stand-alone number replaced by #, so that an f-string with a number in it is one row; the numbers are kept
- * as arguments. A site has at most LAP_KEYS_EACH labels of each kind, and (other) for the rest; there are at most LAP_SITES, and
+ * as arguments, but those of calls. A site has at most LAP_KEYS_EACH labels of each kind, and (other) for the rest; there are at most LAP_SITES, and
  * one for the rest. All of it lives as long as the process. Threads: under the GIL.
  */
 #ifndef LAP_PY_SITE_H
@@ -50,6 +50,7 @@ struct site {
     uint32_t hash;
     struct keys messages;
     struct keys labels;
+    struct keys calls;
 };
 
 int lap_sites_start(void);

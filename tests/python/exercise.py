@@ -245,6 +245,33 @@ def use_after_end(_):
     profiler.finish("later")
 
 
+def use_calls(i):
+    with Profiler(f"client {i}", ms_threshold=BELOW) as profiler:
+        with profiler.call(f"call {i}") as call:
+            with lapmark.serve(f"serve {i}", call.request, lapmark.now(), ms_threshold=BELOW, n=i) as serving:
+                serving.call("further").end()
+                call.reply = bytearray(serving.reply())
+        assert call.error is None and call.traceparent and call.total_ms > call.server_ms and call.there_ms is None
+        profiler("a")
+        for reply in (b"short", "text", None, object(), lapmark.serve("x", b"none", "never", ms_threshold=BELOW).reply()):
+            profiler.call("wrong").end(reply)
+        profiler("a", n=i)
+        profiler.call("never ended")
+        late = profiler.call("late")
+        profiler.call("in the rest").end(reply=call.reply)
+        repr(late)
+    late.end()
+    OFF.call("off").reply = b"x"
+    for arguments, keywords in (((), {}), ((1, 2), {}), ((1, None, None, 2), {}), ((1,), {"msg": 2}), ((1,), {"wrong": 2}),
+                                ((1,), {str(number): 0 for number in range(20)})):
+        try:
+            (lapmark.serve if len(arguments) != 2 and arguments else OFF.call)(*arguments, **keywords)
+        except TypeError:
+            pass
+    lapmark.share("domain")
+    lapmark.share("nothing")
+
+
 def use_module(_):
     lapmark.flush()
     lapmark.counts()

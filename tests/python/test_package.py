@@ -91,18 +91,23 @@ def test_stub_signatures():
     assert list(lapmark.Lap._fields) == [node.target.id for node in classes["Lap"].body]
 
 
-def test_every_name_of_profiler_is_in_the_stub():
+def test_every_name_of_a_class_is_in_the_stub():
     classes = {node.name: node for node in stub().body if isinstance(node, ast.ClassDef)}
-    names = {node.name for node in classes["Profiler"].body if hasattr(node, "name")} | \
-        {node.target.id for node in classes["Profiler"].body if isinstance(node, ast.AnnAssign)}
-    assert {name for name in dir(lapmark.Profiler) if not name.startswith("_")} == {name for name in names if name[0] != "_"}
+    for kind in (lapmark.Profiler, lapmark.Call):
+        body = classes[kind.__name__].body
+        names = {node.name for node in body if hasattr(node, "name")} | \
+            {node.target.id for node in body if isinstance(node, ast.AnnAssign)}
+        assert {name for name in dir(kind) if not name.startswith("_")} == {name for name in names if name[0] != "_"}
 
 
 def test_documented():
-    for name in ("Profiler", "record", "record_stop", "set", "flush", "counts", "trace_loop", "Lap"):
+    for name in ("Profiler", "Call", "Lap", "counts", "flush", "now", "record", "record_stop", "reply_of", "serve", "set", "share",
+                 "trace_loop"):
         assert getattr(lapmark, name).__doc__, name
-    for name in ("mark", "finish", "laps"):
+    for name in ("mark", "finish", "laps", "call", "reply"):
         assert getattr(lapmark.Profiler, name).__doc__, name
+    for name in dir(lapmark.Call):
+        assert name.startswith("_") or getattr(lapmark.Call, name).__doc__, name
 
 
 def test_compiles():

@@ -57,6 +57,8 @@ CHECKED = {
     "stream.py": [f"{text} {count} gaps: {laps}" for count in (12, 40, 4000) for text, laps in (
         ("markup_gaps() for", "request built, round trip, answer parsed"), ("Batch annotate", "request handled, result sent"))],
     "batch.py": [f"Batch processing: collected {count} items, computed, dict built" for count in (200, 20000)],
+    "calls.py": ["ask for three items: asked, plums are here, pears are here, apples are here",
+                 "find apples: found", "find pears: found", "find plums: found"],
     "startup.py": ["Service startup: broker connected, config loaded, feeds started"],
     "finer.py": [
         "the whole: big_function done [big_function internals: part_a, part_b, part_c: split, part_c: made unique]"],
@@ -77,6 +79,10 @@ def test_each():
             assert len(lived) == 3 and min(lived) >= 49.9 and result.err.count(" (held ") >= 3, result
         elif name == "wire.py":
             assert re.search(r"IPC complete: .* \(running \d+\.\d, waiting \d+\.\d, loop busy with others \d+\.\d\)", result.err)
+        elif name == "calls.py":
+            part = r"server \d+\.\d+: handle (\d+\.\d+), queue \d+\.\d+; between \d+\.\d+"
+            handled = re.findall(rf"^  \w+ are here: .* \({part}\)$", result.err, re.MULTILINE)
+            assert len(handled) == 3 and min(map(float, handled)) >= 9.9, result
         elif name == "startup.py":
             assert result.out == "ready\n"
 

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Calls to other processes, over lapmark/call.h: both ends. A call knows its profiler by the node, and so does not
+ * keep it alive.
+ */
+#include "parts.h"
+
+#include <errno.h>
+
+struct call {
+    PyObject_HEAD struct lap_call call;
+    struct node *node; /* held; NULL: it is off */
+    uint8_t reply[LAP_TRAILER_BYTES];
+    Py_ssize_t reply_bytes;
+    int has_reply, is_ended, error;
+    unsigned fork;
+};
+
+static PyTypeObject *call_type;
+static struct call *off_call; /* what takes all and does nothing */
+static unsigned forks;
+
+void lap_calls_after_fork(void) { forks++; }
+
+void lap_calls_drop(struct profiler *self)
+{
+    PyMem_RawFree(self->calls);
+    PyMem_RawFree(self->serve);
+    self->calls = NULL;
+    self->serve = NULL;
+}
+
+/* The first bytes of what should be a trailer. Returns how many, 0: there is none; one that is none where it has no bytes. */
+static Py_ssize_t trailer_copy(uint8_t out[LAP_TRAILER_BYTES], PyObject *object)
+{
+    Py_buffer view;
+    if (!object || object == Py_None)
+        return 0;
+    if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) < 0) {
+        PyErr_Clear();
+        out[0] = 0xFF;
+        return 1;
+    }
+    const Py_ssize_t bytes = view.len < LAP_TRAILER_BYTES ? view.len : LAP_TRAILER_BYTES;
+    if (bytes > 0)
+        memcpy(out, view.buf, (size_t)bytes);
+    PyBuffer_Release(&view);
+    return bytes;
+}
+
+/* ---- the caller ---------------------------------------------------------------------------------------------------- */
+
+/* Whose child a profiler's calls are: the request's that it serves, or that of one around it. */
+static const struct lap_context *context_of(const struct profiler *profiler)
+{
+    for (const struct profiler *at = profiler; at; at = at->parent)
+        if (at->serve && at->serve->has_trailer && lap_context_is_valid(&at->serve->context))
+            return &at->serve->context;
+    return NULL;
+}
+
+static PyObject *call_begin(struct profiler *self, PyObject *label)
+{
+    struct numbers numbers;
+    PyObject *const text = lap_label_text(label);
+    if (!text)
+        return NULL;
+    if (self->flags & PROFILER_ENDED) { /* by the label's own code */
+        Py_DECREF(text);
+        return Py_NewRef((PyObject *)off_call);
+    }
+    struct key *const key = lap_key_get(self->site, LAP_IMPL_KIND_CALL, text, NULL, &numbers);
+    Py_DECREF(text);
+    struct call *const call = key ? (struct call *)call_type->tp_alloc(call_type, 0) : NULL;
+    if (!call)
+        return NULL;
+    if (self->node)
+        call->node = (struct node *)Py_NewRef((PyObject *)self->node);
+    call->fork = forks;
+    lap_impl_call_begin_at(&call->call, &key->c_site, self->handle, self->path, context_of(self));
+    return (PyObject *)call;
+}
+
+PyObject *lap_profiler_call(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    struct profiler *const self = (struct profiler *)object;
+    PyObject *label, *size;
+    if (lap_read_label("call()", args, count, keywords, 1, &label, &size) < 0)
+        return NULL;
+    if (!label)
+        return PyErr_Format(PyExc_TypeError, "call() needs what it is: an argument 'msg'");
+    if (self->flags & PROFILER_ENDED && !(self->flags & PROFILER_OFF))
+        lap_counts.after_end++;
+    if (self->flags & (PROFILER_OFF | PROFILER_MUTE | PROFILER_ENDED))
+        return Py_NewRef((PyObject *)off_call);
+    return call_begin(self, label);
+}
+
+/* Its profiler, if it is open, says so at its next checkpoint: which must then be a general one. */
+static void note(struct profiler *profiler, const struct lap_split *split)
+{
+    if (!profiler->calls)
+        profiler->calls = PyMem_RawCalloc(1, sizeof *profiler->calls);
+    if (!profiler->calls) {
+        lap_counts.failed++;
+        return;
+    }
+    const int has_server = (split->flags & LAP_SPLIT_SERVER) != 0, has_ways = (split->flags & LAP_SPLIT_WAYS) != 0;
+    struct lap_line_calls one = {.count = 1, .answered = (uint64_t)has_server, .ways = (uint64_t)has_ways};
+    if (has_server) {
+        one.server_ns = (double)split->server_ns;
+        one.queue_ns = (double)split->queue_ns;
+        one.between_ns = (double)split->between_ns;
+        one.there_ns = (double)split->there_ns;
+        one.back_ns = (double)split->back_ns;
+    }
+    lap_calls_add(profiler->calls, &one);
+    if (profiler->vectorcall == lap_call_fast)
+        profiler->vectorcall = lap_call_general;
+}
+
+static void call_end(struct call *self)
+{
+    if (!self->call.is_open || self->fork != forks) /* off, ended, or the parent process's */
+        return;
+    self->error = lap_call_end(&self->call, self->reply, (uint64_t)self->reply_bytes);
+    self->is_ended = 1;
+    lap_counts.bad_trailer += self->error < 0 && self->error != -ENOMSG;
+    if (self->node && self->node->profiler)
+        note(self->node->profiler, &self->call.split);
+}
+
+static void reply_set(struct call *self, PyObject *reply)
+{
+    uint8_t copy[LAP_TRAILER_BYTES];
+    const Py_ssize_t bytes = trailer_copy(copy, reply);
+    if (self->is_ended || self == off_call)
+        return;
+    memcpy(self->reply, copy, (size_t)bytes);
+    self->reply_bytes = bytes;
+    self->has_reply = reply && reply != Py_None;
+}
+
+static PyObject *call_end_method(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    struct call *const self = (struct call *)object;
+    const Py_ssize_t named = keywords ? PyTuple_GET_SIZE(keywords) : 0;
+    if (count + named > 1 || (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "reply") != 0))
+        return PyErr_Format(PyExc_TypeError, "end() takes at most one argument, 'reply'");
+    if (count + named == 1 && args[0] != Py_None)
+        reply_set(self, args[0]);
+    call_end(self);
+    return PyFloat_FromDouble((double)self->call.split.total_ns / 1e6);
+}
+
+static PyObject *call_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    (void)args;
+    (void)count;
+    call_end((struct call *)self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *call_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(self);
+}
+
+static PyObject *call_aenter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return lap_instant_make(self);
+}
+
+static PyObject *call_aexit(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    (void)args;
+    (void)count;
+    call_end((struct call *)self);
+    return lap_instant_make(Py_None);
+}
+
+/* ---- what it says -------------------------------------------------------------------------------------------------- */
+
+static int is_on(const struct call *self) { return self->call.is_open || self->is_ended; }
+
+static PyObject *call_request(PyObject *object, void *unused)
+{
+    (void)unused;
+    const struct call *const self = (const struct call *)object;
+    return PyBytes_FromStringAndSize((const char *)self->call.request, is_on(self) ? LAP_TRAILER_BYTES : 0);
+}
+
+static PyObject *call_span(PyObject *object, void *unused)
+{
+    (void)unused;
+    const struct call *const self = (const struct call *)object;
+    char text[2 * sizeof self->call.context.span_id + 1] = "";
+    for (size_t i = 0; is_on(self) && i < sizeof self->call.context.span_id; i++)
+        PyOS_snprintf(text + 2 * i, 3, "%02x", self->call.context.span_id[i]);
+    return PyUnicode_FromString(text);
+}
+
+static PyObject *call_traceparent(PyObject *object, void *unused)
+{
+    (void)unused;
+    char text[LAP_TRACEPARENT_BYTES];
+    lap_traceparent_write(text, &((const struct call *)object)->call.context);
+    return PyUnicode_FromString(text);
+}
+
+static PyObject *call_get_reply(PyObject *object, void *unused)
+{
+    (void)unused;
+    const struct call *const self = (const struct call *)object;
+    return self->has_reply ? PyBytes_FromStringAndSize((const char *)self->reply, self->reply_bytes) : Py_NewRef(Py_None);
+}
+
+static int call_set_reply(PyObject *object, PyObject *value, void *unused)
+{
+    (void)unused;
+    reply_set((struct call *)object, value);
+    return 0;
+}
+
+static PyObject *call_error(PyObject *object, void *unused)
+{
+    (void)unused;
+    const struct call *const self = (const struct call *)object;
+    if (self->error == 0)
+        Py_RETURN_NONE;
+    return PyUnicode_FromString(self->error == -ENOMSG   ? "silent"
+                                : self->error == -EPROTO ? "another call's"
+                                                         : "damaged");
+}
+
+enum part { TOTAL, SERVER, HANDLE, QUEUE, BETWEEN, THERE, BACK };
+
+static PyObject *call_part(PyObject *object, void *which)
+{
+    const struct call *const self = (const struct call *)object;
+    const struct lap_split *const split = &self->call.split;
+    const enum part part = (enum part)(uintptr_t)which;
+    const uint32_t needed = part == TOTAL ? 0 : part < THERE ? LAP_SPLIT_SERVER : LAP_SPLIT_WAYS;
+    /* Each was cut to whole nanoseconds; what is the rest of another is told by that. */
+    const uint64_t parts[] = {split->total_ns,
+                              split->server_ns,
+                              split->server_ns - split->queue_ns,
+                              split->queue_ns,
+                              split->total_ns - split->server_ns,
+                              split->there_ns,
+                              split->back_ns};
+    if (!self->is_ended || (split->flags & needed) != needed)
+        Py_RETURN_NONE;
+    return PyFloat_FromDouble((double)parts[part] / 1e6);
+}
+
+static PyObject *call_repr(PyObject *object)
+{
+    const struct call *const self = (const struct call *)object;
+    PyObject *const span = call_span(object, NULL);
+    PyObject *const text =
+        !span           ? NULL
+        : !is_on(self)  ? PyUnicode_FromString("<lapmark.Call, off>")
+                        : PyUnicode_FromFormat("<lapmark.Call %U, %s>", span, self->is_ended ? "ended" : "open");
+    Py_XDECREF(span);
+    return text;
+}
+
+static void call_dealloc(PyObject *object)
+{
+    PyTypeObject *const type = Py_TYPE(object);
+    Py_XDECREF((PyObject *)((struct call *)object)->node);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+/* ---- the server ---------------------------------------------------------------------------------------------------- */
+
+PyObject *lap_calls_now(PyObject *self, PyObject *unused)
+{
+    (void)self;
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(lap_now());
+}
+
+PyObject *lap_calls_share(PyObject *self, PyObject *what)
+{
+    (void)self;
+    const int is_text = PyUnicode_Check(what), is_domain = is_text && PyUnicode_CompareWithASCIIString(what, "domain") == 0;
+    if (!is_domain && (!is_text || PyUnicode_CompareWithASCIIString(what, "nothing") != 0))
+        return PyErr_Format(PyExc_ValueError, "cannot share %R: 'domain' or 'nothing'", what);
+    lap_share(is_domain ? LAP_SHARE_DOMAIN : 0);
+    Py_RETURN_NONE;
+}
+
+static uint64_t arrived_read(PyObject *arrived)
+{
+    if (!arrived || arrived == Py_None)
+        return 0;
+    const unsigned long long ticks = PyLong_AsUnsignedLongLong(arrived);
+    if (!PyErr_Occurred())
+        return ticks;
+    PyErr_Clear();
+    lap_counts.bad_number++;
+    return 0;
+}
+
+/* The arguments that are not the profiler's, and those that are. Borrowed but *ret_names. */
+struct serve_arguments {
+    PyObject *own[3]; /* msg, trailer, arrived */
+    PyObject *rest[16];
+    Py_ssize_t count; /* of rest, behind a message */
+    PyObject *names;  /* held */
+};
+
+static int serve_read(struct serve_arguments *out, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    static const char *const own[] = {"msg", "trailer", "arrived"};
+    PyObject *names[16];
+    Py_ssize_t named = 0;
+    *out = (struct serve_arguments){.names = NULL};
+    if (count > 3) {
+        PyErr_Format(PyExc_TypeError, "serve() takes at most 3 positional arguments (%zd given)", count);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        out->own[i] = args[i];
+    for (Py_ssize_t i = 0; keywords && i < PyTuple_GET_SIZE(keywords); i++) {
+        PyObject *const name = PyTuple_GET_ITEM(keywords, i);
+        size_t at = 0;
+        while (at < 3 && PyUnicode_CompareWithASCIIString(name, own[at]) != 0)
+            at++;
+        if ((at < 3 && out->own[at]) || named == 15) {
+            PyErr_Format(PyExc_TypeError, "serve() got %s argument '%U'", at < 3 ? "twice its" : "an unexpected keyword", name);
+            return -1;
+        }
+        if (at < 3) {
+            out->own[at] = args[count + i];
+        } else {
+            names[named] = name;
+            out->rest[1 + named++] = args[count + i];
+        }
+    }
+    out->rest[0] = out->own[0] ? out->own[0] : Py_None;
+    out->names = PyTuple_New(named);
+    for (Py_ssize_t i = 0; out->names && i < named; i++)
+        PyTuple_SET_ITEM(out->names, i, Py_NewRef(names[i]));
+    return out->names ? 0 : -1;
+}
+
+PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    struct serve_arguments arguments;
+    uint8_t trailer[LAP_TRAILER_BYTES];
+    int is_disabled = 0;
+    (void)self;
+    if (serve_read(&arguments, args, count, keywords) < 0)
+        return NULL;
+    const Py_ssize_t bytes = trailer_copy(trailer, arguments.own[1]);
+    const uint64_t arrived = arrived_read(arguments.own[2]);
+    struct profiler *const profiler = lap_profiler_make(arguments.rest, 1, arguments.names, &is_disabled);
+    Py_DECREF(arguments.names);
+    if (!profiler || is_disabled)
+        return (PyObject *)profiler;
+    profiler->serve = PyMem_RawCalloc(1, sizeof *profiler->serve);
+    if (!profiler->serve) {
+        lap_counts.failed++;
+        return (PyObject *)profiler;
+    }
+    const int error = lap_impl_serve_begin(profiler->serve, profiler->handle, trailer, (uint64_t)bytes, arrived);
+    lap_counts.bad_trailer += error < 0 && error != -ENOMSG;
+    return (PyObject *)profiler;
+}
+
+PyObject *lap_profiler_reply(PyObject *object, PyObject *unused)
+{
+    struct profiler *const self = (struct profiler *)object;
+    uint8_t out[LAP_TRAILER_BYTES];
+    (void)unused;
+    if (!self->serve)
+        return PyBytes_FromStringAndSize(NULL, 0);
+    self->serve->handle = self->handle; /* none, once it has ended */
+    return PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)lap_serve_reply(self->serve, out));
+}
+
+/* ---- the type ------------------------------------------------------------------------------------------------------ */
+
+static PyMethodDef methods[] = {
+    {"end", (PyCFunction)(void (*)(void))call_end_method, METH_FASTCALL | METH_KEYWORDS,
+     "end(reply=None): the reply is here, with this trailer, if it had one; returns the total in milliseconds"},
+    {"__enter__", call_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))call_exit, METH_FASTCALL, NULL},
+    {"__aenter__", call_aenter, METH_NOARGS, NULL},
+    {"__aexit__", (PyCFunction)(void (*)(void))call_aexit, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL}};
+static PyGetSetDef getters[] = {
+    {"request", call_request, NULL, "48 bytes to go with the request; b'' where the call is off", NULL},
+    {"reply", call_get_reply, call_set_reply, "what came with the reply, for the end of a with block", NULL},
+    {"span_id", call_span, NULL, "what reply_of() says of its reply", NULL},
+    {"traceparent", call_traceparent, NULL, "the value of a W3C traceparent header", NULL},
+    {"error", call_error, NULL, "None, 'silent', 'damaged' or \"another call's\"", NULL},
+    {"total_ms", call_part, NULL, "from the begin to the end", (void *)TOTAL},
+    {"server_ms", call_part, NULL, "from the request's arrival to the reply, on the server's clock", (void *)SERVER},
+    {"handle_ms", call_part, NULL, "of server_ms: since the server took it up", (void *)HANDLE},
+    {"queue_ms", call_part, NULL, "of server_ms: until the server took it up", (void *)QUEUE},
+    {"between_ms", call_part, NULL, "total_ms without server_ms", (void *)BETWEEN},
+    {"there_ms", call_part, NULL, "of between_ms: before the server, where both share their clock's domain", (void *)THERE},
+    {"back_ms", call_part, NULL, "of between_ms: behind the server", (void *)BACK},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static const char documentation[] =
+    "A call to another process, of Profiler.call(). Its `request` goes with the request; `end()` takes what came with the reply,\n"
+    "or a `with` block ends it with `reply`. The next checkpoint of its profiler says how the time divides, and so do its\n"
+    "attributes in milliseconds, None where that is not known. One that never ends is dropped.";
+
+int lap_calls_start(PyObject *module)
+{
+    static PyType_Slot call_slots[] = {{Py_tp_dealloc, (void *)call_dealloc}, {Py_tp_repr, (void *)call_repr},
+                                       {Py_tp_methods, methods},              {Py_tp_getset, getters},
+                                       {Py_tp_doc, (void *)documentation},    {0, NULL}};
+    PyType_Spec spec = {"lapmark.Call", (int)sizeof(struct call), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                        call_slots};
+    call_type = (PyTypeObject *)PyType_FromSpec(&spec);
+    off_call = call_type ? (struct call *)call_type->tp_alloc(call_type, 0) : NULL;
+    if (!off_call)
+        return -1;
+    Py_INCREF(call_type);
+    return PyModule_AddObject(module, "Call", (PyObject *)call_type);
+}
