@@ -227,7 +227,9 @@ def _wait(node: Node, lap_ns: int) -> Optional[_text.Wait]:
 
 def mark(node: Node, now_ns: int, label: str, n: Optional[int]) -> int:
     """Returns the lap in ns."""
-    lap_ns = now_ns - node.last_ns
+    last_ns = node.last_ns
+    now_ns = max(now_ns, last_ns)  # another thread's checkpoint may have come between
+    lap_ns = now_ns - last_ns
     node.last_ns = now_ns
     node.marks += 1
     row = node.site.labels.row(label)

@@ -117,8 +117,8 @@ class Node:
             self.fold(group[0], item, spill)
             return
         if len(group) < FOLD_ABOVE:
+            self.items.append(item)  # first: another thread's checkpoint may fold the group, and take its lines out of here
             group.append(item)
-            self.items.append(item)
             self.lines += 1 + self.room(item, spill)
             return
         first = group[0]

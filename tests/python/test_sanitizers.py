@@ -13,7 +13,7 @@ import common_python as common
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILDER = os.path.join(common.SOURCE, "python", "build_backend", "lapmark_build.py")
-SANITIZED_TESTS = ("interface", "printing", "ends", "parents", "reentry", "calls", "calls_limits")
+SANITIZED_TESTS = ("interface", "printing", "ends", "parents", "reentry", "peers", "calls_limits")
 SLOW = ("deep", "flush_of", "many_open", "long_chain", "on_many_threads", "size_of_a_report")  # with a sanitizer
 
 #: The interpreter's own are Debian's, in PYTHON_SUPPRESSIONS. The dynamic linker compares $ORIGIN eight bytes at a time.

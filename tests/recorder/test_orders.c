@@ -40,22 +40,31 @@ static void mail_leave(struct lap_format_control *control, const char *terms, en
     __atomic_store_n(&control->mail, next | LAP_FORMAT_MAIL_THERE, __ATOMIC_SEQ_CST);
 }
 
+/* Is a profiler open? A coarse clock shows that a little later. */
+static int is_open(void)
+{
+    for (int i = 0; i < 100000; i++)
+        if (LAP_ELAPSED_NS() != 0)
+            return 1;
+    return 0;
+}
+
 static int first(void)
 {
     LAP_PROFILE("first");
-    return LAP_ELAPSED_NS() != 0;
+    return is_open();
 }
 
 static int second(void)
 {
     LAP_PROFILE("second");
-    return LAP_ELAPSED_NS() != 0;
+    return is_open();
 }
 
 static int third(void)
 {
     LAP_PROFILE("third");
-    return LAP_ELAPSED_NS() != 0;
+    return is_open();
 }
 
 static int is_taken(const struct lap_format_control *control)
