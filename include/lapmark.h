@@ -419,6 +419,9 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
  * -ENOMSG: no trailer, -EBADMSG: none of these; the profiler has begun all the same. Warm. */
 #define lap_serve_begin(serve, trailer, bytes, arrived, ...)                                                             \
     lap_impl_serve_begin((serve), lap_begin(__VA_ARGS__), (trailer), (bytes), (arrived))
+/* The same with the profiler's options. If it has taken its threshold when it replies, the caller is told: LAP_SPLIT_SLOW. */
+#define lap_serve_begin_with(serve, opts, trailer, bytes, arrived, ...)                                                  \
+    lap_impl_serve_begin((serve), lap_begin_with(opts, __VA_ARGS__), (trailer), (bytes), (arrived))
 
 #else /* LAPMARK_DISABLE: the same names, no code; arguments are looked at by the compiler and never evaluated */
 
@@ -487,6 +490,11 @@ LAP_I_INLINE int lap_impl_no_call(void *memory, uint64_t bytes)
 #define lap_serve_begin(serve, trailer, bytes, arrived, ...)                                                             \
     __extension__({                                                                                                      \
         LAP_I_CHECK(__VA_ARGS__);                                                                                        \
+        LAP_I_UNUSED(trailer), LAP_I_UNUSED(bytes), LAP_I_UNUSED(arrived), lap_impl_no_call((serve), sizeof *(serve));   \
+    })
+#define lap_serve_begin_with(serve, opts, trailer, bytes, arrived, ...)                                                  \
+    __extension__({                                                                                                      \
+        LAP_PROFILE_WITH(opts, __VA_ARGS__);                                                                             \
         LAP_I_UNUSED(trailer), LAP_I_UNUSED(bytes), LAP_I_UNUSED(arrived), lap_impl_no_call((serve), sizeof *(serve));   \
     })
 #define lap_serve_reply(serve, out) (LAP_I_UNUSED(serve), (void)lap_impl_no_call((out), LAP_TRAILER_BYTES), UINT64_C(0))

@@ -176,6 +176,17 @@ static uint64_t ticks_to_ns(uint64_t ticks)
     return (uint64_t)((double)ticks * lap_process.ns_per_tick);
 }
 
+int lap_handle_is_slow(uint64_t handle, uint64_t ticks)
+{
+    struct slot *const slot = handle == 0 ? NULL : slot_find(handle);
+    if (!slot)
+        return 0;
+    const uint64_t took_ns = ticks > slot->begin_ticks ? ticks_to_ns(ticks - slot->begin_ticks) : 0;
+    const int is_slow = slot->threshold_ns != 0 && took_ns >= slot->threshold_ns;
+    slot_unlock(slot);
+    return is_slow;
+}
+
 static uint64_t now_ticks(void)
 {
     return lap_clock_ticks(&lap_process.clock);

@@ -20,6 +20,8 @@ struct lap_ring;
 /* An event of an open handle lies at `position`, for its report to be found. Returns how many checkpoints it had; 0 for one that is
  * not open. Position taken. */
 uint32_t lap_handle_note(uint64_t handle, const struct lap_ring *ring, uint64_t position);
+/* Has an open handle with a threshold taken it by then? */
+int lap_handle_is_slow(uint64_t handle, uint64_t ticks);
 
 /* A slot for a profiler whose state a binding keeps: its handle, 0 where none is free. It is not open for anybody here. */
 uint64_t lap_handle_take(void);

@@ -175,6 +175,7 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
     lap_share(LAP_SHARE_DOMAIN);
     int error = lap_serve_begin(&serve, trailer, bytes, lap_now(), "serve");
     error |= lap_serve_begin(&serve, NULL, 0, 0, "serve %s, %d", peer, error);
+    error |= lap_serve_begin_with(&serve, LAP_OPTS(.threshold_ms = 5), trailer, bytes, 0, "serve %d", error);
     if (error)
         lap_call_begin(&plain, "call");
     else

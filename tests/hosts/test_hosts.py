@@ -138,15 +138,32 @@ def test_two_hosts():
             check_offset(found["clocks"][0], call_events(recordings[0]), clocks, 1)
             equal(found["clocks"][0]["steps"], [])
             equal(found["calls"][0]["there_ns"], None)
-            slow = found["calls"][0]
-            check(slow["between_ns"]["mean"] / 1e6 >= held[0]["mean"] + held[1]["mean"], (slow, held))
-        with pair(hosts, directory, 1, (0, 0), clocks) as (recordings, no):
-            fast = calls_of(*recordings)["calls"][0]
-        without_ms = fast["between_ns"]["p50"] / 1e6 - no[0]["median"] - no[1]["median"]
-        medians_ms = held[0]["median"] + held[1]["median"]
-        check(slow["between_ns"]["p50"] / 1e6 <= (medians_ms + 0.2 + max(without_ms, 0) + no[0]["median"] + no[1]["median"]) * 17 / 16,
-              (slow["between_ns"], held, fast["between_ns"], no))
-        print(f"between: {slow['between_ns']['p50'] / 1e6:.3f} ms, of which the relay held {medians_ms:.3f} ms")
+            check_between(found["calls"][0], held)
+
+
+def check_between(kind, held):
+    """Not less than what the relay held the messages for."""
+    check(kind["between_ns"]["mean"] / 1e6 >= held[0]["mean"] + held[1]["mean"], (kind, held))
+
+
+def test_between():
+    """At the median, the way is what the relay measured, what it is without a delay, and 0.2 ms. A busy machine adds to the one or the
+    other: of several tries the best counts."""
+    hz, now = clock_hz()
+    clocks = clocks_apart(hz, now, (3, -40))
+    over = []
+    with Hosts(2) as hosts, Directory() as directory:
+        while len(over) < 5 and (not over or over[-1] > 0.2):
+            kinds, medians = [], []
+            for delays in ((1, 4), (0, 0)):
+                with pair(hosts, directory, 1, delays, clocks) as (recordings, held):
+                    kinds.append(calls_of(*recordings)["calls"][0])
+                    check_between(kinds[-1], held)
+                    medians.append(held[0]["median"] + held[1]["median"])
+            slow_ms, fast_ms = (kind["between_ns"]["p50"] / 1e6 for kind in kinds)
+            over.append(slow_ms * 16 / 17 - medians[0] - fast_ms)  # a percentile is right within one part in 16
+            print(f"between: {slow_ms:.3f} ms, of which the relay held {medians[0]:.3f} ms; {fast_ms:.3f} ms without a delay")
+    check(min(over) <= 0.2, over)
 
 
 def test_timeline():
@@ -200,11 +217,12 @@ def test_step():
         clocks = clocks_apart(hz, now, (3, -40))
         with Hosts(2) as hosts, Directory() as directory:
             started = clock_hz()[1]
-            clocks[1].update(TEST_STEP_TICKS=int(seconds * hz), TEST_STEP_AT_TICKS=started + int(1.5 * hz))
-            with pair(hosts, directory, 1, (0.5,), clocks, calls=1500) as (recordings, _):
+            clocks[1].update(TEST_STEP_TICKS=int(seconds * hz), TEST_STEP_AT_TICKS=started + int(2.5 * hz))
+            with pair(hosts, directory, 1, (0.5,), clocks, calls=3500) as (recordings, _):
                 events = call_events(recordings[0])
                 last = max(event["got_ticks"] for event in events)
                 check(last > clocks[1]["TEST_STEP_AT_TICKS"] + hz / 10, "it ended before the step")
+                check(min(event["sent_ticks"] for event in events) < clocks[1]["TEST_STEP_AT_TICKS"] - hz / 10, "it began behind the step")
                 clock = calls_of(*recordings)["clocks"][0]
                 equal(len(clock["steps"]), 1, clock)
                 step = clock["steps"][0]

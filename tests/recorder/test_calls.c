@@ -660,6 +660,40 @@ static void test_paths(void **state)
     assert_int_equal(count_at(says, "[\n        \"call\"\n"), 1);
 }
 
+/* A server that takes its threshold by its reply says so; one that takes it later, or has none, does not. */
+static int is_told_slow(double threshold_ms, long work_us, long later_us)
+{
+    struct lap_call call;
+    struct lap_serve serve;
+    uint8_t reply[LAP_TRAILER_BYTES];
+    lap_call_begin(&call, "of a server with a threshold");
+    (void)lap_serve_begin_with(&serve, LAP_OPTS(.threshold_ms = threshold_ms), call.request, sizeof call.request, 0, "serves");
+    spend_us(work_us);
+    lap_serve_reply(&serve, reply);
+    spend_us(later_us);
+    lap_end(serve.handle);
+    return lap_call_end(&call, reply, sizeof reply) == 0 ? (call.split.flags & LAP_SPLIT_SLOW) != 0 : -1;
+}
+
+static int case_told_slow(void)
+{
+    return is_told_slow(2, 2500, 0) != 1 ? 1 : is_told_slow(1e6, 100, 0) != 0 ? 2 : is_told_slow(0, 2500, 0) != 0 ? 3
+                                           : is_told_slow(1e5, 0, 3000) != 0 ? 4 : 0;
+}
+
+static void test_told_slow(void **state)
+{
+    (void)state;
+    struct outcome outcome = run_case("told_slow", "LAPMARK_PRINT=off", NULL);
+    assert_ended_well(&outcome);
+    outcome_free(&outcome);
+    /* By a term of its own, too. */
+    outcome = run_case("told_slow", "LAPMARK_PRINT=off", "LAPMARK=serves:2", NULL);
+    assert_int_equal(WEXITSTATUS(outcome.status), 3);
+    outcome_free(&outcome);
+}
+
+
 /* Calls in a profiler that would be taken back stay, and it with them; their sums are right. */
 static int case_slow(void)
 {
@@ -777,7 +811,7 @@ static int tests(void)
         cmocka_unit_test(test_nested),    cmocka_unit_test(test_several), cmocka_unit_test(test_ways),
         cmocka_unit_test(test_folded),    cmocka_unit_test(test_threads), cmocka_unit_test(test_unmarked),
         cmocka_unit_test(test_contexts),  cmocka_unit_test(test_off),     cmocka_unit_test(test_wrong_use),
-        cmocka_unit_test(test_fork),      cmocka_unit_test(test_stored),  cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_fork),      cmocka_unit_test(test_stored),  cmocka_unit_test(test_told_slow), cmocka_unit_test(test_slow),
         cmocka_unit_test(test_restarted), cmocka_unit_test(test_many),    cmocka_unit_test(test_paths),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
@@ -788,7 +822,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         {"nested", case_nested},       {"several", case_several},   {"ways", case_ways},         {"folded", case_folded},
         {"threads", case_threads},     {"unmarked", case_unmarked}, {"contexts", case_contexts}, {"off", case_off},
-        {"wrong_use", case_wrong_use}, {"fork", case_fork},         {"stored", case_stored},     {"slow", case_slow},
+        {"wrong_use", case_wrong_use}, {"fork", case_fork},         {"stored", case_stored},     {"told_slow", case_told_slow}, {"slow", case_slow},
         {"restarted", case_restarted}, {"many", case_many},         {"paths", case_paths},       {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
