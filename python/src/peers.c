@@ -114,7 +114,7 @@ static void note(struct profiler *profiler, const struct lap_split *split)
         one.there_ns = (double)split->there_ns;
         one.back_ns = (double)split->back_ns;
     }
-    lap_calls_add(profiler->calls, &one);
+    lap_line_calls_join(profiler->calls, &one);
     if (profiler->vectorcall == lap_call_fast)
         profiler->vectorcall = lap_call_general;
 }

@@ -51,18 +51,6 @@ struct fold {
     struct lap_line_calls calls;
 };
 
-static inline void lap_calls_add(struct lap_line_calls *to, const struct lap_line_calls *more)
-{
-    to->count += more->count;
-    to->answered += more->answered;
-    to->ways += more->ways;
-    to->server_ns += more->server_ns;
-    to->queue_ns += more->queue_ns;
-    to->between_ns += more->between_ns;
-    to->there_ns += more->there_ns;
-    to->back_ns += more->back_ns;
-}
-
 static inline void lap_fold_add(struct fold *fold, const struct lap *lap, uint64_t ticks)
 {
     if (fold->count == 0) {
@@ -82,7 +70,7 @@ static inline void lap_fold_add(struct fold *fold, const struct lap *lap, uint64
         fold->n_least = n < fold->n_least ? n : fold->n_least;
         fold->n_greatest = n > fold->n_greatest ? n : fold->n_greatest;
         if (lap_more_of(lap)->calls)
-            lap_calls_add(&fold->calls, lap_more_of(lap)->calls);
+            lap_line_calls_join(&fold->calls, lap_more_of(lap)->calls);
     }
 }
 

@@ -4,6 +4,7 @@
  */
 #include "calls_view.h"
 
+#include "input.h"
 #include "json.h"
 
 #include <inttypes.h>
@@ -35,17 +36,6 @@ static json_t *times_json(const struct lap_calls_times *times)
     return value;
 }
 
-static json_t *thread_json(const struct lap_thread *thread)
-{
-    if (!thread)
-        return json_null();
-    json_t *const value = json_object();
-    lap_json_set(value, "id", lap_json_count(thread->id));
-    lap_json_set(value, "index", lap_json_count(thread->index));
-    lap_json_set(value, "name", lap_json_text(thread->name));
-    return value;
-}
-
 static json_t *kind_json(const struct lap_calls_kind *kind, enum lap_summary_by by)
 {
     static const char *const parts[LAP_CALLS_PARTS] = {
@@ -57,7 +47,7 @@ static json_t *kind_json(const struct lap_calls_kind *kind, enum lap_summary_by 
     lap_json_set(value, "name", lap_json_text(kind->name));
     if (by != LAP_SUMMARY_BY_ALL) {
         lap_json_set(value, "process", lap_json_text(kind->process ? kind->process->name : NULL));
-        lap_json_set(value, "thread", thread_json(kind->thread));
+        lap_json_set(value, "thread", lap_input_thread_json(kind->thread));
     }
     lap_json_set(value, "count", lap_json_count(kind->count));
     lap_json_set(value, "answered", lap_json_count(kind->answered));

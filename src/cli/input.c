@@ -101,6 +101,17 @@ double lap_input_span_ns(const struct lap_process *process)
     return (double)lap_timebase_ns(&process->clock, process->end_ticks - process->clock.start_ticks);
 }
 
+json_t *lap_input_thread_json(const struct lap_thread *thread)
+{
+    if (!thread)
+        return json_null();
+    json_t *const value = json_object();
+    lap_json_set(value, "id", lap_json_count(thread->id));
+    lap_json_set(value, "index", lap_json_count(thread->index));
+    lap_json_set(value, "name", lap_json_text(thread->name));
+    return value;
+}
+
 json_t *lap_input_losses_json(const struct lap_process *process)
 {
     json_t *const losses = json_object();

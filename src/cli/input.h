@@ -29,6 +29,8 @@ json_t *lap_input_process_json(const struct lap_process *process);
 char *lap_input_snapshot_text(char *out, size_t out_bytes, const struct lap_process *process);
 /* Its time from start to end. */
 double lap_input_span_ns(const struct lap_process *process);
+/* Members "id", "index", "name"; null for NULL. */
+json_t *lap_input_thread_json(const struct lap_thread *thread);
 /* {"signal": 3, ...}: those that are not 0. */
 json_t *lap_input_losses_json(const struct lap_process *process);
 

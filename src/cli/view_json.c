@@ -8,17 +8,6 @@
 
 #include <stdlib.h>
 
-static json_t *thread_json(const struct lap_thread *thread)
-{
-    if (!thread)
-        return json_null();
-    json_t *const value = json_object();
-    lap_json_set(value, "id", lap_json_count(thread->id));
-    lap_json_set(value, "index", lap_json_count(thread->index));
-    lap_json_set(value, "name", lap_json_text(thread->name));
-    return value;
-}
-
 static json_t *open_json(const struct lap_open_profilers *open)
 {
     json_t *const array = json_array();
@@ -31,7 +20,7 @@ static json_t *open_json(const struct lap_open_profilers *open)
         lap_json_set(value, "message", lap_json_text(profiler->message));
         lap_json_set(value, "kind", lap_json_text(profiler->handle ? "handle" : "scope"));
         lap_json_set(value, "depth", json_integer(profiler->depth));
-        lap_json_set(value, "thread", thread_json(profiler->thread));
+        lap_json_set(value, "thread", lap_input_thread_json(profiler->thread));
         lap_json_set(value, "begin_time_ns", lap_json_count(begin_ns));
         lap_json_set(value, "open_ns", lap_json_count(end_ns > begin_ns ? end_ns - begin_ns : 0));
         lap_json_set(value, "last_time_ns", lap_json_count(lap_timebase_realtime_ns(clock, profiler->last_ticks)));
@@ -96,7 +85,7 @@ static json_t *site_json(const struct lap_summary *summary, const struct lap_sum
     lap_json_set(value, "near_resolution", json_boolean(lap_view_is_near_resolution(summary, node)));
     if (group->process) {
         lap_json_set(value, "process", lap_json_text(group->process->name));
-        lap_json_set(value, "thread", thread_json(group->thread));
+        lap_json_set(value, "thread", lap_input_thread_json(group->thread));
     }
     return value;
 }

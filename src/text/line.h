@@ -65,6 +65,18 @@ struct lap_line_calls {
     double there_ns; /* of between_ns */
     double back_ns;
 };
+/* Adds further ones. */
+static inline void lap_line_calls_join(struct lap_line_calls *to, const struct lap_line_calls *more)
+{
+    to->count += more->count;
+    to->answered += more->answered;
+    to->ways += more->ways;
+    to->server_ns += more->server_ns;
+    to->queue_ns += more->queue_ns;
+    to->between_ns += more->between_ns;
+    to->there_ns += more->there_ns;
+    to->back_ns += more->back_ns;
+}
 /* Adds to a line that is written, in front of its newline: ` (server 61.2000: handle 57.9000, queue 3.3000; between 37.1100)`, in
  * milliseconds; ` (2 calls, 1 silent: server ...)`. Returns the line's bytes, at most `out_bytes`. */
 size_t lap_line_add_calls(char *out, size_t out_bytes, size_t bytes, const struct lap_line_calls *calls);

@@ -124,16 +124,7 @@ void lap_tree_calls_join(struct lap_tree *tree, uint16_t *sum, uint16_t from)
         *sum = *sum == 0 ? from : *sum;
         return;
     }
-    struct lap_line_calls *const to = &tree->units[*sum].calls;
-    const struct lap_line_calls *const more = &tree->units[from].calls;
-    to->count += more->count;
-    to->answered += more->answered;
-    to->ways += more->ways;
-    to->server_ns += more->server_ns;
-    to->queue_ns += more->queue_ns;
-    to->between_ns += more->between_ns;
-    to->there_ns += more->there_ns;
-    to->back_ns += more->back_ns;
+    lap_line_calls_join(&tree->units[*sum].calls, &tree->units[from].calls);
     unit_give(tree, from);
 }
 
