@@ -73,7 +73,7 @@ class Puppet:
 
     def __init__(self, directory, **variables):
         self.process = subprocess.Popen([os.path.join(directory, "puppet")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, bufsize=1, cwd=directory,
+                                        stderr=subprocess.PIPE, text=True, bufsize=1, cwd=directory, process_group=0,  # stays stopped
                                         env=environment(**{"LAPMARK_RECORD": "rec", "LAPMARK_PRINT": "off", **variables}))
         self.pid = str(self.process.pid)
 

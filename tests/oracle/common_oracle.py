@@ -94,8 +94,9 @@ class Running:
     def __init__(self, directory, *command, **variables):
         if directory is not None:
             variables["LAPMARK_RECORD"] = directory
+        # A group of its own: the kernel sends SIGCONT to stopped ones of a group that the exit of a shell leaves orphaned.
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=environment(**variables))
+                                        env=environment(**variables), process_group=0)
 
     def __enter__(self):
         return self

@@ -260,8 +260,11 @@ pid_t start_case(const char *name, int *ret_pipe, ...)
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     const pid_t pid = fork();
     assert_true(pid >= 0);
-    if (pid == 0)
+    if (pid == 0) {
+        /* One that is stopped stays so: a group of ours that the exit of somebody's shell leaves orphaned is sent SIGCONT. */
+        setpgid(0, 0);
         become(name, variables, count, (const int[]){out[1], -1});
+    }
     close(out[1]);
     *ret_pipe = out[0];
     return pid;
