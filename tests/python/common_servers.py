@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Servers that are not ours, as Debian has them: in the foreground, as children of a test. No service of the machine is touched."""
+"""Servers that are not ours, as Debian has them: in the foreground, children of a test. No service of the machine is touched."""
 import os
 import shutil
 import subprocess
 
 from common_python import skip
 
-PLACES = [os.environ.get("PATH", ""), "/usr/sbin"]
+PLACES = [os.environ.get("PATH", ""), "/usr/sbin", os.path.join(os.environ.get("BUILD_DIR", "build"), "nginx/usr/sbin")]
 
 
 def program(*names):
-    """The path of the first of these programs that is here."""
+    """The path of the first of these programs that is here, or was unpacked by ./dev."""
     for name in names:
         path = shutil.which(name, path=os.pathsep.join(PLACES))
         if path:
