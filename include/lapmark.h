@@ -418,10 +418,17 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
  * with this trailer (NULL or 0 bytes: it had none) that arrived at `arrived`, of lap_now(), 0 where that is not known. Returns 0, or
  * -ENOMSG: no trailer, -EBADMSG: none of these; the profiler has begun all the same. Warm. */
 #define lap_serve_begin(serve, trailer, bytes, arrived, ...)                                                             \
-    lap_impl_serve_begin((serve), lap_begin(__VA_ARGS__), (trailer), (bytes), (arrived))
+    lap_serve_begin_with(serve, LAP_OPTS(), trailer, bytes, arrived, __VA_ARGS__)
 /* The same with the profiler's options. If it has taken its threshold when it replies, the caller is told: LAP_SPLIT_SLOW. */
 #define lap_serve_begin_with(serve, opts, trailer, bytes, arrived, ...)                                                  \
-    lap_impl_serve_begin((serve), lap_begin_with(opts, __VA_ARGS__), (trailer), (bytes), (arrived))
+    __extension__({                                                                                                      \
+        const void *const lap_i_trailer = (trailer);                                                                     \
+        const uint64_t lap_i_bytes = (bytes);                                                                            \
+        struct lap_options lap_i_options = opts;                                                                         \
+        lap_impl_serve_options(&lap_i_options, lap_i_trailer, lap_i_bytes);                                              \
+        const lap_handle lap_i_handle = lap_begin_with(lap_i_options, __VA_ARGS__);                                      \
+        lap_impl_serve_begin((serve), lap_i_handle, lap_i_trailer, lap_i_bytes, (arrived));                              \
+    })
 
 #else /* LAPMARK_DISABLE: the same names, no code; arguments are looked at by the compiler and never evaluated */
 
@@ -499,6 +506,8 @@ LAP_I_INLINE int lap_impl_no_call(void *memory, uint64_t bytes)
     })
 #define lap_serve_reply(serve, out) (LAP_I_UNUSED(serve), (void)lap_impl_no_call((out), LAP_TRAILER_BYTES), UINT64_C(0))
 #define lap_share(what) LAP_I_UNUSED(what)
+#define lap_accept(what) LAP_I_UNUSED(what)
+#define lap_call_wish(call, wish, threshold_ms) (LAP_I_UNUSED(call), LAP_I_UNUSED(wish), LAP_I_UNUSED(threshold_ms))
 #define lap_now() UINT64_C(0)
 #define lap_set(terms) lap_impl_nothing(sizeof(terms))
 #define lap_record_start(directory) lap_impl_nothing(sizeof(directory))

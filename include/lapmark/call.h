@@ -20,7 +20,8 @@
  *
  * Nothing that a peer sends is trusted: a trailer that is none, or another call's, is counted and refused, and the worst that a
  * peer can do is to give wrong times for its own part. Where it runs (the clock domain) leaves a process only by LAPMARK_SHARE=domain
- * or lap_share(). Threads: a call may begin on one and end on another; each struct is for one at a time. Fork: a child has no part in
+ * or lap_share(). What a peer wishes to be kept, printed or switched here is so only by LAPMARK_ACCEPT or lap_accept(), and ten times
+ * a second. Threads: a call may begin on one and end on another; each struct is for one at a time. Fork: a child has no part in
  * its parent's calls. Not for signal handlers, but harmless there. All since 0.1.
  */
 #ifndef LAPMARK_CALL_H
@@ -49,7 +50,8 @@ struct lap_split {
 enum lap_split_flags {
     LAP_SPLIT_SERVER = 1,
     LAP_SPLIT_WAYS = 2,
-    LAP_SPLIT_SLOW = 4 /* the server's profiler took its threshold */
+    LAP_SPLIT_SLOW = 4, /* the server's profiler took its threshold */
+    LAP_SPLIT_KEPT = 8  /* and so the one here is kept and printed, whatever it takes: LAP_ACCEPT_SLOW */
 };
 
 /* A call that this process makes. The caller's memory; what is not named here is the library's. */
@@ -105,7 +107,21 @@ LAP_I_API uint64_t lap_serve_reply(struct lap_serve *serve, void *out);
 enum lap_share { LAP_SHARE_DOMAIN = 1 };
 LAP_I_API void lap_share(uint32_t what);
 
+/* What peers may wish for, besides LAPMARK_ACCEPT; all of them together ten times a second, what comes beyond that is counted.
+ * LAP_ACCEPT_SLOW: where a call was slow for the peer, this side keeps and prints its own, too. A caller learns it from the reply; a
+ * server from the next request of that kind, which names the slowest call of a profiler that took its threshold. It holds the last
+ * 64 that it has served for that. LAP_ACCEPT_THRESHOLD: a request brings what lap_call_wish() has put into it, for the profiler that
+ * serves it, in place of the code's threshold and .disabled; LAPMARK's terms and lap_set() go before both. From then on. */
+enum lap_accept { LAP_ACCEPT_SLOW = 1, LAP_ACCEPT_THRESHOLD = 2 };
+LAP_I_API void lap_accept(uint32_t what);
+
+/* What the caller wishes of the server's profiler, before the request is sent. `threshold_ms` 0: as it is there; from 1 us on, it
+ * comes there within 0.3 %. Warm. */
+enum lap_wish { LAP_WISH_AS_IT_IS = 0, LAP_WISH_OFF = 1, LAP_WISH_ON = 2 };
+LAP_I_API void lap_call_wish(struct lap_call *call, enum lap_wish wish, double threshold_ms);
+
 /* What the macros call. */
+LAP_I_API void lap_impl_serve_options(struct lap_options *options, const void *trailer, uint64_t bytes);
 LAP_I_API void lap_impl_call_begin(struct lap_call *call, struct lap_impl_site *site, const struct lap_call_options *options);
 LAP_I_API int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *trailer, uint64_t bytes, uint64_t arrived_ticks);
 /* For bindings, whose handles have their paths with them. */

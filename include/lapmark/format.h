@@ -120,7 +120,8 @@ struct LAP_FORMAT_PAYLOAD lap_format_call {
 };
 enum lap_format_call_flags {
     LAP_FORMAT_CALL_REFUSED = 1, /* the reply's trailer was none, or another call's */
-    LAP_FORMAT_CALL_SLOW = 2     /* the peer says that it took its threshold */
+    LAP_FORMAT_CALL_SLOW = 2,    /* the peer says that it took its threshold */
+    LAP_FORMAT_CALL_KEPT = 8     /* and so its profiler here is kept and printed, too */
 };
 /* A profiler that serves a call; its clock is when it began. */
 struct LAP_FORMAT_PAYLOAD lap_format_serve {
@@ -193,6 +194,7 @@ enum lap_format_loss {
     LAP_FORMAT_LOSS_DISK = 6,      /* 1: something could not be written, and recording stopped */
     LAP_FORMAT_LOSS_CLOCK = 7,     /* clocks that went backward (clamped, not lost) */
     LAP_FORMAT_LOSS_TRAILER = 8,   /* what peers sent as a trailer, and was none (the call was stored) */
+    LAP_FORMAT_LOSS_WISH = 9,      /* what peers wished to be kept or switched, and was not: too late, or too often */
     LAP_FORMAT_LOSSES = 16
 };
 struct lap_format_clock_reading {

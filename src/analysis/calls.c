@@ -317,6 +317,17 @@ static bool is_incomplete(const struct lap_recording *recording)
     return false;
 }
 
+static bool is_selected(const struct lap_recording *recording)
+{
+    for (size_t i = 0; i < recording->process_count; i++)
+        for (size_t r = 0; r < recording->processes[i]->ring_count; r++) {
+            const struct lap_format_statistics *const statistics = recording->processes[i]->rings[r].statistics;
+            if (statistics && statistics->taken_back > 0)
+                return true;
+        }
+    return false;
+}
+
 int lap_calls_make(struct lap_calls **ret_calls, struct lap_recording *recording, const struct lap_calls_options *options)
 {
     if (options->slowest > LAP_CALLS_SLOWEST_MAX)
@@ -337,6 +348,7 @@ int lap_calls_make(struct lap_calls **ret_calls, struct lap_recording *recording
     if (code == 0)
         code = gathering_finish(gathering);
     calls->is_incomplete = is_incomplete(recording);
+    calls->is_selected = is_selected(recording);
     gathering_done(gathering);
     if (code < 0) {
         lap_calls_free(calls);

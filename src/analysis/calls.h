@@ -108,6 +108,7 @@ struct lap_calls {
     uint64_t server_untold;  /* answered, but the peer did not say by which clock */
     uint64_t pairs_left_out; /* answered, between clocks beyond LAP_CALLS_PAIRS */
     bool is_incomplete;      /* the oldest events of a ring are gone, and calls with them */
+    bool is_selected;        /* profilers below their threshold were taken back, and calls with them */
 };
 
 /* One pass over all events. Memory: by kinds of calls and pairs of clocks, whatever the count of calls. Returns 0 or a negative

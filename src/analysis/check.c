@@ -120,6 +120,7 @@ static void losses_add(struct checking *checking, const struct lap_process *proc
             "event and all after it: the recording stopped early, for something could not be written",
         [LAP_FORMAT_LOSS_CLOCK] = "clocks that went backward",
         [LAP_FORMAT_LOSS_TRAILER] = "trailers of peers that were none, or another call's",
+        [LAP_FORMAT_LOSS_WISH] = "wishes of peers that came too late, or too often",
     };
     for (int loss = 0; loss < LAP_FORMAT_LOSSES; loss++) {
         const bool is_event = lap_loss_is_event((enum lap_format_loss)loss);

@@ -134,6 +134,7 @@ void lap_calls_print_json(const struct lap_calls *calls, enum lap_summary_by by)
     lap_json_set(value, "refused", lap_json_count(calls->refused));
     lap_json_set(value, "sum_ns", lap_json_ns(calls->sum_ns));
     lap_json_set(value, "incomplete", json_boolean(calls->is_incomplete));
+    lap_json_set(value, "selected", json_boolean(calls->is_selected));
     lap_json_set(value, "calls", kinds);
     lap_json_set(value, "slowest", slowest);
     lap_json_set(value, "clocks", clocks);

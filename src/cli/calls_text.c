@@ -226,6 +226,8 @@ static void print_head(const struct lap_calls *calls)
     print_clocks(calls);
     if (calls->is_incomplete)
         lap_head_line("missing", "the oldest events were overwritten, and calls with them");
+    if (calls->is_selected)
+        lap_head_line("selected", "what was below its threshold was taken back, and calls with it");
 }
 
 /* ---- the kinds ----------------------------------------------------------------------------------------------------- */
@@ -341,7 +343,9 @@ void lap_calls_print_text(const struct lap_calls *calls)
 {
     if (calls->count == 0) {
         printf("no call to another process is in the recording's events%s\n",
-               calls->is_incomplete ? ", of which the oldest were overwritten" : "");
+               calls->is_incomplete ? ", of which the oldest were overwritten"
+               : calls->is_selected ? ", from which what was below its threshold was taken back"
+                                    : "");
         return;
     }
     print_sentence(calls);

@@ -31,6 +31,7 @@ const char *lap_loss_text(enum lap_format_loss loss)
         [LAP_FORMAT_LOSS_CLASS] = "class",   [LAP_FORMAT_LOSS_STATISTICS] = "statistics",
         [LAP_FORMAT_LOSS_DISK] = "disk",     [LAP_FORMAT_LOSS_CLOCK] = "clock",
         [LAP_FORMAT_LOSS_TRAILER] = "trailer",
+        [LAP_FORMAT_LOSS_WISH] = "wish",
     };
     return (unsigned)loss < LAP_FORMAT_LOSSES ? texts[loss] : NULL;
 }

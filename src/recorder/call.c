@@ -10,6 +10,9 @@
 #include "lapmark.h"
 #include "process.h"
 #include "scope.h"
+#include "served.h"
+#include "snapshot.h"
+#include "wishes.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,12 +21,13 @@
 
 enum { MAGIC_REQUEST = 0x514C, MAGIC_REPLY = 0x524C, VERSION = 1 }; /* "LQ", "LR" */
 enum { REPLY_SLOW = 1 };
+enum { LEVEL_WISH = 3, LEVEL_EARLIER = 128 }; /* enum lap_wish; in the domain's place is the span of an earlier call */
 #define KHZ_MAX 100000000u /* no clock is faster: 100 GHz */
 
 struct __attribute__((packed, may_alias)) lap_request_trailer {
     uint16_t magic;
-    uint8_t version, length, flags, level;
-    uint16_t threshold; /* none yet: 0 */
+    uint8_t version, length, flags, level; /* LEVEL_* */
+    uint16_t threshold; /* see wishes.h */
     uint8_t trace_id[16], span_id[8];
     uint64_t domain, sent_ticks;
 };
@@ -109,13 +113,23 @@ static void call_open(struct lap_call *call, const struct lap_context *parent)
     request->version = VERSION;
     request->length = LAP_TRAILER_BYTES;
     request->flags = call->context.flags;
-    request->level = 0;
+    const uint64_t earlier = lap_slow_call_told(call->class_id);
+    request->level = earlier != 0 ? LEVEL_EARLIER : 0;
     request->threshold = 0;
-    request->domain = domain_told();
+    request->domain = earlier != 0 ? earlier : domain_told();
     memcpy(request->trace_id, call->context.trace_id, sizeof request->trace_id);
     memcpy(request->span_id, call->context.span_id, sizeof request->span_id);
     call->is_open = lap_process.life;
     call->sent_ticks = request->sent_ticks = call_ticks();
+}
+
+void lap_call_wish(struct lap_call *call, enum lap_wish wish, double threshold_ms)
+{
+    struct lap_request_trailer *const request = (struct lap_request_trailer *)call->request;
+    if (request->magic != MAGIC_REQUEST) /* it is off */
+        return;
+    request->level = (uint8_t)((request->level & LEVEL_EARLIER) | ((uint32_t)wish & LEVEL_WISH));
+    request->threshold = lap_wish_pack_threshold(threshold_ms);
 }
 
 /* The path of the thread's innermost scope. The decoder has come to it where it has the same scope on top, as its begin tells by a
@@ -191,7 +205,11 @@ static int reply_take(struct lap_format_call *event, const struct lap_call *call
     event->peer_domain = reply.domain;
     event->peer_khz = reply.khz;
     event->queue_us = reply.queue_us;
-    event->flags = reply.flags & REPLY_SLOW ? LAP_FORMAT_CALL_SLOW : 0;
+    if (reply.flags & REPLY_SLOW) {
+        event->flags = LAP_FORMAT_CALL_SLOW;
+        if (lap_wishes_are_accepted(LAP_ACCEPT_SLOW) && lap_wish_grant(event->got_ticks))
+            event->flags |= LAP_FORMAT_CALL_KEPT;
+    }
     return 0;
 }
 
@@ -205,7 +223,41 @@ static inline void split_set(struct lap_split *split, const struct lap_format_ca
     split->there_ns = (uint64_t)times.there_ns;
     split->back_ns = (uint64_t)times.back_ns;
     split->flags = (uint32_t)(times.has_server ? LAP_SPLIT_SERVER : 0) | (times.has_ways ? LAP_SPLIT_WAYS : 0) |
-                   (event->flags & LAP_FORMAT_CALL_SLOW ? LAP_SPLIT_SLOW : 0);
+                   (event->flags & LAP_FORMAT_CALL_SLOW ? LAP_SPLIT_SLOW : 0) |
+                   (event->flags & LAP_FORMAT_CALL_KEPT ? LAP_SPLIT_KEPT : 0);
+}
+
+/* Has it the least time between of this second, for this peer's clock? Such calls bound what the clocks are apart. */
+static int is_tightest(struct lap_ring *ring, const struct lap_format_call *event, uint64_t between_ns)
+{
+    if (event->peer_domain == 0 || event->received_ticks == 0)
+        return 0;
+    struct lap_tightest *const least = &ring->tightest[event->peer_domain % LAP_RING_PEERS];
+    const uint64_t second = (uint64_t)((double)event->got_ticks * lap_process.ns_per_tick / 1e9);
+    if (least->domain == event->peer_domain && least->second == second && least->between_ns <= between_ns)
+        return 0;
+    *least = (struct lap_tightest){event->peer_domain, second, between_ns};
+    return 1;
+}
+
+/* What its profiler must know of it, and whether it may be taken back with that. */
+static void call_note(struct lap_ring *ring, uint64_t position, uint64_t end, const struct lap_call *call, struct lap_format_call *event)
+{
+    const int is_kept = (event->flags & LAP_FORMAT_CALL_KEPT) != 0;
+    struct lap_slow_call slow = {.sent_ticks = event->sent_ticks,
+                                 .took_ticks = event->got_ticks - event->sent_ticks,
+                                 .class_id = call->class_id};
+    if (event->received_ticks != 0 && !(event->flags & LAP_FORMAT_CALL_SLOW))
+        slow.span_id = event->span_id;
+    if (call->handle != 0) {
+        event->number = lap_handle_note_call(call->handle, ring, position, &slow, is_kept);
+    } else {
+        if (slow.span_id != 0)
+            lap_slow_call_see(&ring->slowest_call, &slow, ring->thread->frames[1].begin_ticks);
+        ring->is_breached |= (uint32_t)(is_kept && ring->printing != 0);
+    }
+    if (call->handle != 0 || is_kept || is_tightest(ring, event, call->split.between_ns))
+        ring->floor = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, end)};
 }
 
 /* Fills in the event of a call that is over. Returns what is wrong with the reply. */
@@ -251,9 +303,8 @@ int lap_call_end(struct lap_call *call, const void *reply, uint64_t bytes)
     struct lap_format_call *const event = (struct lap_format_call *)(uintptr_t)(position + 8);
     const uint64_t end = position + 8 + sizeof *event;
     const int error = call_close(call, event, got_ticks, reply, bytes);
-    event->number = lap_handle_note(call->handle, ring, position);
+    call_note(ring, position, end, call, event);
     *(uint64_t *)(uintptr_t)position = now << LAP_FORMAT_CLOCK_SHIFT | call->class_id;
-    ring->floor = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, end)};
     lap_impl_commit(ring->thread, end);
     lap_ring_give(ring, end);
     return error;
@@ -275,6 +326,43 @@ static void event_put(uint32_t class_id, const void *payload, uint32_t bytes, ui
     position += 8 + bytes;
     ring->floor = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, position)};
     lap_impl_commit(ring->thread, position);
+    lap_ring_give(ring, position);
+}
+
+void lap_impl_serve_options(struct lap_options *options, const void *trailer, uint64_t bytes)
+{
+    struct lap_request_trailer request;
+    if (!trailer || !is_there() || !lap_wishes_are_accepted(LAP_ACCEPT_THRESHOLD) ||
+        trailer_read(&request, trailer, bytes, MAGIC_REQUEST) < 0)
+        return;
+    const uint32_t wish = request.level & LEVEL_WISH;
+    const double threshold_ms = lap_wish_unpack_threshold_ms(request.threshold);
+    const int is_lower = request.threshold != 0 && threshold_ms < options->threshold_ms;
+    const int switches_on = wish == LAP_WISH_ON && options->disabled;
+    if ((is_lower || switches_on) && !lap_wish_grant(call_ticks())) /* what makes less work is free */
+        return;
+    if (request.threshold != 0)
+        options->threshold_ms = threshold_ms;
+    if (wish != LAP_WISH_AS_IT_IS)
+        options->disabled = wish == LAP_WISH_OFF;
+}
+
+/* A caller found it slow: its report is due after all. */
+static void served_keep(uint64_t span_id, uint64_t now)
+{
+    struct lap_served served;
+    uint64_t position;
+    struct lap_ring *const ring = lap_wishes_are_accepted(LAP_ACCEPT_SLOW) ? lap_ring_take(0, &position) : NULL;
+    if (!ring)
+        return;
+    if (!lap_served_take(&served, span_id)) {
+        lap_process_count_loss(LAP_FORMAT_LOSS_WISH, 1);
+    } else if (lap_wish_grant(now)) {
+        if (served.flags & LAP_SLOW_PRINTS)
+            lap_handle_print(ring, served.handle, served.class_id, &served.rings);
+        if (served.flags & LAP_SLOW_SNAPSHOTS)
+            position = lap_snapshot_breach(ring, position, served.class_id, served.total_ticks);
+    }
     lap_ring_give(ring, position);
 }
 
@@ -307,9 +395,13 @@ int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *t
                                            .span_id = number_of(request.span_id),
                                            .sent_ticks = request.sent_ticks,
                                            .received_ticks = serve->received_ticks,
-                                           .peer_domain = request.domain};
+                                           .peer_domain = request.level & LEVEL_EARLIER ? 0 : request.domain};
     if (handle != 0)
         event_put(LAP_FORMAT_SERVE, &event, sizeof event, handle);
+    if (handle != 0 && lap_wishes_are_accepted(LAP_ACCEPT_SLOW))
+        lap_handle_serves(handle, event.span_id);
+    if (request.level & LEVEL_EARLIER)
+        served_keep(request.domain, now);
     return 0;
 }
 

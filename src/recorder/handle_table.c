@@ -9,6 +9,7 @@
 #include "process.h"
 #include "ring_segments.h"
 #include "scope.h"
+#include "served.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -23,11 +24,13 @@ struct slot {
     uint32_t id;
     uint32_t path;
     uint32_t marks;
-    uint32_t flags; /* LAP_SLOW_PRINTS or LAP_SLOW_IMMEDIATE */
+    uint32_t flags; /* LAP_SLOW_* */
     uint32_t next_free; /* + 1 */
     uint64_t begin_ticks;
     uint64_t last_ticks;
     uint64_t threshold_ns;
+    uint64_t served_span; /* of the call that it serves and may be asked for; 0 */
+    struct lap_slow_call slowest;
     struct lap_handle_rings rings;
 };
 
@@ -171,6 +174,30 @@ uint32_t lap_handle_note(uint64_t handle, const struct lap_ring *ring, uint64_t 
     return marks;
 }
 
+uint32_t lap_handle_note_call(uint64_t handle, const struct lap_ring *ring, uint64_t position, const struct lap_slow_call *call,
+                              int is_kept)
+{
+    struct slot *const slot = handle == 0 ? NULL : slot_find(handle);
+    if (!slot)
+        return 0;
+    lap_handle_rings_note(&slot->rings, ring, position);
+    if (call->span_id != 0)
+        lap_slow_call_see(&slot->slowest, call, 0);
+    slot->flags |= is_kept ? LAP_SLOW_KEPT : 0;
+    const uint32_t marks = slot->marks;
+    slot_unlock(slot);
+    return marks;
+}
+
+void lap_handle_serves(uint64_t handle, uint64_t span_id)
+{
+    struct slot *const slot = handle == 0 ? NULL : slot_find(handle);
+    if (!slot)
+        return;
+    slot->served_span = span_id;
+    slot_unlock(slot);
+}
+
 static uint64_t ticks_to_ns(uint64_t ticks)
 {
     return (uint64_t)((double)ticks * lap_process.ns_per_tick);
@@ -272,6 +299,7 @@ lap_handle lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_op
     slot->path = begin.path;
     slot->marks = 0;
     slot->rings.count = 0;
+    slot->served_span = slot->slowest.span_id = 0;
     const int is_immediate = (begin.flags & LAP_FORMAT_FLAG_IMMEDIATE) != 0;
     slot->flags = begin.flags & LAP_FORMAT_FLAG_PRINT ? LAP_SLOW_PRINTS : is_immediate ? LAP_SLOW_IMMEDIATE : 0;
     slot->flags |= state & LAP_IMPL_SNAPSHOT ? LAP_SLOW_SNAPSHOTS : 0;
@@ -358,6 +386,8 @@ uint64_t lap_end(lap_handle handle)
     const struct lap_handle_rings rings = slot->rings;
     const uint64_t threshold_ns = slot->threshold_ns;
     const uint32_t id = slot->id, flags = slot->flags;
+    const uint64_t served_span = slot->served_span;
+    struct lap_slow_call slowest = slot->slowest;
     slot_unlock(slot);
     slot_free(slot);
     uint64_t words[sizeof end / 8];
@@ -367,12 +397,17 @@ uint64_t lap_end(lap_handle handle)
     position += 8 + sizeof end;
     lap_impl_commit(ring->thread, position);
     const uint64_t total_ns = ticks_to_ns(end.total_ticks);
-    if (flags & LAP_SLOW_PRINTS && total_ns >= threshold_ns)
+    const int is_slow = total_ns >= threshold_ns, is_kept = (flags & LAP_SLOW_KEPT) != 0;
+    if (flags & LAP_SLOW_PRINTS && (is_slow || is_kept))
         lap_handle_print(ring, handle, id, &rings);
     else if (flags & LAP_SLOW_IMMEDIATE)
         lap_immediate_handle_end(ring, id, end.lap_ticks, end.total_ticks, end.marks);
-    if (flags & LAP_SLOW_SNAPSHOTS && total_ns >= threshold_ns && threshold_ns != 0)
+    if (flags & LAP_SLOW_SNAPSHOTS && is_slow && threshold_ns != 0)
         position = lap_snapshot_breach(ring, position, id, end.total_ticks);
+    if (is_slow && threshold_ns != 0)
+        lap_slow_call_tell(&slowest, 0);
+    if (served_span != 0 && !is_slow && !is_kept)
+        lap_served_put(&(struct lap_served){served_span, handle, end.total_ticks, id, flags, rings});
     lap_ring_give(ring, position);
     return total_ns;
 }

@@ -8,6 +8,8 @@
 #include "lapmark.h"
 #include "printer.h"
 #include "ring.h"
+#include "served.h"
+#include "slow_calls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -493,6 +495,8 @@ static void forget_parent(void)
     lap_process.metadata.fd = -1;
     lap_ring_drop_all();
     lap_handles_drop_all();
+    lap_served_drop_all();
+    lap_slow_calls_drop_all();
     tables_to_memory();
     lap_storage_done(&lap_process.storage);
     wiped.left_bytes = 0; /* the parent's pages stay: this thread's block is one of them */

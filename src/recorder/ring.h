@@ -10,6 +10,7 @@
 
 #include "decode.h"
 #include "lapmark/abi.h"
+#include "slow_calls.h"
 #include "statistics.h"
 #include "storage.h"
 
@@ -47,7 +48,15 @@ enum lap_slow_flags {
     LAP_SLOW_TAKES_BACK = 2,
     LAP_SLOW_IMMEDIATE = 4,
     LAP_SLOW_RESTORES = 8, /* puts saved_divert back */
-    LAP_SLOW_SNAPSHOTS = 16
+    LAP_SLOW_SNAPSHOTS = 16,
+    LAP_SLOW_KEPT = 32 /* a handle: it prints whatever it took, as a call's server was slow */
+};
+
+#define LAP_RING_PEERS 4u
+
+/* The least time between of a second's calls to a peer's clock. */
+struct lap_tightest {
+    uint64_t domain, second, between_ns;
 };
 
 struct lap_report;
@@ -82,6 +91,8 @@ struct lap_ring {
     uint32_t base_depth;  /* of the outermost that prints */
     struct lap_ring_place print_place;
     struct lap_ring_place floor; /* nothing before it is taken back */
+    struct lap_slow_call slowest_call; /* of the scopes that are open */
+    struct lap_tightest tightest[LAP_RING_PEERS];
     uint64_t adopted_by;  /* the handle around its outermost scope, as a binding says; 0 */
     struct lap_report *report;
     struct lap_decoder *report_decoder;

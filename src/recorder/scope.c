@@ -523,6 +523,8 @@ static uint64_t slow_end(struct lap_ring *ring, const struct lap_slow_scope *slo
 {
     const int is_breach = ticks >= slow->begin_ticks && ticks - slow->begin_ticks >= slow->threshold_ticks;
     slow_undivert(ring, slow);
+    if (is_breach && slow->threshold_ticks != 0)
+        lap_slow_call_tell(&ring->slowest_call, slow->begin_ticks);
     if (slow->flags & LAP_SLOW_PRINTS)
         lap_printer_scope_ends(ring, position, is_breach);
     if (slow->flags & LAP_SLOW_TAKES_BACK)

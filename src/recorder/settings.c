@@ -43,6 +43,24 @@ static int setting_is(const char *name, const char *word, const char *other)
     return 0;
 }
 
+/* Which of two words are in a list with commas: bits 0 and 1. */
+static uint32_t setting_list(const char *name, const char *first, const char *second)
+{
+    const char *const value = secure_getenv(name);
+    uint32_t found = 0;
+    for (const char *at = value && strcmp(value, "nothing") != 0 ? value : ""; *at;) {
+        const size_t length = strcspn(at, ",");
+        if (length == strlen(first) && strncmp(at, first, length) == 0)
+            found |= 1;
+        else if (length == strlen(second) && strncmp(at, second, length) == 0)
+            found |= 2;
+        else
+            warn_value(name, value, at);
+        at += length + (at[length] == ',');
+    }
+    return found;
+}
+
 /* What a segment of a ring of so many bytes has: whole blocks, within the format's bounds. */
 static uint64_t segment_bytes(uint64_t ring_bytes)
 {
@@ -95,7 +113,8 @@ void lap_settings_read(struct lap_settings *settings)
     settings->is_full = setting_is("LAPMARK_MODE", "full", "flight");
     settings->keeps_slow = setting_is("LAPMARK_KEEP", "slow", "all");
     settings->has_prefix = setting_is("LAPMARK_PREFIX", "on", "off");
-    settings->shares = setting_is("LAPMARK_SHARE", "domain", "nothing") ? LAP_SHARE_DOMAIN : 0;
+    settings->shares = setting_list("LAPMARK_SHARE", "domain", "");
+    settings->accepts = setting_list("LAPMARK_ACCEPT", "slow", "threshold");
     setting_size("LAPMARK_RING", &ring_bytes);
     settings->segment_bytes = segment_bytes(ring_bytes);
     setting_size("LAPMARK_MEMORY", &settings->memory_bytes);

@@ -16,6 +16,7 @@ struct lap_settings {
     int is_full;          /* every segment is kept */
     uint32_t mail;        /* the word of the last mail that was taken: doc/format.md, "Switches from outside" */
     uint32_t shares;      /* enum lap_share: what peers are told */
+    uint32_t accepts;     /* enum lap_accept: what peers may wish for */
     int has_prefix;       /* program, pid and thread on each line */
     uint64_t segment_bytes; /* of a ring */
     uint64_t memory_bytes;

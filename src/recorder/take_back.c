@@ -25,7 +25,7 @@ static uint64_t range_measure(const struct lap_ring *ring, uint32_t from, uint32
         if (class->kind == LAP_CLASS_PAUSE)
             *ret_paused += words[1];
         else if (class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_END || class->kind == LAP_CLASS_BEGIN ||
-                 class->kind == LAP_CLASS_BEGIN_WITH)
+                 class->kind == LAP_CLASS_BEGIN_WITH || class->kind == LAP_CLASS_CALL)
             events++;
         offset += (uint32_t)lap_event_size_bytes(words, class);
     }
@@ -177,7 +177,10 @@ static inline __attribute__((always_inline)) int end_shortly(struct lap_impl_sco
     position += 8;
     lap_impl_commit(thread, position);
     thread->depth = depth - 1;
-    position = take_back(ring, slow, position, ticks - slow->begin_ticks >= slow->threshold_ticks);
+    const int is_breach = ticks - slow->begin_ticks >= slow->threshold_ticks;
+    if (is_breach && slow->threshold_ticks != 0)
+        lap_slow_call_tell(&ring->slowest_call, slow->begin_ticks);
+    position = take_back(ring, slow, position, is_breach);
     lap_impl_give(thread, position);
     return 1;
 }

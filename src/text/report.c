@@ -272,7 +272,8 @@ LAP_REPORT_COLD void end_held(struct lap_report *report, uint32_t depth, const s
     report->calls[depth] = 0;
     node->flags |= (uint16_t)(flags | (open->marks != 0 ? LAP_TREE_REST : 0));
     const int prints = node_decide(report, open, lap_report_class(report, open->class_id), &node->threshold_ns);
-    if (node->flags & LAP_TREE_PRINTS && prints && lap_report_ns(report, total) >= (double)node->threshold_ns)
+    if (node->flags & LAP_TREE_PRINTS && prints &&
+        (node->flags & LAP_TREE_ASKED_FOR || lap_report_ns(report, total) >= (double)node->threshold_ns))
         node->flags |= LAP_TREE_QUALIFIES;
     if (report->certain != LAP_REPORT_NONE && report->certain >= depth)
         report->certain = LAP_REPORT_NONE;
@@ -345,6 +346,18 @@ LAP_REPORT_INLINE void report_end(void *user, struct lap_decoder *decoder, const
     report->depth = depth;
 }
 
+/* The innermost open profiler that prints will, whatever it takes. */
+static void ask_for(struct lap_report *report, uint32_t depth)
+{
+    while (depth > 0 && depth - 1 >= report->top) {
+        struct lap_tree_node *const node = lap_tree_node(&report->tree, report->stack[--depth]);
+        if (report->stack[depth] != 0 && node->flags & LAP_TREE_PRINTS) {
+            node->flags |= LAP_TREE_ASKED_FOR;
+            return;
+        }
+    }
+}
+
 static void report_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     struct lap_report *const report = user;
@@ -352,6 +365,8 @@ static void report_call(void *user, struct lap_decoder *decoder, const struct la
     if (call->handle != 0 || decoder->depth == 0)
         return;
     report->last = event->ticks - decoder->paused; /* a scope that is abandoned lasted at least until its reply */
+    if (call->flags & LAP_FORMAT_CALL_KEPT)
+        ask_for(report, decoder->depth);
     if (report->stack[decoder->depth - 1] == 0)
         return;
     const struct lap_call_times times = lap_call_times(call, report->settings.ns_per_tick, report->settings.clock_domain);
@@ -491,9 +506,11 @@ void lap_report_handle_mark(struct lap_report *report, const uint64_t *words)
     const uint32_t class_id = (uint32_t)(words[0] & LAP_FORMAT_CLASS_MASK);
     const struct lap_class *const class = lap_report_class(report, class_id);
     if (report->handle != 0 && class->kind == LAP_CLASS_CALL) {
-        const struct lap_call_times times = lap_call_times(lap_event_payload(words, class), report->settings.ns_per_tick,
-                                                           report->settings.clock_domain);
+        const struct lap_format_call *const call = lap_event_payload(words, class);
+        const struct lap_call_times times = lap_call_times(call, report->settings.ns_per_tick, report->settings.clock_domain);
         lap_tree_calls_add(&report->tree, &report->handle_calls, &times);
+        if (call->flags & LAP_FORMAT_CALL_KEPT)
+            lap_tree_node(&report->tree, report->handle)->flags |= LAP_TREE_ASKED_FOR;
         return;
     }
     if (report->handle == 0 || class->kind != LAP_CLASS_HANDLE_MARK)
@@ -535,7 +552,7 @@ int lap_report_handle_end(struct lap_report *report, const uint64_t *words, uint
     uint64_t threshold_ns;
     const int prints =
         node_decide(report, &report->handle_open, lap_report_class(report, node->class_id), &threshold_ns) &&
-        lap_report_ns(report, node->total) >= (double)threshold_ns;
+        (node->flags & LAP_TREE_ASKED_FOR || lap_report_ns(report, node->total) >= (double)threshold_ns);
     if (prints)
         lap_report_print(report, index, NULL);
     lap_tree_node_free(&report->tree, index);

@@ -173,6 +173,7 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
     struct lap_serve serve;
     uint8_t reply[LAP_TRAILER_BYTES];
     lap_share(LAP_SHARE_DOMAIN);
+    lap_accept(LAP_ACCEPT_SLOW);
     int error = lap_serve_begin(&serve, trailer, bytes, lap_now(), "serve");
     error |= lap_serve_begin(&serve, NULL, 0, 0, "serve %s, %d", peer, error);
     error |= lap_serve_begin_with(&serve, LAP_OPTS(.threshold_ms = 5), trailer, bytes, 0, "serve %d", error);
@@ -180,6 +181,7 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
         lap_call_begin(&plain, "call");
     else
         lap_call_begin_with(&plain, LAP_CALL_OPTS(), "call");
+    lap_call_wish(&plain, LAP_WISH_ON, 1.5);
     lap_call_begin_with(&with, LAP_CALL_OPTS(.handle = handle, .parent = &serve.context), "call with");
     const struct lap_call_options made = LAP_CALL_OPTS(.parent = &plain.context);
     lap_call_begin_with(&with, made, "made before");

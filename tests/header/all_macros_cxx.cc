@@ -139,6 +139,7 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
     lap_serve serve;
     uint8_t reply[LAP_TRAILER_BYTES];
     lap_share(LAP_SHARE_DOMAIN);
+    lap_accept(LAP_ACCEPT_SLOW);
     int error = lap_serve_begin(&serve, trailer, bytes, lap_now(), "serve");
     error |= lap_serve_begin(&serve, nullptr, 0, 0, "serve %s, %d", peer, error);
     error |= lap_serve_begin_with(&serve, lapmark::options().threshold_ms(5).get(), trailer, bytes, 0, "serve %d", error);
@@ -149,6 +150,7 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
     lap_call_options made = LAP_CALL_OPTS();
     made.handle = handle;
     made.parent = &serve.context;
+    lap_call_wish(&plain, LAP_WISH_ON, 1.5);
     lap_call_begin_with(&with, made, "made before");
     error |= lap_serve_reply(&serve, reply) != LAP_TRAILER_BYTES;
     (void)lap_serve_reply(&serve, reply);

@@ -693,39 +693,6 @@ static void test_told_slow(void **state)
     outcome_free(&outcome);
 }
 
-
-/* Calls in a profiler that would be taken back stay, and it with them; their sums are right. */
-static int case_slow(void)
-{
-    for (int i = 0; i < 100; i++) {
-        struct lap_call call;
-        LAP_PROFILE_WITH(LAP_OPTS(.threshold_ms = 1e6), "quick");
-        LAP_MARK("before");
-        if (i % 10 != 0)
-            continue;
-        lap_call_begin(&call, "call");
-        if (finish(&call, 1) != 0)
-            return 1;
-        LAP_MARK("behind");
-    }
-    return 0;
-}
-
-static void test_slow(void **state)
-{
-    (void)state;
-    const char *const directory = temporary_directory();
-    struct outcome outcome = run_case("slow", variable("LAPMARK_RECORD", directory), "LAPMARK_KEEP=slow", NULL);
-    assert_told(&outcome, "");
-    const char *const process = process_directory(directory, 0);
-    babeltrace_agrees(process);
-    check_finds_it_sound(process);
-    struct stored *const stored = stored_load(process);
-    assert_int_equal(stored_of_kind(stored, "call"), 10);
-    assert_in_range(stored_named(stored, "quick"), 10, 20);
-    stored_free(stored);
-}
-
 /* A recording ends and another begins while a call is out. */
 static int case_restarted(void)
 {
@@ -811,7 +778,7 @@ static int tests(void)
         cmocka_unit_test(test_nested),    cmocka_unit_test(test_several), cmocka_unit_test(test_ways),
         cmocka_unit_test(test_folded),    cmocka_unit_test(test_threads), cmocka_unit_test(test_unmarked),
         cmocka_unit_test(test_contexts),  cmocka_unit_test(test_off),     cmocka_unit_test(test_wrong_use),
-        cmocka_unit_test(test_fork),      cmocka_unit_test(test_stored),  cmocka_unit_test(test_told_slow), cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_fork),      cmocka_unit_test(test_stored),  cmocka_unit_test(test_told_slow),
         cmocka_unit_test(test_restarted), cmocka_unit_test(test_many),    cmocka_unit_test(test_paths),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
@@ -822,7 +789,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         {"nested", case_nested},       {"several", case_several},   {"ways", case_ways},         {"folded", case_folded},
         {"threads", case_threads},     {"unmarked", case_unmarked}, {"contexts", case_contexts}, {"off", case_off},
-        {"wrong_use", case_wrong_use}, {"fork", case_fork},         {"stored", case_stored},     {"told_slow", case_told_slow}, {"slow", case_slow},
+        {"wrong_use", case_wrong_use}, {"fork", case_fork},         {"stored", case_stored},     {"told_slow", case_told_slow},
         {"restarted", case_restarted}, {"many", case_many},         {"paths", case_paths},       {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
