@@ -13,16 +13,19 @@
 /* So that bytes get past the first looks at them: nobody guesses an id of 64 bits. */
 enum right {
     RIGHT_HEAD = 1,
-    RIGHT_SPAN = 2,
+    RIGHT_SPAN = 2, /* of a request: it names the last one that was served */
     RIGHT_TIMES = 4, /* its times are differences to when the call was sent, of 24 bits */
     RIGHT_RATE = 8,
     RIGHT_DOMAIN = 16,
     IS_REQUEST = 32,
-    SAYS_DOMAIN = 64
+    SAYS_DOMAIN = 64,
+    ACCEPTS = 128 /* what peers wish for */
 };
-enum { REPLY_SPAN = 8, RECEIVED = 16, REPLIED = 24, DOMAIN = 32, KHZ = 44, REQUEST_SPAN = 24 };
+enum { REPLY_SPAN = 8, RECEIVED = 16, REPLIED = 24, DOMAIN = 32, KHZ = 44, LEVEL = 5, REQUEST_SPAN = 24 };
+enum { WISH = 3, WISH_OFF = 1, NAMES_EARLIER = 128 };
 
 static uint8_t good[LAP_TRAILER_BYTES]; /* a reply to the call */
+static uint64_t last_served;
 
 /* A call that is out, and that reply. */
 static void call_out(struct lap_call *call)
@@ -48,6 +51,10 @@ static void make_right(uint8_t *trailer, unsigned right, const struct lap_call *
     const int is_request = (right & IS_REQUEST) != 0;
     if (right & RIGHT_HEAD)
         memcpy(trailer, is_request ? call->request : good, 4);
+    if (is_request && right & RIGHT_SPAN) {
+        trailer[LEVEL] |= NAMES_EARLIER;
+        memcpy(trailer + DOMAIN, &last_served, sizeof last_served);
+    }
     if (is_request)
         return;
     if (right & RIGHT_SPAN)
@@ -89,14 +96,16 @@ static void reply_check(struct lap_call *call, const uint8_t *trailer, size_t co
     fuzz_expect(lap_call_end(call, trailer, count) == -EINVAL, "a call that ends twice");
 }
 
-static void request_check(const uint8_t *trailer, size_t count)
+static void request_check(const uint8_t *trailer, size_t count, unsigned right)
 {
     static const uint8_t zeros[LAP_TRAILER_BYTES];
     struct lap_serve serve;
     uint8_t out[LAP_TRAILER_BYTES];
     const int error = lap_serve_begin(&serve, trailer, count, 0, "serve");
     const uint64_t bytes = lap_serve_reply(&serve, out);
-    fuzz_expect(serve.handle != 0 && lap_end(serve.handle) != 0, "a request without a profiler");
+    const int is_off = right & ACCEPTS && error == 0 && (trailer[LEVEL] & WISH) == WISH_OFF;
+    fuzz_expect(is_off == (serve.handle == 0), "a profiler that is not as it should be");
+    fuzz_expect(is_off || lap_end(serve.handle) != 0, "a request without a profiler");
     fuzz_expect(error == 0 || error == -ENOMSG || error == -EBADMSG, "a code that is none of its");
     if (error != 0) {
         fuzz_expect(bytes == 0 && memcmp(out, zeros, sizeof zeros) == 0 && !lap_context_is_valid(&serve.context),
@@ -112,6 +121,8 @@ static void request_check(const uint8_t *trailer, size_t count)
     memcpy(&received, out + RECEIVED, sizeof received);
     memcpy(&replied, out + REPLIED, sizeof replied);
     fuzz_expect(received != 0 && received <= replied, "a reply before its request");
+    memcpy(&last_served, trailer + REQUEST_SPAN, sizeof last_served);
+    last_served = __builtin_bswap64(last_served);
 }
 
 static void print_nowhere(const char *text, uint64_t length_bytes, void *user)
@@ -126,6 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     lap_sink_function(print_nowhere, NULL);
     const unsigned right = bytes[0];
     lap_share(right & SAYS_DOMAIN ? LAP_SHARE_DOMAIN : 0);
+    lap_accept(right & ACCEPTS ? LAP_ACCEPT_SLOW | LAP_ACCEPT_THRESHOLD : 0);
     struct lap_call call;
     call_out(&call);
     /* To the byte. */
@@ -136,7 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     if (count > LAP_TRAILER_BYTES)
         make_right(trailer, right, &call);
     if (right & IS_REQUEST)
-        request_check(trailer, count - 1);
+        request_check(trailer, count - 1, right);
     else
         reply_check(&call, trailer, count - 1);
     free(trailer);

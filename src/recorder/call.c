@@ -329,11 +329,23 @@ static void event_put(uint32_t class_id, const void *payload, uint32_t bytes, ui
     lap_ring_give(ring, position);
 }
 
+static int request_read(struct lap_request_trailer *request, struct lap_context *ret_context, const void *trailer, uint64_t bytes)
+{
+    *ret_context = (struct lap_context){.flags = 0};
+    const int error = trailer_read(request, trailer, bytes, MAGIC_REQUEST);
+    if (error < 0)
+        return error;
+    ret_context->flags = request->flags;
+    memcpy(ret_context->trace_id, request->trace_id, sizeof request->trace_id);
+    memcpy(ret_context->span_id, request->span_id, sizeof request->span_id);
+    return lap_context_is_valid(ret_context) ? 0 : -EBADMSG;
+}
+
 void lap_impl_serve_options(struct lap_options *options, const void *trailer, uint64_t bytes)
 {
     struct lap_request_trailer request;
-    if (!trailer || !is_there() || !lap_wishes_are_accepted(LAP_ACCEPT_THRESHOLD) ||
-        trailer_read(&request, trailer, bytes, MAGIC_REQUEST) < 0)
+    struct lap_context context;
+    if (!is_there() || !lap_wishes_are_accepted(LAP_ACCEPT_THRESHOLD) || request_read(&request, &context, trailer, bytes) < 0)
         return;
     const uint32_t wish = request.level & LEVEL_WISH;
     const double threshold_ms = lap_wish_unpack_threshold_ms(request.threshold);
@@ -371,17 +383,11 @@ int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *t
 {
     struct lap_request_trailer request;
     const uint64_t now = lap_now();
-    int error = trailer_read(&request, trailer, bytes, MAGIC_REQUEST);
+    struct lap_context context;
+    const int error = request_read(&request, &context, trailer, bytes);
     *serve = (struct lap_serve){.handle = handle,
                                 .begin_ticks = now,
                                 .received_ticks = arrived_ticks != 0 && arrived_ticks < now ? arrived_ticks : now};
-    struct lap_context context = {.flags = 0};
-    if (error == 0) {
-        context.flags = request.flags;
-        memcpy(context.trace_id, request.trace_id, sizeof request.trace_id);
-        memcpy(context.span_id, request.span_id, sizeof request.span_id);
-        error = lap_context_is_valid(&context) ? 0 : -EBADMSG;
-    }
     if (error < 0) {
         if (error != -ENOMSG)
             lap_process_count_loss(LAP_FORMAT_LOSS_TRAILER, 1);
