@@ -87,7 +87,8 @@ struct lap_serve {
     uint64_t handle;            /* its profiler, for lap_mark() and lap_end(); 0: off */
     struct lap_context context; /* the call's, for calls that are made on its behalf; zeros: the request had none */
     uint64_t received_ticks, begin_ticks;
-    uint32_t has_trailer, reserved;
+    uint32_t has_trailer;
+    uint32_t is_slow; /* for bindings, whose handles the library does not know: it has taken its threshold */
 };
 
 /* The clock that the library reads, in its ticks: for `arrived` below. Hot. */

@@ -36,6 +36,7 @@ Call = _impl.Call
 serve = _impl.serve
 now = _impl.now
 share = _impl.share
+accept = _impl.accept
 record = _impl.record
 record_stop = _impl.record_stop
 set = _impl.set  # pylint: disable=redefined-builtin
@@ -44,5 +45,5 @@ counts = _impl.counts
 _loops.register = getattr(_impl, "set_task_clock", None)
 _children.at_end = _impl.end_process
 
-__all__ = ["Call", "Lap", "Profiler", "__version__", "counts", "flush", "implementation", "now", "record", "record_stop",
+__all__ = ["Call", "Lap", "Profiler", "__version__", "accept", "counts", "flush", "implementation", "now", "record", "record_stop",
            "reply_of", "serve", "share", "trace_loop"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple, Optional, Tuple
 
-from . import _engine, _text, _trailers
+from . import _engine, _text, _trailers, _wishes
 from ._nodes import Node
 from ._settings import count
 
@@ -43,8 +43,9 @@ def _parent(node: Node) -> Optional[Context]:
     return None
 
 
-def _split(data: bytes, span_id: bytes, total_ns: int) -> Tuple[int, int]:
-    """What the reply says that the server took, and how long the request waited there, if these can be this call's."""
+def _split(data: bytes, span_id: bytes, total_ns: int) -> Tuple[Tuple[int, int], bool]:
+    """What the reply says that the server took, and how long the request waited there, if these can be this call's; and whether that
+    was slow."""
     reply = _trailers.read_reply(data)
     if reply.span_id != span_id:
         raise LookupError
@@ -55,7 +56,7 @@ def _split(data: bytes, span_id: bytes, total_ns: int) -> Tuple[int, int]:
     if took_ns > total_ns * 1.001 + 1e3 or queue_ns > took_ns + 1e3:
         raise _trailers.Damaged
     server_ns = min(int(took_ns), total_ns)
-    return server_ns, min(queue_ns, server_ns)
+    return (server_ns, min(queue_ns, server_ns)), reply.flags & _trailers.SLOW != 0
 
 
 class Call:
@@ -63,13 +64,14 @@ class Call:
     or a `with` block ends it with `reply`. The next checkpoint of its profiler says how the time divides, and so do its
     attributes in milliseconds, None where that is not known. One that never ends is dropped."""
 
-    __slots__ = ("_node", "_context", "_request", "_sent_ns", "_process", "_reply", "_total_ns", "_parts", "_error")
+    __slots__ = ("_node", "_context", "_request", "_sent_ns", "_process", "_reply", "_total_ns", "_parts", "_slow", "_error")
 
     _node: Optional[Node]
     _context: Optional[Context]
     _reply: Optional[bytes]
     _total_ns: Optional[int]
     _parts: Optional[Tuple[int, int]]  # what the server took, and what of that the request waited
+    _slow: bool  # the server says so
     _error: Optional[str]
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Call:
@@ -81,6 +83,7 @@ class Call:
         self: Call = object.__new__(Call)
         self._node, self._context = node, None
         self._reply = self._total_ns = self._parts = self._error = None
+        self._slow = False
         self._request, self._sent_ns, self._process = b"", 0, 0
         if node is not None:
             context = self._context = _child(_parent(node))
@@ -102,7 +105,7 @@ class Call:
     def _end(self, node: Node) -> None:
         total_ns = self._total_ns = max(_engine.clock() - self._sent_ns, 0)
         try:
-            self._parts = _split(self._reply or b"", bytes.fromhex(self.span_id), total_ns)
+            self._parts, self._slow = _split(self._reply or b"", bytes.fromhex(self.span_id), total_ns)
         except _trailers.Silent:
             self._error = "silent"
         except _trailers.Damaged:
@@ -114,6 +117,8 @@ class Call:
         if node.is_open:
             one = _text.Calls.of(total_ns, self._parts)
             node.calls = one if node.calls is None else node.calls.plus(one)
+            if self._slow and _wishes.is_accepted("slow") and _wishes.grant():
+                node.threshold_ns = 0
 
     def __enter__(self) -> Call:
         return self
@@ -126,6 +131,11 @@ class Call:
 
     async def __aexit__(self, *error: object) -> None:
         self.end()
+
+    def wish(self, ms_threshold: float = 0.0, disabled: Optional[bool] = None) -> None:
+        """What the server's profiler should have, if the server accepts that: before the request is sent. 0.0 and None: its own."""
+        if self._node is not None:
+            self._request = _wishes.pack(self._request, ms_threshold, disabled)
 
     # ---- what it says ------------------------------------------------------------------------------------------------
 
@@ -161,6 +171,11 @@ class Call:
     def error(self) -> Optional[str]:
         """None, 'silent', 'damaged' or "another call's"."""
         return self._error
+
+    @property
+    def slow(self) -> bool:
+        """Did the server's profiler take its threshold?"""
+        return self._slow
 
     @property
     def total_ms(self) -> Optional[float]:
@@ -247,11 +262,11 @@ class Serve:
         context = self.context
         return context if context is not None and any(context.trace_id) and any(context.span_id) else None
 
-    def reply(self) -> bytes:
+    def reply(self, is_slow: bool) -> bytes:
         if self.context is None:
             return b""
         queue_us = min((self.begin_ns - self.received_ns) // 1000, (1 << 32) - 1)
-        return _trailers.reply(self.context.span_id, self.received_ns, queue_us, _KHZ, _engine.clock())
+        return _trailers.reply(is_slow, self.context.span_id, self.received_ns, queue_us, _KHZ, _engine.clock())
 
 
 def _whole(arrived: Any) -> int:

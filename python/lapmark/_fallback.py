@@ -8,12 +8,13 @@ import sys
 import warnings
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from . import _calls, _decorate, _engine, _frames, _settings, _streams, _switches
+from . import _calls, _decorate, _engine, _frames, _settings, _streams, _switches, _wishes
 from ._lap import LAPS_KEPT, OLDER_LABEL, Lap
 from ._nodes import Node
 
 Call = _calls.Call
 share = _calls.share
+accept = _wishes.accept
 now = _engine.clock
 
 
@@ -131,7 +132,11 @@ class Profiler:
 
     def reply(self) -> bytes:
         """Of one that lapmark.serve() made, 48 bytes to go with the reply; b'' where the request had none."""
-        return b"" if self._serve is None else self._serve.reply()
+        if self._serve is None:
+            return b""
+        node = self._node
+        is_slow = node is not None and node.is_open and 0 < node.threshold_ns <= _engine.clock() - node.begin_ns
+        return self._serve.reply(is_slow)
 
     # ---- end ---------------------------------------------------------------------------------------------------------
 
@@ -238,6 +243,7 @@ def serve(msg: Any = None, trailer: Any = None, arrived: Any = None, *, disabled
           sink: Optional[Callable[[str], object]] = None) -> Profiler:
     """A Profiler for a request that came with this trailer, if it had one; its reply() goes back. `arrived`: of now(), when the
     request was read. The other arguments are the Profiler's."""
+    disabled, ms_threshold = _wishes.apply(trailer, disabled, ms_threshold)
     profiler = Profiler.__new__(Profiler)  # a function as its message is no function to decorate
     Profiler.__init__(profiler, msg, disabled, delayed, ms_threshold, n, file=file, sink=sink)
     if not profiler._is_off and not profiler.disable:  # pylint: disable=protected-access

@@ -6,6 +6,7 @@ import struct
 from typing import Any, NamedTuple, Optional, Type, TypeVar
 
 BYTES = 48
+SLOW = 1  # flag of a reply: the server's profiler took its threshold
 REQUEST = struct.Struct("<HBBBBH16s8sQQ")
 REPLY = struct.Struct("<HBBB3x8sQQQII")
 _REQUEST_MAGIC, _REPLY_MAGIC, _VERSION = 0x514C, 0x524C, 1
@@ -56,8 +57,8 @@ def request(flags: int, trace_id: bytes, span_id: bytes, sent: int) -> bytes:
     return REQUEST.pack(_REQUEST_MAGIC, _VERSION, BYTES, flags, 0, 0, trace_id, span_id, 0, sent)
 
 
-def reply(span_id: bytes, received: int, queue_us: int, khz: int, replied: int) -> bytes:
-    return REPLY.pack(_REPLY_MAGIC, _VERSION, BYTES, 0, span_id, received, replied, 0, queue_us, khz)
+def reply(is_slow: bool, span_id: bytes, received: int, queue_us: int, khz: int, replied: int) -> bytes:
+    return REPLY.pack(_REPLY_MAGIC, _VERSION, BYTES, SLOW if is_slow else 0, span_id, received, replied, 0, queue_us, khz)
 
 
 def first_bytes(trailer: Any) -> bytes:

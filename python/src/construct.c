@@ -210,7 +210,7 @@ static int is_constructor(const lap_frame *frame, const PyTypeObject *type)
                : 0;
 }
 
-static uint64_t threshold_of(PyObject *threshold)
+uint64_t lap_threshold_read_ns(PyObject *threshold)
 {
     const double ms = threshold && threshold != Py_None ? PyFloat_AsDouble(threshold) : 0;
     if (ms == -1 && PyErr_Occurred()) {
@@ -244,7 +244,7 @@ static int profiler_fill(struct profiler *self, const struct options *options, l
         return 0;
     self->site = site;
     self->key = key;
-    self->threshold_ns = (double)lap_impl_threshold_ns(&key->c_site, threshold_of(options->threshold));
+    self->threshold_ns = (double)lap_impl_threshold_ns(&key->c_site, lap_threshold_read_ns(options->threshold));
     const int has_own = (options->file && options->file != Py_None) || (options->sink && options->sink != Py_None);
     const int is_immediate = options->delayed && PyObject_IsTrue(options->delayed) == 0;
     self->flags = (site_state & LAP_IMPL_PRINT || (has_own && !is_silent) ? PROFILER_PRINTS : 0u) |

@@ -115,6 +115,10 @@ static PyMethodDef functions[] = {
      "reply() goes back"},
     {"share", lap_calls_share, METH_O,
      "share('domain'): tells peers a number for this machine's clock, so that the ways there and back are told apart; or 'nothing'"},
+    {"accept", (PyCFunction)(void (*)(void))lap_calls_accept, METH_FASTCALL,
+     "accept(*what): 'slow', 'threshold': what peers may wish for, besides LAPMARK_ACCEPT; all of them together ten times a second.\n"
+     "slow: where a call was slow for its server, its profiler here prints, too, whatever its own threshold. threshold: what\n"
+     "Call.wish() has put into a request goes for the profiler that serves it; terms of LAPMARK and set() go before that."},
     {"set_task_clock", module_set_task_clock, METH_O, NULL},
     {"end_process", module_end_process, METH_NOARGS, NULL},
     {"_exit", module_exit, METH_NOARGS, NULL},

@@ -76,6 +76,8 @@ int lap_profiler_init(PyObject *object, PyObject *args, PyObject *keywords);
 /* The same as calling the class with these, but what is off is an object of its own. *ret_is_disabled: by the code, whatever the terms
  * say. NULL with an exception. */
 struct profiler *lap_profiler_make(PyObject *const *args, Py_ssize_t count, PyObject *keywords, int *ret_is_disabled);
+/* In milliseconds, as an argument; what is none is counted, and 0. */
+uint64_t lap_threshold_read_ns(PyObject *threshold);
 /* A zeroed one, tracked, and its memory back. */
 struct profiler *lap_profiler_alloc(PyTypeObject *type);
 void lap_profiler_release(struct profiler *self);
@@ -116,6 +118,7 @@ PyObject *lap_profiler_reply(PyObject *object, PyObject *unused);
 PyObject *lap_calls_now(PyObject *self, PyObject *unused);
 PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 PyObject *lap_calls_share(PyObject *self, PyObject *what);
+PyObject *lap_calls_accept(PyObject *self, PyObject *const *args, Py_ssize_t count);
 /* What a profiler has of them. */
 void lap_calls_drop(struct profiler *self);
 /* In a forked child: those that are open are the parent's. */

@@ -5,6 +5,8 @@
  */
 #include "parts.h"
 
+#include "lapmark.h"
+
 #include <errno.h>
 
 struct call {
@@ -126,8 +128,11 @@ static void call_end(struct call *self)
     self->error = lap_call_end(&self->call, self->reply, (uint64_t)self->reply_bytes);
     self->is_ended = 1;
     lap_counts.bad_trailer += self->error < 0 && self->error != -ENOMSG;
-    if (self->node && self->node->profiler)
-        note(self->node->profiler, &self->call.split);
+    if (!self->node || !self->node->profiler)
+        return;
+    note(self->node->profiler, &self->call.split);
+    if (self->call.split.flags & LAP_SPLIT_KEPT)
+        self->node->profiler->threshold_ns = 0;
 }
 
 static void reply_set(struct call *self, PyObject *reply)
@@ -151,6 +156,24 @@ static PyObject *call_end_method(PyObject *object, PyObject *const *args, Py_ssi
         reply_set(self, args[0]);
     call_end(self);
     return PyFloat_FromDouble((double)self->call.split.total_ns / 1e6);
+}
+
+static PyObject *call_wish(PyObject *object, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"ms_threshold", "disabled", NULL};
+    PyObject *threshold = NULL, *disabled = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|OO", names, &threshold, &disabled))
+        return NULL;
+    const int is_disabled = disabled == Py_None ? 0 : PyObject_IsTrue(disabled);
+    if (is_disabled < 0)
+        return NULL;
+    if (((struct call *)object)->call.is_open)
+        lap_call_wish(&((struct call *)object)->call,
+                      disabled == Py_None ? LAP_WISH_AS_IT_IS
+                      : is_disabled       ? LAP_WISH_OFF
+                                          : LAP_WISH_ON,
+                      (double)lap_threshold_read_ns(threshold) / 1e6);
+    Py_RETURN_NONE;
 }
 
 static PyObject *call_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -235,6 +258,12 @@ static PyObject *call_error(PyObject *object, void *unused)
                                                          : "damaged");
 }
 
+static PyObject *call_slow(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong((((const struct call *)object)->call.split.flags & LAP_SPLIT_SLOW) != 0);
+}
+
 enum part { TOTAL, SERVER, HANDLE, QUEUE, BETWEEN, THERE, BACK };
 
 static PyObject *call_part(PyObject *object, void *which)
@@ -295,6 +324,23 @@ PyObject *lap_calls_share(PyObject *self, PyObject *what)
     Py_RETURN_NONE;
 }
 
+PyObject *lap_calls_accept(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    uint32_t accepted = 0;
+    (void)self;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const int is_text = PyUnicode_Check(args[i]);
+        if (is_text && PyUnicode_CompareWithASCIIString(args[i], "slow") == 0)
+            accepted |= LAP_ACCEPT_SLOW;
+        else if (is_text && PyUnicode_CompareWithASCIIString(args[i], "threshold") == 0)
+            accepted |= LAP_ACCEPT_THRESHOLD;
+        else
+            return PyErr_Format(PyExc_ValueError, "cannot accept %R: 'slow' or 'threshold'", args[i]);
+    }
+    lap_accept(accepted);
+    Py_RETURN_NONE;
+}
+
 static uint64_t arrived_read(PyObject *arrived)
 {
     if (!arrived || arrived == Py_None)
@@ -350,6 +396,55 @@ static int serve_read(struct serve_arguments *out, PyObject *const *args, Py_ssi
     return out->names ? 0 : -1;
 }
 
+/* The place of an argument of the profiler, NULL where it has none. */
+static PyObject **serve_find(struct serve_arguments *arguments, PyObject *name)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(arguments->names); i++)
+        if (PyUnicode_Compare(PyTuple_GET_ITEM(arguments->names, i), name) == 0)
+            return &arguments->rest[1 + i];
+    return NULL;
+}
+
+/* Gives the profiler another argument, or one more. Steals `value`, which lives as long as *ret_held. */
+static int serve_put(struct serve_arguments *arguments, PyObject *name, PyObject *value, PyObject **ret_held)
+{
+    *ret_held = value;
+    PyObject **const place = serve_find(arguments, name);
+    const Py_ssize_t count = PyTuple_GET_SIZE(arguments->names);
+    if (place && value)
+        *place = value;
+    if (place || !value || count == 15)
+        return value ? 0 : -1;
+    PyObject *const names = PyTuple_New(count + 1);
+    for (Py_ssize_t i = 0; names && i < count; i++)
+        PyTuple_SET_ITEM(names, i, Py_NewRef(PyTuple_GET_ITEM(arguments->names, i)));
+    if (!names)
+        return -1;
+    PyTuple_SET_ITEM(names, count, Py_NewRef(name));
+    Py_SETREF(arguments->names, names);
+    arguments->rest[1 + count] = value;
+    return 0;
+}
+
+/* What the request wishes, in place of the arguments; *ret_held are to be let go of. */
+static int serve_wishes(struct serve_arguments *arguments, const void *trailer, Py_ssize_t bytes, PyObject *ret_held[2])
+{
+    PyObject **const threshold = serve_find(arguments, lap_names.threshold), **const disabled = serve_find(arguments, lap_names.disabled);
+    const int is_disabled = disabled ? PyObject_IsTrue(*disabled) : 0;
+    if (is_disabled < 0)
+        PyErr_Clear();
+    const struct lap_options code = {.threshold_ms = threshold ? (double)lap_threshold_read_ns(*threshold) / 1e6 : 0,
+                                     .disabled = is_disabled > 0};
+    struct lap_options wished = code;
+    lap_impl_serve_options(&wished, trailer, (uint64_t)bytes);
+    if (wished.threshold_ms != code.threshold_ms &&
+        serve_put(arguments, lap_names.threshold, PyFloat_FromDouble(wished.threshold_ms), &ret_held[0]) < 0)
+        return -1;
+    if (wished.disabled == code.disabled)
+        return 0;
+    return serve_put(arguments, lap_names.disabled, PyBool_FromLong(wished.disabled), &ret_held[1]);
+}
+
 PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     struct serve_arguments arguments;
@@ -360,7 +455,12 @@ PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t coun
         return NULL;
     const Py_ssize_t bytes = trailer_copy(trailer, arguments.own[1]);
     const uint64_t arrived = arrived_read(arguments.own[2]);
-    struct profiler *const profiler = lap_profiler_make(arguments.rest, 1, arguments.names, &is_disabled);
+    PyObject *held[2] = {NULL, NULL};
+    struct profiler *const profiler = serve_wishes(&arguments, trailer, bytes, held) < 0
+                                          ? NULL
+                                          : lap_profiler_make(arguments.rest, 1, arguments.names, &is_disabled);
+    Py_XDECREF(held[0]);
+    Py_XDECREF(held[1]);
     Py_DECREF(arguments.names);
     if (!profiler || is_disabled)
         return (PyObject *)profiler;
@@ -382,6 +482,8 @@ PyObject *lap_profiler_reply(PyObject *object, PyObject *unused)
     if (!self->serve)
         return PyBytes_FromStringAndSize(NULL, 0);
     self->serve->handle = self->handle; /* none, once it has ended */
+    self->serve->is_slow = self->handle != 0 && self->threshold_ns != 0 &&
+                           lap_ticks_to_ns(lap_now_ticks() - self->begin_ticks) >= self->threshold_ns;
     return PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)lap_serve_reply(self->serve, out));
 }
 
@@ -390,6 +492,9 @@ PyObject *lap_profiler_reply(PyObject *object, PyObject *unused)
 static PyMethodDef methods[] = {
     {"end", (PyCFunction)(void (*)(void))call_end_method, METH_FASTCALL | METH_KEYWORDS,
      "end(reply=None): the reply is here, with this trailer, if it had one; returns the total in milliseconds"},
+    {"wish", (PyCFunction)(void (*)(void))call_wish, METH_VARARGS | METH_KEYWORDS,
+     "wish(ms_threshold=0.0, disabled=None): what the server's profiler should have, if the server accepts that: before the request\n"
+     "is sent. 0.0 and None: its own"},
     {"__enter__", call_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))call_exit, METH_FASTCALL, NULL},
     {"__aenter__", call_aenter, METH_NOARGS, NULL},
@@ -401,6 +506,7 @@ static PyGetSetDef getters[] = {
     {"span_id", call_span, NULL, "what reply_of() says of its reply", NULL},
     {"traceparent", call_traceparent, NULL, "the value of a W3C traceparent header", NULL},
     {"error", call_error, NULL, "None, 'silent', 'damaged' or \"another call's\"", NULL},
+    {"slow", call_slow, NULL, "did the server's profiler take its threshold?", NULL},
     {"total_ms", call_part, NULL, "from the begin to the end", (void *)TOTAL},
     {"server_ms", call_part, NULL, "from the request's arrival to the reply, on the server's clock", (void *)SERVER},
     {"handle_ms", call_part, NULL, "of server_ms: since the server took it up", (void *)HANDLE},

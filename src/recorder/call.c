@@ -426,7 +426,7 @@ uint64_t lap_serve_reply(struct lap_serve *serve, void *out)
                                       .khz = (uint32_t)(1e6 / lap_process.ns_per_tick + 0.5)};
     memcpy(reply.span_id, serve->context.span_id, sizeof reply.span_id);
     reply.replied_ticks = call_ticks();
-    reply.flags = lap_handle_is_slow(serve->handle, reply.replied_ticks) ? REPLY_SLOW : 0;
+    reply.flags = serve->is_slow || lap_handle_is_slow(serve->handle, reply.replied_ticks) ? REPLY_SLOW : 0;
     memcpy(out, &reply, sizeof reply);
     const struct lap_format_reply event = {
         .handle = serve->handle, .span_id = number_of(serve->context.span_id), .replied_ticks = reply.replied_ticks};
