@@ -5,6 +5,7 @@
 #include "recording_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,6 +43,18 @@ void lap_cursor_free(struct lap_cursor *cursor)
 
 /* ---- segments ------------------------------------------------------------------------------------------------------ */
 
+static int segment_open(const struct lap_process *process, const char *name, uint64_t *ret_bytes)
+{
+    if (process->directory_fd >= 0)
+        return lap_file_open(process->directory_fd, name, ret_bytes);
+    const int directory_fd = open(process->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory_fd < 0)
+        return -errno;
+    const int fd = lap_file_open(directory_fd, name, ret_bytes);
+    close(directory_fd);
+    return fd;
+}
+
 /* Maps a segment's content: nobody writes to it any more. 1, 0: it cannot be read (any more), or -ENOMEM. */
 static int segment_load(struct lap_cursor *cursor, const struct lap_segment *segment)
 {
@@ -51,7 +64,7 @@ static int segment_load(struct lap_cursor *cursor, const struct lap_segment *seg
         return 1;
     }
     uint64_t file_bytes = 0;
-    const int fd = lap_file_open(cursor->process->directory_fd, segment->name, &file_bytes);
+    const int fd = segment_open(cursor->process, segment->name, &file_bytes);
     int code = fd < 0 ? fd : file_bytes < segment->content_bytes ? LAP_READER_TORN : 0;
     if (code == 0) {
         /* Populated at once: a fault each 4 KiB would cost as much as decoding them. */
