@@ -236,6 +236,8 @@ static int groups_fill(struct lap_summary *summary, struct kept *kept, const str
         }
     }
     if (code == 0 && by == LAP_SUMMARY_BY_ALL)
+        code = lap_summary_tree_add_callers(&tree);
+    if (code == 0 && by == LAP_SUMMARY_BY_ALL)
         code = lap_summary_tree_finish(&tree, &summary->groups[summary->group_count++]);
     lap_summary_tree_done(&tree);
     lap_call_join_free(join);
@@ -384,6 +386,7 @@ void lap_summary_free(struct lap_summary *summary)
         return;
     for (size_t g = 0; g < summary->group_count; g++) {
         for (size_t i = 0; i < summary->groups[g].node_count; i++) {
+            free(summary->groups[g].nodes[i].callers);
             lap_distribution_done(summary->groups[g].nodes[i].distribution);
             free(summary->groups[g].nodes[i].distribution);
         }
