@@ -15,7 +15,6 @@
 struct kept {
     struct lap_summary_texts texts;
     struct lap_summary_process *processes; /* as in the recording */
-    struct lap_recording *recording;
 };
 
 struct making {
@@ -358,7 +357,6 @@ int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *rec
         free(kept);
         return -ENOMEM;
     }
-    kept->recording = recording;
     summary->internal = kept;
     summary->source = options ? options->source : LAP_SUMMARY_STORED;
     struct making making = {0};
@@ -404,8 +402,5 @@ void lap_summary_get_process(const struct lap_summary *summary, const struct lap
                              struct lap_summary_process *ret_counts)
 {
     const struct kept *const kept = summary->internal;
-    *ret_counts = (struct lap_summary_process){0};
-    for (size_t p = 0; p < kept->recording->process_count; p++)
-        if (kept->recording->processes[p] == process)
-            *ret_counts = kept->processes[p];
+    *ret_counts = kept->processes[process->index];
 }
