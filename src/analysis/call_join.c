@@ -212,7 +212,8 @@ static int paths_compare(const struct lap_process *a, uint32_t p, const struct l
 
 static int served_compare(const struct lap_call_caller *a, const struct lap_call_caller *b)
 {
-    return a->server != b->server ? (a->server > b->server) - (a->server < b->server) : (a->path > b->path) - (a->path < b->path);
+    return a->server != b->server ? (a->server > b->server) - (a->server < b->server)
+                                  : (a->path > b->path) - (a->path < b->path);
 }
 
 /* By who is called, then by the path of the calls. */

@@ -106,7 +106,8 @@ static void write_path(FILE *out, const struct lap_summary_group *group, const s
 }
 
 /* Times cannot be split by caller, so a profiler with several stands below none of them. */
-static void add_callers(struct lap_table *table, const struct lap_summary_group *group, const struct lap_summary_node *node)
+static void add_callers(struct lap_table *table, const struct lap_summary_group *group,
+                        const struct lap_summary_node *node)
 {
     char count[LAP_UNITS_BYTES], *text = NULL;
     size_t bytes;

@@ -29,7 +29,7 @@ struct lap_cursor {
     int has_event;
     void *mapping; /* of the segment's file; NULL: data is a copy that the recording has */
     size_t mapping_bytes;
-    int is_one_of_many; /* may be set before the first load: only what is around the next event is in memory */
+    int is_one_of_many;  /* may be set before the first load: only what is around the next event is in memory */
     uint32_t given_back; /* up to there it is no longer, where that is so */
 };
 

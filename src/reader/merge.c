@@ -14,8 +14,8 @@ struct merge_entry {
     struct lap_cursor *cursor; /* NULL: its turn has not come, and the key is that of its first segment */
 };
 
-/* A heap by time, or a queue. A ring's cursor is made when its turn comes, so that memory is for those that are under way, and a queue
- * holds one segment at a time. */
+/* A heap by time, or a queue. A ring's cursor is made when its turn comes, so that memory is for those that are under way, and a
+ * queue holds one segment at a time. */
 struct lap_merge {
     enum lap_merge_order order;
     struct merge_entry *entries;

@@ -68,8 +68,8 @@ struct lap_ring {
 
 struct lap_process {
     struct lap_recording *recording;
-    char *directory; /* as given or found */
-    char *name;      /* its last part: PROGRAM-PID-NONCE */
+    char *directory;  /* as given or found */
+    char *name;       /* its last part: PROGRAM-PID-NONCE */
     int directory_fd; /* -1: it has ended, and is opened by name; a descriptor of each would bound how many can be read */
     size_t index;     /* in recording->processes */
     enum lap_process_state state;
