@@ -499,6 +499,76 @@ def babeltrace_ratio(bench):
                       f"processor time {base_processor:.2f} s / {processor:.3f} s".replace("e+0", "e")}
 
 
+# ---- calls of many processes ------------------------------------------------------------------------------------------
+
+
+def peak_of(process):
+    """Resident bytes at most, as of now: what rusage tells is this interpreter's where that has more. None: it has ended."""
+    try:
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), None)
+
+
+def read_once(command, directory):
+    """Seconds of processors, resident bytes at most, and what it printed."""
+    with tempfile.TemporaryFile("w+") as output:
+        child = subprocess.Popen([str(COMMAND), command, "--json", str(directory)], stdin=subprocess.DEVNULL, stdout=output,
+                                 stderr=subprocess.DEVNULL, env=environment())
+        most = 0
+        while (ended := os.wait4(child.pid, os.WNOHANG))[0] == 0:
+            most = max(most, peak_of(child) or 0)
+            time.sleep(0.005)
+        child.returncode = os.waitstatus_to_exitcode(ended[1])
+        if child.returncode != 0:
+            raise NotMeasured(f"'lapmark {command}' ended with {child.returncode}")
+        output.seek(0)
+        return ended[2].ru_utime + ended[2].ru_stime, most, json.load(output)
+
+
+CLIENTS_OF_A_SERVER = 10
+
+
+def read_calls(bench, clients, calls):
+    """Of `report` and `calls`, over so many clients' recordings and their servers': the least processor time of a call in ns, and the
+    most memory. All run at once, so that all rings are under way when they are merged."""
+    each = calls // 10 if bench.is_quick else calls
+    least, most = {}, {}
+    with bench.recording("calls", LAPMARK_PRINT="off", LAPMARK_MODE="full") as (directory, variables):
+        quiet(PROGRAMS / "make_calls", clients // CLIENTS_OF_A_SERVER, CLIENTS_OF_A_SERVER, each, clients, env=variables)
+        for _ in range(3):
+            for command in ("report", "calls"):
+                seconds, peak, found = read_once(command, directory)
+                joined = sum(caller["count"] for site in found.get("sites", []) for caller in site.get("callers", []))
+                if (found["count"] if command == "calls" else joined) != clients * each:
+                    raise NotMeasured(f"'lapmark {command}' does not find all calls")
+                least[command] = min(least.get(command, float("inf")), seconds / (clients * each) * 1e9)
+                most[command] = max(most.get(command, 0), peak)
+    return least, most
+
+
+def calls_case(bench, clients, calls):
+    return bench.once(f"calls {clients} {calls}", lambda: read_calls(bench, clients, calls))
+
+
+def calls_time(bench):
+    few, many = (calls_case(bench, clients, 10 ** 5)[0] for clients in (10, 100))
+    return {"value": many["report"] / few["report"], "ns": many["report"], "base_ns": few["report"],
+            "detail": f"{many['report']:.0f} ns / {few['report']:.0f} ns of processor time; `lapmark calls` {many['calls']:.0f} ns / "
+                      f"{few['calls']:.0f} ns"}
+
+
+def calls_memory(clients, calls):
+    """Of 100 x 10^5 over that of fewer."""
+    def measure(bench):
+        many, few = (calls_case(bench, *size)[1] for size in ((100, 10 ** 5), (clients, calls)))
+        return {"value": many["report"] / few["report"], "bytes": many["report"], "base_bytes": few["report"],
+                "detail": f"{many['report'] / MIB:.1f} MiB / {few['report'] / MIB:.1f} MiB; `lapmark calls` {many['calls'] / MIB:.1f} MiB / "
+                          f"{few['calls'] / MIB:.1f} MiB"}
+    return measure
+
+
 # ---- the compiler and the library ------------------------------------------------------------------------------------
 
 
@@ -568,6 +638,9 @@ ROWS = [
     row("memory-labels", "resident memory after 10^6 run-time labels, over the same", "MiB",
         growth_of("labels", 10 ** 6, 10 ** 6), NOISE_BYTES / MIB),
     row("babeltrace", "`babeltrace2 -o dummy` / `lapmark report --events`", "x", babeltrace_ratio, 40, 80, AT_LEAST),
+    row("calls-time", "time of a call in `report`, 100 recordings of 10^5 calls / 10", "x", calls_time, 1.3),
+    row("calls-memory-events", "peak memory of that, 100 recordings of 10^5 calls / of 10^4", "x", calls_memory(100, 10 ** 4), 1.25),
+    row("calls-memory-recordings", "peak memory of that, 100 recordings of 10^5 calls / 10", "x", calls_memory(10, 10 ** 5), 3),
     row("sqlite-on", "SQLite job, recording: throughput lost", "%", real_cost("sqlite", "on"), 1),
     row("sqlite-top", "SQLite job, recording, `lapmark top` looking: throughput lost", "%", real_cost_with_top("sqlite"), 1),
     row("sqlite-off", "SQLite job, switched off: throughput lost", "%", real_cost("sqlite", "off"), 1),

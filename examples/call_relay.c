@@ -40,12 +40,12 @@ static double way_run(struct way *way, int has_input, double delay_ms)
             way->has_ended = 1;
     }
     while (way->count > 0) {
-        const double left = way->held[way->first].came_ms + delay_ms - now_ms();
+        const double now = now_ms(), left = way->held[way->first].came_ms + delay_ms - now;
         if (left > 0)
             return left;
         message_write(way->to, &way->held[way->first].message);
         if (way->times < TIMES)
-            way->times_ms[way->times++] = now_ms() - way->held[way->first].came_ms;
+            way->times_ms[way->times++] = now - way->held[way->first].came_ms;
         way->first = (way->first + 1) % ROOM;
         way->count--;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * call_server ADDRESS WORK_MS: serves one client. A thread reads ahead and notes when each request arrived; one works, so requests
- * wait in a queue, which the caller is told.
+ * call_server ADDRESS WORK_MS [NEXT_ADDRESS]: serves one client. A thread reads ahead and notes when each request arrived; one
+ * works, so requests wait in a queue, which the caller is told. With NEXT_ADDRESS it asks another server for each item.
  */
 #define _GNU_SOURCE
 #include "call_messages.h"
@@ -71,10 +71,23 @@ static void work(double ms)
     while ((double)(now.tv_sec - start.tv_sec) * 1e3 + (double)(now.tv_nsec - start.tv_nsec) / 1e6 < ms);
 }
 
+/* A call on behalf of the one that is served: of its trace, and on the lap of its profiler. */
+static void ask_next(int next, const struct lap_serve *serve, uint64_t item)
+{
+    struct lap_call call;
+    struct message message = {.item = item};
+    lap_call_begin_with(&call, LAP_CALL_OPTS(.handle = serve->handle, .parent = &serve->context), "ask the next");
+    memcpy(message.trailer, call.request, sizeof message.trailer);
+    must(message_write(next, &message) && message_read(next, &message), "the next server");
+    (void)lap_call_end(&call, message.trailer, sizeof message.trailer);
+    lap_mark(serve->handle, "the next has answered");
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        return fprintf(stderr, "usage: call_server ADDRESS WORK_MS\n"), 2;
+    if (argc != 3 && argc != 4)
+        return fprintf(stderr, "usage: call_server ADDRESS WORK_MS [NEXT_ADDRESS]\n"), 2;
+    const int next = argc == 4 ? connect_to(argv[3]) : -1;
     int fd = accept_at(argv[1]);
     pthread_t reader;
     pthread_create(&reader, NULL, read_ahead, &fd);
@@ -85,6 +98,8 @@ int main(int argc, char **argv)
         (void)lap_serve_begin(&serve, message.trailer, sizeof message.trailer, arrived, "serve an item");
         work(atof(argv[2]));
         lap_mark(serve.handle, "worked");
+        if (next >= 0)
+            ask_next(next, &serve, message.item);
         lap_serve_reply(&serve, message.trailer);
         message_write(fd, &message);
         lap_mark(serve.handle, "result sent");

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "call_join.h"
 
 #include "cursor.h"
@@ -11,7 +12,8 @@
 #define IN_FLIGHT (1u << 18) /* calls of which one side was seen; the oldest are forgotten */
 #define BUCKETS (2 * IN_FLIGHT)
 #define NOBODY UINT32_MAX
-#define CHAIN_MAX 64u
+#define CHAIN_MAX 512u
+#define CALLERS_MAX (1u << 18) /* in all; what is beyond is not joined */
 
 /* One side of a call. */
 struct side {
@@ -21,13 +23,6 @@ struct side {
     bool is_call;
 };
 
-struct served {
-    uint32_t client; /* process; NOBODY: none yet */
-    uint32_t path;
-    uint32_t last_client, last_path; /* that were found to be the same */
-    bool is_mixed;
-};
-
 struct begun {
     uint64_t handle;
     uint32_t path;
@@ -35,11 +30,13 @@ struct begun {
 
 struct lap_call_join {
     struct lap_recording *recording;
-    struct served **served; /* a process, then a path; NULL: the process serves nothing */
-    struct begun **begun;   /* a process, then a ring: its last handle */
-    struct side *sides;     /* used round and round */
-    uint32_t *buckets;      /* side + 1 */
+    struct begun **begun; /* a process, then a ring: its last handle */
+    struct side *sides;   /* used round and round */
+    uint32_t *buckets;    /* side + 1 */
     uint32_t next;
+    struct lap_call_caller *callers;
+    uint32_t *caller_buckets; /* caller + 1; twice as many as there is room for callers */
+    size_t caller_count, caller_room;
     int error;
 };
 
@@ -85,47 +82,55 @@ static void side_wait(struct lap_call_join *join, const struct side *side)
 
 /* ---- both sides -------------------------------------------------------------------------------------------------------- */
 
-static const struct lap_format_path *path_entry(const struct lap_process *process, uint32_t path)
+static bool is_same(const struct lap_call_caller *a, const struct lap_call_caller *b)
 {
-    return path != 0 && path < process->path_count ? &process->path_entries[path] : NULL;
+    return a->server == b->server && a->path == b->path && a->client == b->client && a->call_path == b->call_path;
 }
 
-/* Do two paths have the same labels? */
-static bool paths_equal(const struct lap_process *a, uint32_t p, const struct lap_process *b, uint32_t q)
+/* Where it is, or the free place for it. */
+static uint32_t *caller_find(const struct lap_call_join *join, const struct lap_call_caller *caller)
 {
-    for (unsigned depth = 0; depth < CHAIN_MAX; depth++) {
-        const struct lap_format_path *const at = path_entry(a, p), *const other = path_entry(b, q);
-        if (!at || !other)
-            return !at && !other;
-        if (strcmp(lap_catalog_name(&a->catalog, at->class_id), lap_catalog_name(&b->catalog, other->class_id)) != 0)
-            return false;
-        p = at->parent;
-        q = other->parent;
-    }
-    return true;
+    uint64_t hash = ((uint64_t)caller->server << 32 | caller->path) * UINT64_C(0x9E3779B97F4A7C15);
+    hash = ((hash ^ hash >> 32) + ((uint64_t)caller->client << 32 | caller->call_path)) * UINT64_C(0x9E3779B97F4A7C15);
+    size_t at = (size_t)(hash >> 32) & (2 * join->caller_room - 1);
+    while (join->caller_buckets[at] != 0 && !is_same(&join->callers[join->caller_buckets[at] - 1], caller))
+        at = (at + 1) & (2 * join->caller_room - 1);
+    return &join->caller_buckets[at];
+}
+
+static int callers_reserve(struct lap_call_join *join)
+{
+    if (join->caller_count < join->caller_room)
+        return 0;
+    const size_t room = join->caller_room ? 2 * join->caller_room : 64;
+    struct lap_call_caller *const callers = realloc(join->callers, room * sizeof *callers);
+    if (callers)
+        join->callers = callers;
+    uint32_t *const buckets = callers ? calloc(2 * room, sizeof *buckets) : NULL;
+    if (!buckets)
+        return -ENOMEM;
+    free(join->caller_buckets);
+    join->caller_buckets = buckets;
+    join->caller_room = room;
+    for (size_t i = 0; i < join->caller_count; i++)
+        *caller_find(join, &callers[i]) = (uint32_t)i + 1;
+    return 0;
 }
 
 static void pair_add(struct lap_call_join *join, const struct side *call, const struct side *serve)
 {
-    struct lap_process *const *const processes = join->recording->processes;
-    if (!join->served[serve->process]) {
-        struct served *const served = malloc(LAP_FORMAT_PATHS * sizeof *served);
-        if (!served) {
-            join->error = -ENOMEM;
-            return;
-        }
-        for (uint32_t path = 0; path < LAP_FORMAT_PATHS; path++)
-            served[path] = (struct served){.client = NOBODY};
-        join->served[serve->process] = served;
-    }
-    struct served *const served = &join->served[serve->process][serve->path];
-    if (served->client == NOBODY)
-        *served = (struct served){call->process, call->path, call->process, call->path, false};
-    if (served->is_mixed || (served->last_client == call->process && served->last_path == call->path))
+    const struct lap_call_caller caller = {serve->process, serve->path, call->process, call->path, 1};
+    if (callers_reserve(join) < 0) {
+        join->error = -ENOMEM;
         return;
-    served->is_mixed = !paths_equal(processes[served->client], served->path, processes[call->process], call->path);
-    served->last_client = call->process;
-    served->last_path = call->path;
+    }
+    uint32_t *const bucket = caller_find(join, &caller);
+    if (*bucket != 0) {
+        join->callers[*bucket - 1].calls++;
+    } else if (join->caller_count < CALLERS_MAX) {
+        join->callers[join->caller_count++] = caller;
+        *bucket = (uint32_t)join->caller_count;
+    }
 }
 
 static void side_add(struct lap_call_join *join, const struct side *side)
@@ -146,17 +151,9 @@ static void side_add(struct lap_call_join *join, const struct side *side)
 
 /* ---- the pass ---------------------------------------------------------------------------------------------------------- */
 
-static uint32_t index_of(const struct lap_call_join *join, const struct lap_process *process)
+static struct begun *begun_of(struct lap_call_join *join, const struct lap_cursor *cursor)
 {
-    uint32_t index = 0;
-    while (join->recording->processes[index] != process)
-        index++;
-    return index;
-}
-
-static struct begun *begun_of(struct lap_call_join *join, uint32_t process, const struct lap_ring *ring)
-{
-    return &join->begun[process][ring - join->recording->processes[process]->rings];
+    return &join->begun[cursor->process->index][cursor->ring - cursor->process->rings];
 }
 
 static void see_handle(void *user, struct lap_decoder *decoder, const struct lap_event *event)
@@ -165,16 +162,15 @@ static void see_handle(void *user, struct lap_decoder *decoder, const struct lap
     if (event->class->kind != LAP_CLASS_HANDLE_BEGIN)
         return;
     const struct lap_format_handle_begin *const begin = lap_event_payload(event->words, event->class);
-    const struct lap_cursor *const cursor = lap_cursor_of(decoder);
-    *begun_of(join, index_of(join, cursor->process), cursor->ring) = (struct begun){begin->handle, begin->path};
+    *begun_of(join, lap_cursor_of(decoder)) = (struct begun){begin->handle, begin->path};
 }
 
 static void see_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     struct lap_call_join *const join = user;
     const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
-    const uint32_t process = index_of(join, lap_cursor_of(decoder)->process);
-    side_add(join, &(const struct side){call->span_id, process, call->path, true});
+    const size_t process = lap_cursor_of(decoder)->process->index;
+    side_add(join, &(const struct side){call->span_id, (uint32_t)process, call->path, true});
 }
 
 /* A profiler that serves begins right before it says so, on the same thread. */
@@ -185,11 +181,72 @@ static void see_other(void *user, struct lap_decoder *decoder, const struct lap_
         return;
     const struct lap_format_serve *const serve = lap_event_payload(event->words, event->class);
     const struct lap_cursor *const cursor = lap_cursor_of(decoder);
-    const uint32_t process = index_of(join, cursor->process);
-    const struct begun *const begun = begun_of(join, process, cursor->ring);
+    const struct begun *const begun = begun_of(join, cursor);
     if (begun->handle == serve->handle)
-        side_add(join, &(const struct side){serve->span_id, process, begun->path, false});
+        side_add(join, &(const struct side){serve->span_id, (uint32_t)cursor->process->index, begun->path, false});
 }
+
+/* ---- who is the same --------------------------------------------------------------------------------------------------- */
+
+static const char *label_of(const struct lap_process *process, uint32_t path)
+{
+    return lap_catalog_name(&process->catalog, process->path_entries[path].class_id);
+}
+
+static bool is_there(const struct lap_process *process, uint32_t path) { return path != 0 && path < process->path_count; }
+
+/* By their labels. */
+static int paths_compare(const struct lap_process *a, uint32_t p, const struct lap_process *b, uint32_t q)
+{
+    for (unsigned depth = 0; depth < CHAIN_MAX; depth++) {
+        if (!is_there(a, p) || !is_there(b, q))
+            return is_there(a, p) - is_there(b, q);
+        const int order = a == b && p == q ? 0 : strcmp(label_of(a, p), label_of(b, q));
+        if (order != 0)
+            return order;
+        p = a->path_entries[p].parent;
+        q = b->path_entries[q].parent;
+    }
+    return 0;
+}
+
+static int served_compare(const struct lap_call_caller *a, const struct lap_call_caller *b)
+{
+    return a->server != b->server ? (a->server > b->server) - (a->server < b->server)
+                                  : (a->path > b->path) - (a->path < b->path);
+}
+
+/* By who is called, then by the path of the calls. */
+static int callers_compare(const void *left, const void *right, void *user)
+{
+    const struct lap_call_caller *const a = left, *const b = right;
+    struct lap_process *const *const processes = user;
+    int order = served_compare(a, b);
+    if (order == 0)
+        order = paths_compare(processes[a->client], a->call_path, processes[b->client], b->call_path);
+    return order != 0 ? order : (a->client > b->client) - (a->client < b->client);
+}
+
+/* Clients that call by the same path become one, the first of them. */
+static void callers_join(struct lap_call_join *join)
+{
+    struct lap_process **const processes = join->recording->processes;
+    if (join->caller_count != 0)
+        qsort_r(join->callers, join->caller_count, sizeof *join->callers, callers_compare, processes);
+    size_t kept = 0;
+    for (size_t i = 0; i < join->caller_count; i++) {
+        const struct lap_call_caller *const caller = &join->callers[i];
+        struct lap_call_caller *const last = kept > 0 ? &join->callers[kept - 1] : NULL;
+        if (last && served_compare(last, caller) == 0 &&
+            paths_compare(processes[last->client], last->call_path, processes[caller->client], caller->call_path) == 0)
+            last->calls += caller->calls;
+        else
+            join->callers[kept++] = *caller;
+    }
+    join->caller_count = kept;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------------- */
 
 static bool calls(const struct lap_recording *recording)
 {
@@ -222,11 +279,10 @@ int lap_call_join_make(struct lap_call_join **ret_join, struct lap_recording *re
     if (!join)
         return -ENOMEM;
     join->recording = recording;
-    join->served = calloc(recording->process_count, sizeof *join->served);
     join->begun = calloc(recording->process_count, sizeof *join->begun);
     join->sides = malloc(IN_FLIGHT * sizeof *join->sides);
     join->buckets = calloc(BUCKETS, sizeof *join->buckets);
-    int code = join->served && join->begun && join->sides && join->buckets ? 0 : -ENOMEM;
+    int code = join->begun && join->sides && join->buckets ? 0 : -ENOMEM;
     for (size_t p = 0; code == 0 && p < recording->process_count; p++) {
         join->begun[p] = calloc(recording->processes[p]->ring_count + 1, sizeof **join->begun);
         code = join->begun[p] ? 0 : -ENOMEM;
@@ -239,6 +295,7 @@ int lap_call_join_make(struct lap_call_join **ret_join, struct lap_recording *re
         lap_call_join_free(join);
         return code;
     }
+    callers_join(join);
     *ret_join = join;
     return 0;
 }
@@ -247,27 +304,43 @@ void lap_call_join_free(struct lap_call_join *join)
 {
     if (!join)
         return;
-    for (size_t p = 0; p < join->recording->process_count; p++) {
-        if (join->served)
-            free(join->served[p]);
-        if (join->begun)
-            free(join->begun[p]);
-    }
-    free(join->served);
+    for (size_t p = 0; join->begun && p < join->recording->process_count; p++)
+        free(join->begun[p]);
     free(join->begun);
+    free(join->callers);
+    free(join->caller_buckets);
     free(join->sides);
     free(join->buckets);
     free(join);
 }
 
+/* The first caller of a path; caller_count where none calls it. */
+static size_t first_find(const struct lap_call_join *join, const struct lap_call_caller *served)
+{
+    size_t from = 0, to = join->caller_count;
+    while (from < to) {
+        const size_t middle = from + (to - from) / 2;
+        if (served_compare(&join->callers[middle], served) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < join->caller_count && served_compare(&join->callers[from], served) == 0 ? from : join->caller_count;
+}
+
 int lap_call_join_find(const struct lap_call_join *join, size_t server, uint32_t path, size_t *ret_client, uint32_t *ret_path)
 {
-    if (!join || path >= LAP_FORMAT_PATHS || !join->served[server])
+    const struct lap_call_caller served = {.server = (uint32_t)server, .path = path};
+    const size_t count = join ? join->caller_count : 0, first = count != 0 ? first_find(join, &served) : 0;
+    if (first == count || (first + 1 < count && served_compare(&join->callers[first + 1], &served) == 0))
         return 0;
-    const struct served *const served = &join->served[server][path];
-    if (served->client == NOBODY || served->is_mixed)
-        return 0;
-    *ret_client = served->client;
-    *ret_path = served->path;
+    *ret_client = join->callers[first].client;
+    *ret_path = join->callers[first].call_path;
     return 1;
+}
+
+size_t lap_call_join_callers(const struct lap_call_join *join, const struct lap_call_caller **ret_callers)
+{
+    *ret_callers = join ? join->callers : NULL;
+    return join ? join->caller_count : 0;
 }

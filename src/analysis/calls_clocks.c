@@ -209,6 +209,11 @@ int lap_calls_clocks_tree(const struct lap_calls_clocks *clocks, uint64_t root_d
     return code;
 }
 
+const struct lap_process *lap_calls_clocks_process(const struct lap_calls_clocks *clocks, uint32_t domain)
+{
+    return clocks->domains[domain].process;
+}
+
 int lap_calls_clocks_to_root(const struct lap_calls_clocks *clocks, const struct lap_clock_tree *tree, const struct lap_process *root,
                              const struct lap_process *process, uint64_t ticks, struct lap_clock_time *ret_time)
 {

@@ -25,6 +25,8 @@ bool lap_calls_clocks_is_contradicted(const struct lap_calls_clocks *clocks, uin
 struct lap_clock_tree;
 struct lap_clock_time;
 int lap_calls_clocks_tree(const struct lap_calls_clocks *clocks, uint64_t root_domain, struct lap_clock_tree **ret_tree);
+/* A process that reads a clock of the tree. */
+const struct lap_process *lap_calls_clocks_process(const struct lap_calls_clocks *clocks, uint32_t domain);
 /* A process's ticks as realtime of `root`, which reads the root's clock. 0, or -ENODATA: no call leads there, or another negative
  * errno. */
 int lap_calls_clocks_to_root(const struct lap_calls_clocks *clocks, const struct lap_clock_tree *tree, const struct lap_process *root,

@@ -196,6 +196,11 @@ size_t lap_clock_tree_pair(const struct lap_clock_tree *tree, uint32_t domain)
     return domain < tree->domain_count ? tree->domains[domain].pair : SIZE_MAX;
 }
 
+const struct lap_clock_pair *lap_clock_tree_get_pair(const struct lap_clock_tree *tree, size_t index)
+{
+    return &tree->pairs[index];
+}
+
 size_t lap_clock_tree_loop_count(const struct lap_clock_tree *tree) { return tree->loop_count; }
 
 const struct lap_clock_loop *lap_clock_tree_loops(const struct lap_clock_tree *tree) { return tree->loops; }

@@ -47,6 +47,9 @@ size_t lap_clock_tree_pair(const struct lap_clock_tree *tree, uint32_t domain);
 int lap_clock_tree_to_root(const struct lap_clock_tree *tree, uint32_t domain, int64_t time_ns,
                            struct lap_clock_time *ret_time);
 
+/* A pair by its place; owned by the tree. `index` must be below the count. */
+const struct lap_clock_pair *lap_clock_tree_get_pair(const struct lap_clock_tree *tree, size_t index);
+
 size_t lap_clock_tree_loop_count(const struct lap_clock_tree *tree);
 /* Owned by the tree, in the order of the pairs. */
 const struct lap_clock_loop *lap_clock_tree_loops(const struct lap_clock_tree *tree);

@@ -9,12 +9,9 @@
 #include "paths.h"
 #include "recording.h"
 
-#include <stdint.h>
-
 struct lap_path_table {
     struct lap_paths paths;
     void *memory;
-    uint32_t *buckets;
 };
 
 /* Copies the stored ones. Returns 0 or -ENOMEM. */

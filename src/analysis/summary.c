@@ -15,7 +15,6 @@
 struct kept {
     struct lap_summary_texts texts;
     struct lap_summary_process *processes; /* as in the recording */
-    struct lap_recording *recording;
 };
 
 struct making {
@@ -236,6 +235,8 @@ static int groups_fill(struct lap_summary *summary, struct kept *kept, const str
         }
     }
     if (code == 0 && by == LAP_SUMMARY_BY_ALL)
+        code = lap_summary_tree_add_callers(&tree);
+    if (code == 0 && by == LAP_SUMMARY_BY_ALL)
         code = lap_summary_tree_finish(&tree, &summary->groups[summary->group_count++]);
     lap_summary_tree_done(&tree);
     lap_call_join_free(join);
@@ -356,7 +357,6 @@ int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *rec
         free(kept);
         return -ENOMEM;
     }
-    kept->recording = recording;
     summary->internal = kept;
     summary->source = options ? options->source : LAP_SUMMARY_STORED;
     struct making making = {0};
@@ -384,6 +384,7 @@ void lap_summary_free(struct lap_summary *summary)
         return;
     for (size_t g = 0; g < summary->group_count; g++) {
         for (size_t i = 0; i < summary->groups[g].node_count; i++) {
+            free(summary->groups[g].nodes[i].callers);
             lap_distribution_done(summary->groups[g].nodes[i].distribution);
             free(summary->groups[g].nodes[i].distribution);
         }
@@ -401,8 +402,5 @@ void lap_summary_get_process(const struct lap_summary *summary, const struct lap
                              struct lap_summary_process *ret_counts)
 {
     const struct kept *const kept = summary->internal;
-    *ret_counts = (struct lap_summary_process){0};
-    for (size_t p = 0; p < kept->recording->process_count; p++)
-        if (kept->recording->processes[p] == process)
-            *ret_counts = kept->processes[p];
+    *ret_counts = kept->processes[process->index];
 }

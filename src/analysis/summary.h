@@ -31,6 +31,12 @@ struct lap_summary_options {
 
 #define LAP_SUMMARY_NONE UINT32_MAX
 
+/* A node from where a profiler of another process is called, and how often it was. */
+struct lap_summary_caller {
+    uint32_t node;
+    uint64_t calls;
+};
+
 /* A node of a tree. Times in nanoseconds. */
 struct lap_summary_node {
     const char *label; /* as in the source; "(rest)"; "(checkpoint at file.c:12)" where it has none; "(other paths)" */
@@ -49,6 +55,9 @@ struct lap_summary_node {
     double min_ns, max_ns, mean_ns;
     double p50_ns, p90_ns, p99_ns, p999_ns;
     struct lap_distribution *distribution; /* of the durations, see distribution.h */
+    /* Of a profiler that is called from several places, and so stands below none of them: the most calls first. */
+    struct lap_summary_caller *callers;
+    size_t caller_count;
 };
 
 /* One tree: of all, of a process, or of a thread. nodes[] is in depth-first order, laps in the order of their first

@@ -235,6 +235,41 @@ int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process
     return code;
 }
 
+/* ---- callers ------------------------------------------------------------------------------------------------------- */
+
+/* The same caller's calls are added up when all are there. */
+static int caller_add(struct lap_summary_node *node, uint32_t caller, uint64_t calls)
+{
+    if ((node->caller_count & (node->caller_count - 1)) == 0) {
+        const size_t room = node->caller_count ? 2 * node->caller_count : 1;
+        struct lap_summary_caller *const callers = realloc(node->callers, room * sizeof *callers);
+        if (!callers)
+            return -ENOMEM;
+        node->callers = callers;
+    }
+    node->callers[node->caller_count++] = (struct lap_summary_caller){caller, calls};
+    return 0;
+}
+
+int lap_summary_tree_add_callers(struct lap_summary_tree *tree)
+{
+    const struct lap_call_caller *callers;
+    const size_t count = lap_call_join_callers(tree->grafts.join, &callers);
+    for (size_t i = 0; i < count; i++) {
+        size_t client;
+        uint32_t call;
+        if (lap_call_join_find(tree->grafts.join, callers[i].server, callers[i].path, &client, &call))
+            continue;
+        const uint32_t node = node_of_path(tree, callers[i].server, callers[i].path, 0);
+        const uint32_t caller = node_of_path(tree, callers[i].client, callers[i].call_path, 0);
+        if (node == LAP_SUMMARY_NONE || caller == LAP_SUMMARY_NONE)
+            continue;
+        if (caller_add(&tree->nodes[node], caller, callers[i].calls) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 /* ---- the finished tree --------------------------------------------------------------------------------------------- */
 
 static void node_finish(struct lap_summary_node *node)
@@ -249,6 +284,36 @@ static void node_finish(struct lap_summary_node *node)
     node->p90_ns = lap_distribution_quantile_ns(distribution, 0.9);
     node->p99_ns = lap_distribution_quantile_ns(distribution, 0.99);
     node->p999_ns = lap_distribution_quantile_ns(distribution, 0.999);
+}
+
+static int by_node(const void *a, const void *b)
+{
+    const struct lap_summary_caller *const p = a, *const q = b;
+    return (p->node > q->node) - (p->node < q->node);
+}
+
+static int by_calls(const void *a, const void *b)
+{
+    const struct lap_summary_caller *const p = a, *const q = b;
+    return p->calls != q->calls ? (p->calls < q->calls) - (p->calls > q->calls) : by_node(a, b);
+}
+
+/* `place` is where a node has come to. */
+static void callers_finish(struct lap_summary_node *node, const uint32_t *place)
+{
+    size_t kept = 0;
+    if (node->caller_count == 0)
+        return;
+    for (size_t i = 0; i < node->caller_count; i++)
+        node->callers[i].node = place[node->callers[i].node];
+    qsort(node->callers, node->caller_count, sizeof *node->callers, by_node);
+    for (size_t i = 1; i < node->caller_count; i++)
+        if (node->callers[i].node == node->callers[kept].node)
+            node->callers[kept].calls += node->callers[i].calls;
+        else
+            node->callers[++kept] = node->callers[i];
+    node->caller_count = kept + 1;
+    qsort(node->callers, node->caller_count, sizeof *node->callers, by_calls);
 }
 
 static int by_meeting(const void *a, const void *b)
@@ -305,6 +370,7 @@ int lap_summary_tree_finish(struct lap_summary_tree *tree, struct lap_summary_gr
         for (size_t k = 0; k < sizeof links / sizeof *links; k++)
             if (*links[k] != LAP_SUMMARY_NONE)
                 *links[k] = place[*links[k]];
+        callers_finish(node, place);
         node->depth = node->parent == LAP_SUMMARY_NONE ? 0 : sorted[node->parent].depth + 1;
         node_finish(node);
         if (node->parent == LAP_SUMMARY_NONE)
@@ -328,6 +394,7 @@ int lap_summary_tree_finish(struct lap_summary_tree *tree, struct lap_summary_gr
 void lap_summary_tree_done(struct lap_summary_tree *tree)
 {
     for (size_t i = 0; i < tree->count; i++) {
+        free(tree->nodes[i].callers);
         lap_distribution_done(tree->nodes[i].distribution);
         free(tree->nodes[i].distribution);
     }

@@ -39,6 +39,9 @@ struct lap_summary_tree {
 int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process *process, size_t index,
                          const struct lap_paths *paths, const struct lap_ring_statistics *statistics);
 
+/* Says of profilers that are called from several places from which, once all rings are added. 0 or -ENOMEM. */
+int lap_summary_tree_add_callers(struct lap_summary_tree *tree);
+
 /* Brings the nodes into depth-first order, works out what follows from the counts, and moves them into the group. */
 int lap_summary_tree_finish(struct lap_summary_tree *tree, struct lap_summary_group *group);
 /* Empties the tree, which can be filled again. */

@@ -83,6 +83,28 @@ static void process_align(struct lap_process *process, struct lap_timeline_proce
     process->clock.piece_count = count;
 }
 
+static int loops_fill(struct lap_timeline *timeline, const struct lap_calls_clocks *clocks,
+                      const struct lap_clock_tree *tree)
+{
+    const size_t count = lap_clock_tree_loop_count(tree);
+    const struct lap_clock_loop *const loops = lap_clock_tree_loops(tree);
+    timeline->loops = calloc(count + 1, sizeof *timeline->loops);
+    if (!timeline->loops)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        if (loops[i].samples == 0)
+            continue;
+        const struct lap_clock_pair *const pair = lap_clock_tree_get_pair(tree, loops[i].pair);
+        timeline->loops[timeline->loop_count++] =
+            (struct lap_timeline_loop){.client = lap_calls_clocks_process(clocks, pair->client),
+                                       .server = lap_calls_clocks_process(clocks, pair->server),
+                                       .residual_ns = loops[i].residual_ns,
+                                       .error_ns = loops[i].error_ns,
+                                       .is_within = loops[i].is_within};
+    }
+    return 0;
+}
+
 int lap_timeline_make(struct lap_timeline **ret_timeline, struct lap_recording *recording)
 {
     struct lap_timeline *const timeline = calloc(1, sizeof *timeline);
@@ -100,6 +122,8 @@ int lap_timeline_make(struct lap_timeline **ret_timeline, struct lap_recording *
     const struct lap_process *const root = recording->process_count != 0 ? recording->processes[timeline->root] : NULL;
     if (code == 0 && root && root->control.clock_domain != 0)
         code = lap_calls_clocks_tree(pass.clocks, root->control.clock_domain, &tree);
+    if (tree)
+        code = loops_fill(timeline, pass.clocks, tree);
     /* The root last: the others are brought to it as it is. */
     for (size_t i = 1; code == 0 && i <= recording->process_count; i++) {
         const size_t p = (timeline->root + i) % recording->process_count;
@@ -129,6 +153,7 @@ void lap_timeline_free(struct lap_timeline *timeline)
         timeline->recording->processes[p]->clock.piece_count = 0;
     }
     free(timeline->processes);
+    free(timeline->loops);
     free(timeline->pieces);
     free(timeline);
 }

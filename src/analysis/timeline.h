@@ -25,10 +25,20 @@ struct lap_timeline_process {
     bool is_near_step; /* a clock was set meanwhile: times around that are rough */
 };
 
+/* Two clocks whose calls are not needed for the timeline, and check it: by them and by the others a time differs by the
+ * residual. */
+struct lap_timeline_loop {
+    const struct lap_process *client, *server; /* that read these clocks; there may be others */
+    double residual_ns, error_ns;
+    bool is_within; /* not above the errors of both ways; else a clock did not run evenly, or was told wrong */
+};
+
 struct lap_timeline {
     struct lap_recording *recording;
     struct lap_timeline_process *processes; /* as in the recording */
     size_t root;                            /* the process whose clock it is */
+    struct lap_timeline_loop *loops;        /* NULL: none */
+    size_t loop_count;
     void *pieces;
 };
 

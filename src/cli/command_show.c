@@ -71,6 +71,24 @@ static void tell_timeline(const struct lap_timeline *timeline)
     }
 }
 
+/* Calls that close a loop of clocks: what they say must be what the others say. */
+static void tell_loops(const struct lap_timeline *timeline)
+{
+    for (size_t i = 0; i < timeline->loop_count; i++) {
+        const struct lap_timeline_loop *const loop = &timeline->loops[i];
+        char residual[LAP_UNITS_BYTES], error[LAP_UNITS_BYTES];
+        lap_units_duration(residual, loop->residual_ns);
+        lap_units_duration(error, loop->error_ns);
+        if (loop->is_within)
+            lap_message_note("the calls from %s to %s check that: by them a time differs by %s, within %s",
+                             loop->client->name, loop->server->name, residual, error);
+        else
+            lap_message_warning("the calls from %s to %s contradict that: by them a time differs by %s, and may by %s; "
+                                "a clock does not run evenly, or was told wrong",
+                                loop->client->name, loop->server->name, residual, error);
+    }
+}
+
 int lap_command_show(const struct lap_arguments *arguments)
 {
     struct lap_show_filter filter = {.name = arguments->values[LAP_OPTION_NAME],
@@ -99,6 +117,7 @@ int lap_command_show(const struct lap_arguments *arguments)
             return lap_message_trouble("cannot read the recording: %s", lap_message_reason(code));
         }
         tell_timeline(timeline);
+        tell_loops(timeline);
     }
     filter.since_ns = resolve(&since, recording, 0);
     filter.until_ns = resolve(&until, recording, UINT64_MAX);

@@ -47,7 +47,6 @@ struct replay {
     struct player **players; /* for each process those of its rings, then the one for handles; NULL: no event yet */
     size_t player_count;
     size_t *first;                  /* of each process, its first player */
-    size_t process;                 /* whose event came last */
     const struct lap_thread *shown; /* whose report came last */
     bool names_threads;
     bool has_shown;
@@ -173,10 +172,8 @@ static void free_player(struct player *player)
 
 static struct player *find_player(struct replay *replay, const struct lap_process *process, const struct lap_ring *ring)
 {
-    while (replay->recording->processes[replay->process] != process)
-        replay->process = (replay->process + 1) % replay->recording->process_count;
     const size_t index = ring ? (size_t)(ring - process->rings) : process->ring_count;
-    struct player **const player = &replay->players[replay->first[replay->process] + index];
+    struct player **const player = &replay->players[replay->first[process->index] + index];
     if (!*player)
         *player = make_player(replay, process, ring);
     return *player;

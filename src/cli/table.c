@@ -13,6 +13,11 @@ struct cell {
     enum lap_style style;
 };
 
+struct note {
+    struct cell cell;
+    size_t row; /* below it */
+};
+
 struct lap_table {
     const struct lap_table_column *columns;
     size_t column_count;
@@ -20,6 +25,8 @@ struct lap_table {
     size_t cell_count;
     size_t cell_capacity;
     enum lap_style style;
+    struct note *notes;
+    size_t note_count;
 };
 
 static struct cell make_cell(const char *text, enum lap_style style)
@@ -58,6 +65,9 @@ void lap_table_free(struct lap_table *table)
         return;
     for (size_t i = 0; i < table->cell_count; i++)
         free(table->cells[i].text);
+    for (size_t i = 0; i < table->note_count; i++)
+        free(table->notes[i].cell.text);
+    free(table->notes);
     free(table->cells);
     free(table);
 }
@@ -81,6 +91,14 @@ void lap_table_cell_styled(struct lap_table *table, enum lap_style style, const 
 }
 
 void lap_table_cell(struct lap_table *table, const char *text) { lap_table_cell_styled(table, table->style, text); }
+
+void lap_table_note(struct lap_table *table, const char *text)
+{
+    table->notes = realloc(table->notes, (table->note_count + 1) * sizeof *table->notes);
+    if (!table->notes)
+        abort();
+    table->notes[table->note_count++] = (struct note){make_cell(text, LAP_STYLE_PLAIN), whole(table) - 1};
+}
 
 static const struct cell *cell_at(const struct lap_table *table, size_t row, size_t column)
 {
@@ -153,6 +171,7 @@ void lap_table_print(const struct lap_table *table, FILE *out, unsigned columns)
     if (!widths)
         abort();
     layout(table, columns, widths);
+    size_t note = 0;
     for (size_t r = 0; r < whole(table) && !ferror(out); r++) {
         size_t last = 0;
         for (size_t c = 0; c < count; c++)
@@ -166,6 +185,11 @@ void lap_table_print(const struct lap_table *table, FILE *out, unsigned columns)
             print_cell(cell_at(table, r, c), widths[c], table->columns[c].is_left, c == last, out);
         }
         fputc('\n', out);
+        for (; note < table->note_count && table->notes[note].row == r; note++) {
+            const struct cell *const cell = &table->notes[note].cell;
+            print_cell(cell, cell->width < columns ? cell->width : columns, true, true, out);
+            fputc('\n', out);
+        }
     }
     free(widths);
 }

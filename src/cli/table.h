@@ -28,6 +28,9 @@ void lap_table_row(struct lap_table *table, enum lap_style style);
 void lap_table_cell(struct lap_table *table, const char *text);
 void lap_table_cell_styled(struct lap_table *table, enum lap_style style, const char *text);
 
+/* A line below the last row, as wide as the table may be: its columns do not count it. Copied. */
+void lap_table_note(struct lap_table *table, const char *text);
+
 void lap_table_print(const struct lap_table *table, FILE *out, unsigned columns);
 
 #endif

@@ -34,6 +34,9 @@ void lap_view_print_head(const struct lap_view_content *content);
 void lap_view_print_trees(const struct lap_view_content *content);
 void lap_view_print_json(const struct lap_view_content *content);
 
+/* How many of a profiler's callers are named; how many more there are is told. */
+#define LAP_VIEW_CALLERS 8u
+
 /* Is it so short that the clock's steps show in it? */
 bool lap_view_is_near_resolution(const struct lap_summary *summary, const struct lap_summary_node *node);
 

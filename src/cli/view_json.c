@@ -60,6 +60,18 @@ static json_t *path_json(const struct lap_summary_group *group, const struct lap
     }
 }
 
+static json_t *callers_json(const struct lap_summary_group *group, const struct lap_summary_node *node)
+{
+    json_t *const array = json_array();
+    for (size_t i = 0; i < node->caller_count && i < LAP_VIEW_CALLERS; i++) {
+        json_t *const value = json_object();
+        lap_json_set(value, "path", path_json(group, &group->nodes[node->callers[i].node]));
+        lap_json_set(value, "count", lap_json_count(node->callers[i].calls));
+        lap_json_append(array, value);
+    }
+    return array;
+}
+
 static json_t *site_json(const struct lap_summary *summary, const struct lap_summary_group *group,
                          const struct lap_summary_node *node)
 {
@@ -83,6 +95,11 @@ static json_t *site_json(const struct lap_summary *summary, const struct lap_sum
     lap_json_set(value, "p99_ns", lap_json_ns(node->p99_ns));
     lap_json_set(value, "p999_ns", lap_json_ns(node->p999_ns));
     lap_json_set(value, "near_resolution", json_boolean(lap_view_is_near_resolution(summary, node)));
+    if (node->caller_count > 0) {
+        lap_json_set(value, "callers", callers_json(group, node));
+        lap_json_set(value, "callers_left_out",
+                     lap_json_count(node->caller_count > LAP_VIEW_CALLERS ? node->caller_count - LAP_VIEW_CALLERS : 0));
+    }
     if (group->process) {
         lap_json_set(value, "process", lap_json_text(group->process->name));
         lap_json_set(value, "thread", lap_input_thread_json(group->thread));

@@ -96,6 +96,39 @@ static void add_node(struct lap_table *table, const struct lap_view_content *con
     add_duration(table, node->max_ns);
 }
 
+static void write_path(FILE *out, const struct lap_summary_group *group, const struct lap_summary_node *node)
+{
+    if (node->parent != LAP_SUMMARY_NONE) {
+        write_path(out, group, &group->nodes[node->parent]);
+        fputs(" > ", out);
+    }
+    fputs(node->label, out);
+}
+
+/* Times cannot be split by caller, so a profiler with several stands below none of them. */
+static void add_callers(struct lap_table *table, const struct lap_summary_group *group,
+                        const struct lap_summary_node *node)
+{
+    char count[LAP_UNITS_BYTES], *text = NULL;
+    size_t bytes;
+    FILE *const out = open_memstream(&text, &bytes);
+    if (!out)
+        abort();
+    const unsigned indent = (node->depth + 1) * INDENT;
+    fprintf(out, "%*scalled from: ", (int)(indent < INDENT_MAX ? indent : INDENT_MAX), "");
+    for (size_t i = 0; i < node->caller_count && i < LAP_VIEW_CALLERS; i++) {
+        fputs(i > 0 ? ", " : "", out);
+        write_path(out, group, &group->nodes[node->callers[i].node]);
+        fprintf(out, " (%s)", lap_units_count(count, node->callers[i].calls));
+    }
+    if (node->caller_count > LAP_VIEW_CALLERS)
+        fprintf(out, " and %s more", lap_units_count(count, node->caller_count - LAP_VIEW_CALLERS));
+    if (fclose(out) != 0)
+        abort();
+    lap_table_note(table, text);
+    free(text);
+}
+
 static void print_title(const struct lap_summary_group *group)
 {
     char name[256] = "";
@@ -130,6 +163,8 @@ void lap_view_print_trees(const struct lap_view_content *content)
         struct lap_table *const table = lap_table_make(columns, COLUMNS);
         for (size_t j = 0; j < group->node_count; j++) {
             add_node(table, content, group, &group->nodes[j]);
+            if (group->nodes[j].caller_count > 0)
+                add_callers(table, group, &group->nodes[j]);
             is_any_near |= lap_view_is_near_resolution(summary, &group->nodes[j]);
         }
         lap_table_print(table, stdout, lap_terminal_get()->columns);

@@ -5,10 +5,13 @@
 #include "recording_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#define WINDOW_BYTES (64u << 10) /* as much as the kernel brings in with one fault */
 
 int lap_cursor_make(struct lap_cursor **ret_cursor, struct lap_ring *ring)
 {
@@ -30,6 +33,17 @@ static void segment_unload(struct lap_cursor *cursor)
     if (cursor->mapping)
         munmap(cursor->mapping, cursor->mapping_bytes);
     cursor->mapping = NULL;
+    cursor->given_back = 0;
+}
+
+/* What is behind: whoever still looks at it gets it again. */
+static void segment_give_back(struct lap_cursor *cursor)
+{
+    const uint32_t upto = cursor->offset & ~(WINDOW_BYTES - 1);
+    if (!cursor->is_one_of_many || !cursor->mapping || upto == cursor->given_back)
+        return;
+    (void)madvise((char *)cursor->mapping + cursor->given_back, upto - cursor->given_back, MADV_DONTNEED);
+    cursor->given_back = upto;
 }
 
 void lap_cursor_free(struct lap_cursor *cursor)
@@ -42,6 +56,18 @@ void lap_cursor_free(struct lap_cursor *cursor)
 
 /* ---- segments ------------------------------------------------------------------------------------------------------ */
 
+static int segment_open(const struct lap_process *process, const char *name, uint64_t *ret_bytes)
+{
+    if (process->directory_fd >= 0)
+        return lap_file_open(process->directory_fd, name, ret_bytes);
+    const int directory_fd = open(process->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory_fd < 0)
+        return -errno;
+    const int fd = lap_file_open(directory_fd, name, ret_bytes);
+    close(directory_fd);
+    return fd;
+}
+
 /* Maps a segment's content: nobody writes to it any more. 1, 0: it cannot be read (any more), or -ENOMEM. */
 static int segment_load(struct lap_cursor *cursor, const struct lap_segment *segment)
 {
@@ -51,11 +77,12 @@ static int segment_load(struct lap_cursor *cursor, const struct lap_segment *seg
         return 1;
     }
     uint64_t file_bytes = 0;
-    const int fd = lap_file_open(cursor->process->directory_fd, segment->name, &file_bytes);
+    const int fd = segment_open(cursor->process, segment->name, &file_bytes);
     int code = fd < 0 ? fd : file_bytes < segment->content_bytes ? LAP_READER_TORN : 0;
     if (code == 0) {
         /* Populated at once: a fault each 4 KiB would cost as much as decoding them. */
-        void *const mapping = mmap(NULL, segment->content_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+        const int flags = MAP_PRIVATE | (cursor->is_one_of_many ? 0 : MAP_POPULATE);
+        void *const mapping = mmap(NULL, segment->content_bytes, PROT_READ, flags, fd, 0);
         code = mapping == MAP_FAILED ? -errno : 0;
         cursor->mapping = mapping == MAP_FAILED ? NULL : mapping;
         cursor->mapping_bytes = segment->content_bytes;
@@ -116,6 +143,7 @@ void lap_cursor_decoded(struct lap_cursor *cursor, struct lap_decode_result resu
 {
     cursor->has_event = 0;
     cursor->offset = result.offset;
+    segment_give_back(cursor);
     if (result.error == LAP_DECODE_OK)
         return;
     static const char *const texts[] = {

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Where a pass over one ring is. The decoder's open scopes go on from one segment to the next where the sequences are
- * contiguous; behind a gap they start from the segment's `open` events. Memory: one segment. */
+ * contiguous; behind a gap they start from the segment's `open` events. Memory: one segment, or some 128 KiB of it. */
 struct lap_cursor {
     struct lap_decoder decoder; /* first: see lap_cursor_of() */
     struct lap_ring *ring;
@@ -29,6 +29,8 @@ struct lap_cursor {
     int has_event;
     void *mapping; /* of the segment's file; NULL: data is a copy that the recording has */
     size_t mapping_bytes;
+    int is_one_of_many;  /* may be set before the first load: only what is around the next event is in memory */
+    uint32_t given_back; /* up to there it is no longer, where that is so */
 };
 
 /* The cursor whose decoder a visitor was called with. */

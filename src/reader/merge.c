@@ -10,10 +10,12 @@ struct merge_entry {
     uint64_t ticks;
     size_t process; /* place in the recording */
     size_t place;   /* among the rings that take part */
-    struct lap_cursor *cursor;
+    struct lap_ring *ring;
+    struct lap_cursor *cursor; /* NULL: its turn has not come, and the key is that of its first segment */
 };
 
-/* A heap by time, or a queue. A ring's cursor is made when its turn comes, so that a queue holds one segment at a time. */
+/* A heap by time, or a queue. A ring's cursor is made when its turn comes, so that memory is for those that are under way, and a
+ * queue holds one segment at a time. */
 struct lap_merge {
     enum lap_merge_order order;
     struct merge_entry *entries;
@@ -46,15 +48,22 @@ static void sift_down(struct lap_merge *merge, size_t at)
     }
 }
 
+static void entry_set(struct merge_entry *entry, uint64_t ticks)
+{
+    entry->ticks = ticks;
+    entry->realtime_ns = lap_timebase_realtime_ns(&entry->ring->process->clock, ticks);
+}
+
 /* Looks at the entry's next event: 1, 0: it has none, or -ENOMEM. */
-static int entry_update(struct merge_entry *entry)
+static int entry_update(const struct lap_merge *merge, struct merge_entry *entry)
 {
     struct lap_event event;
+    if (!entry->cursor && lap_cursor_make(&entry->cursor, entry->ring) < 0)
+        return -ENOMEM;
+    entry->cursor->is_one_of_many = merge->order == LAP_MERGE_BY_TIME;
     const int found = lap_cursor_peek(entry->cursor, &event);
-    if (found == 1) {
-        entry->ticks = event.ticks;
-        entry->realtime_ns = lap_timebase_realtime_ns(&entry->cursor->process->clock, event.ticks);
-    }
+    if (found == 1)
+        entry_set(entry, event.ticks);
     return found;
 }
 
@@ -82,27 +91,15 @@ int lap_merge_make(struct lap_merge **ret_merge, struct lap_recording *recording
         return -ENOMEM;
     }
     merge->order = order;
-    int code = 0;
-    size_t place = 0;
-    for (size_t p = 0; p < recording->process_count && code >= 0; p++)
-        for (size_t r = 0; r < recording->processes[p]->ring_count && code >= 0; r++) {
+    for (size_t p = 0; p < recording->process_count; p++)
+        for (size_t r = 0; r < recording->processes[p]->ring_count; r++) {
             struct lap_ring *const ring = &recording->processes[p]->rings[r];
-            if (wanted && !wanted(user, ring))
+            if (ring->segment_count == 0 || (wanted && !wanted(user, ring)))
                 continue;
             struct merge_entry *const entry = &merge->entries[merge->count];
-            *entry = (struct merge_entry){.process = p, .place = place++};
-            code = lap_cursor_make(&entry->cursor, ring);
-            merge->count += code == 0;
-            if (code < 0 || order == LAP_MERGE_BY_RING)
-                continue;
-            code = entry_update(entry);
-            if (code == 0)
-                entry_remove(merge, merge->count - 1);
+            *entry = (struct merge_entry){.process = p, .place = merge->count++, .ring = ring};
+            entry_set(entry, ring->segments[0].header.begin_ticks);
         }
-    if (code < 0) {
-        lap_merge_free(merge);
-        return code;
-    }
     if (order == LAP_MERGE_BY_TIME)
         for (size_t i = merge->count / 2; i-- > 0;)
             sift_down(merge, i);
@@ -113,9 +110,9 @@ int lap_merge_make(struct lap_merge **ret_merge, struct lap_recording *recording
 int lap_merge_peek(struct lap_merge *merge, struct lap_cursor **ret_cursor)
 {
     while (merge->count > 0) {
-        if (merge->order == LAP_MERGE_BY_TIME && !merge->is_stale)
+        if (merge->order == LAP_MERGE_BY_TIME && !merge->is_stale && merge->entries[0].cursor)
             break;
-        const int found = entry_update(&merge->entries[0]);
+        const int found = entry_update(merge, &merge->entries[0]);
         if (found < 0)
             return found;
         merge->is_stale = false;

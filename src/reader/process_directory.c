@@ -343,6 +343,10 @@ int lap_process_open(struct lap_process **ret_process, struct lap_recording *rec
         lap_process_free(process);
         return code;
     }
+    if (!shared->may_change) {
+        close(directory_fd);
+        process->directory_fd = -1;
+    }
     *ret_process = process;
     return 0;
 }

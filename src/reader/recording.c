@@ -289,6 +289,8 @@ static int recording_open(struct lap_recording **ret_recording, const char *cons
     }
     snapshots_leave_out(recording);
     qsort(recording->processes, recording->process_count, sizeof *recording->processes, processes_compare);
+    for (size_t i = 0; i < recording->process_count; i++)
+        recording->processes[i]->index = i;
     *ret_recording = recording;
     return 0;
 }

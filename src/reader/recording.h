@@ -68,9 +68,10 @@ struct lap_ring {
 
 struct lap_process {
     struct lap_recording *recording;
-    char *directory; /* as given or found */
-    char *name;      /* its last part: PROGRAM-PID-NONCE */
-    int directory_fd;
+    char *directory;  /* as given or found */
+    char *name;       /* its last part: PROGRAM-PID-NONCE */
+    int directory_fd; /* -1: it has ended, and is opened by name; a descriptor of each would bound how many can be read */
+    size_t index;     /* in recording->processes */
     enum lap_process_state state;
     struct lap_catalog catalog;
     struct lap_format_control control; /* texts are ended by 0; zeros where it could not be read */

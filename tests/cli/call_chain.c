@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * call_chain MODE: three processes for test_calls_joined.py. `chain`: the first calls the second, which calls the third for each.
- * `mixed`: the first calls the second from two places.
+ * `mixed`: the first calls the second from two places. `many`: from ten.
  */
 #include <lapmark.h>
 
@@ -61,6 +61,17 @@ static int second(int above, int below)
     return 0;
 }
 
+static void first_many(int below)
+{
+    for (int i = 0; i < CALLS; i++) {
+        const char place[] = {(char)('a' + i), 0};
+        struct lap_call call;
+        LAP_PROFILE_TEXT(place);
+        lap_call_begin(&call, "ask the second");
+        ask(below, &call);
+    }
+}
+
 static void first(int below)
 {
     LAP_PROFILE("first");
@@ -95,7 +106,10 @@ int main(int argc, char **argv)
     close(upper[1]);
     close(lower[0]);
     close(lower[1]);
-    first(upper[0]);
+    if (strcmp(mode, "many") == 0)
+        first_many(upper[0]);
+    else
+        first(upper[0]);
     close(upper[0]);
     while (wait(NULL) > 0)
         continue;

@@ -59,11 +59,11 @@ def check(condition, where=""):
         raise AssertionError(str(where))
 
 
-def workload(directory, name="workload"):
-    """Builds a program of this directory as a user would, and returns its path."""
+def workload(directory, name="workload", of="tests/cli"):
+    """Builds a program of this directory, or of another, as a user would, and returns its path."""
     path = os.path.join(directory, name)
     subprocess.run([os.environ.get("CC", "cc"), "-std=c17", "-O1", "-g", f"-I{SOURCE}/include", "-o", path,
-                    f"{SOURCE}/tests/cli/{name}.c", f"-L{BUILD}", "-llapmark", f"-Wl,-rpath,{BUILD}", "-pthread"],
+                    f"{SOURCE}/{of}/{name}.c", f"-L{BUILD}", "-llapmark", f"-Wl,-rpath,{BUILD}", "-pthread"],
                    check=True)
     return path
 
@@ -101,10 +101,17 @@ class Puppet:
 
 
 class Directory:
-    """A directory for a test's recordings, on a disk where there is one: that is where most people's are."""
+    """A directory for a test's recordings, on a disk where there is one: that is where most people's are. With `memory_bytes` it is in
+    memory where so much is left, for those that make thousands of files."""
+
+    def __init__(self, memory_bytes=None):
+        self.memory_bytes = memory_bytes
 
     def __enter__(self):
-        base = next((path for path in ("/var/tmp", BUILD) if os.access(path, os.W_OK)), None)
+        places = ["/var/tmp", BUILD]
+        if self.memory_bytes and shutil.disk_usage("/dev/shm").free >= self.memory_bytes:
+            places.insert(0, "/dev/shm")
+        base = next((path for path in places if os.access(path, os.W_OK)), None)
         self.path = tempfile.mkdtemp(prefix="lapmark-test-", dir=base)
         return self.path
 

@@ -40,11 +40,33 @@ def test_by_process():
 
 
 def test_of_two_paths():
-    """A profiler whose calls come from several paths stays where it is."""
+    """A profiler whose calls come from several paths stays where it is, and says from which."""
     with common.Directory() as directory:
-        found = paths(recorded(directory, "mixed"))
+        recording = recorded(directory, "mixed")
+        sites = common.lapmark_json("report", recording)["sites"]
+        text = common.lapmark("report", recording).out
+        apart = common.lapmark_json("report", "--by", "process", recording)["sites"]
+    found = {tuple(site["path"]): site["count"] for site in sites}
     common.equal(found["second's work",], CALLS)
     common.equal((found["first", "ask the second"], found["first", "ask in another way"]), (CALLS / 2, CALLS / 2))
+    called = {tuple(site["path"]): (site["callers"], site["callers_left_out"]) for site in sites if "callers" in site}
+    common.equal(called, {("second's work",): ([{"path": ["first", "ask in another way"], "count": CALLS / 2},
+                                                {"path": ["first", "ask the second"], "count": CALLS / 2}], 0)})
+    lines = text.splitlines()
+    line = lines.index("  called from: first > ask in another way (5), first > ask the second (5)")
+    common.check(lines[line - 1].startswith("second's work "), text)
+    common.check(not any("callers" in site for site in apart), apart)
+
+
+def test_of_many_paths():
+    """Of more than 8 paths, 8 and how many more there are."""
+    with common.Directory() as directory:
+        recording = recorded(directory, "many")
+        site = next(site for site in common.lapmark_json("report", recording)["sites"] if site["path"] == ["second's work"])
+        text = common.lapmark("report", recording).out
+    wanted = [{"path": [place, "ask the second"], "count": 1} for place in "abcdefgh"]
+    common.equal((site["callers"], site["callers_left_out"]), (wanted, CALLS - 8))
+    common.check("h > ask the second (1) and 2 more\n" in text, text)
 
 
 def test_one_side():

@@ -38,11 +38,11 @@ def test_schemas():
         for each in value["processes"]:
             same(each, process, ["snapshot"])
         for each in value["sites"]:
-            same(each, site, ["process", "thread"])
+            same(each, site, ["process", "thread", "callers", "callers_left_out"])
         value = common.lapmark_json("report", "--events", "--by", "thread", "rec", cwd=directory)
         same(value, top)
         for each in value["sites"]:
-            same(each, site)
+            same(each, site, ["callers", "callers_left_out"])
 
         report, event = tables("lapmark-show")
         lines = common.lapmark("show", "--json", "rec", cwd=directory).out.splitlines()

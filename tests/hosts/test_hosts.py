@@ -9,6 +9,7 @@ import re
 import statistics
 import subprocess
 import sys
+from fractions import Fraction
 
 sys.path.insert(0, os.path.join(os.environ["SOURCE_DIR"], "tests", "cli"))
 from common import BUILD, SKIPPED, Directory, check, equal, lapmark, main  # pylint: disable=wrong-import-position
@@ -23,22 +24,23 @@ def command(*words):
 
 
 class Hosts:
-    """Namespaces 0 to count - 1; 0 has a link to each other one."""
+    """Namespaces 0 to count - 1; 0 has a link to each other one, unless others are given. Link i, from 1 on, has the addresses
+    10.77.i.1 and 10.77.i.2."""
 
-    def __init__(self, count):
+    def __init__(self, count, links=None):
         self.names = [f"lapmark-{os.getpid()}-{i}" for i in range(count)]
+        self.links = links or [(0, i) for i in range(1, count)]
 
     def __enter__(self):
         for name in self.names:
             command("ip", "netns", "add", name)
             command("ip", "-n", name, "link", "set", "lo", "up")
-        for i, name in enumerate(self.names[1:], 1):
+        for i, (left, right) in enumerate(self.links, 1):
             here, there = f"lap{os.getpid() % 10000}a{i}", f"lap{os.getpid() % 10000}b{i}"
-            command("ip", "link", "add", here, "netns", self.names[0], "type", "veth", "peer", "name", there, "netns", name)
-            command("ip", "-n", self.names[0], "addr", "add", f"10.77.{i}.1/24", "dev", here)
-            command("ip", "-n", name, "addr", "add", f"10.77.{i}.2/24", "dev", there)
-            command("ip", "-n", self.names[0], "link", "set", here, "up")
-            command("ip", "-n", name, "link", "set", there, "up")
+            command("ip", "link", "add", here, "netns", self.names[left], "type", "veth", "peer", "name", there, "netns", self.names[right])
+            for end, (host, device) in enumerate(((left, here), (right, there)), 1):
+                command("ip", "-n", self.names[host], "addr", "add", f"10.77.{i}.{end}/24", "dev", device)
+                command("ip", "-n", self.names[host], "link", "set", device, "up")
         return self
 
     def __exit__(self, *_):
@@ -208,6 +210,104 @@ def test_five_hosts():
         for clock in found["clocks"]:
             server = domains[int(clock["server"], 16)]
             check_offset(clock, events[server], clocks, server)
+
+
+CHAIN_CALLS, LOOP_CALLS = 300, 300
+
+
+def record_chain(hosts, directory, clocks, lie_ticks=0):
+    """Host 0 asks host 1, which asks host 2, and so on to host 4; meanwhile another client on host 4, whose clock may be another one
+    than it says, asks host 0. Returns the recordings of the chain, and the two of the loop."""
+    recordings = [f"{directory}/{i}" for i in range(7)]
+    children = []
+    for server in (4, 3, 2, 1):
+        following = [f"10.77.{server + 1}.2:{PORT}"] if server < 4 else []
+        children.append(hosts.start(server, f"{HOSTS}/host_call_server", f"10.77.{server}.2:{PORT}", 0.1, *following,
+                                    LAPMARK_RECORD=recordings[server], **clocks[server]))
+    children.append(hosts.start(0, f"{HOSTS}/host_call_server", f"10.77.5.2:{PORT}", 0.1, LAPMARK_RECORD=recordings[5], **clocks[0]))
+    lying = {**clocks[4], "TEST_OFFSET_TICKS": clocks[4]["TEST_OFFSET_TICKS"] + lie_ticks}
+    children.append(hosts.start(4, f"{HOSTS}/host_call_client", f"10.77.5.2:{PORT}", LOOP_CALLS, 1, LAPMARK_RECORD=recordings[6], **lying))
+    children.append(hosts.start(0, f"{HOSTS}/host_call_client", f"10.77.1.2:{PORT}", CHAIN_CALLS, 1, LAPMARK_RECORD=recordings[0],
+                                **clocks[0]))
+    equal([(child.communicate()[0], child.returncode) for child in children], [("", 0)] * 7)
+    return recordings[:5], recordings[5:]
+
+
+def host_of(recordings):
+    """The number of its host, by the name of a process."""
+    return {name: i for i, recording in enumerate(recordings) for name in os.listdir(recording)}
+
+
+def processor_ticks(clock, ticks):
+    """When a host's counter was there."""
+    offset, base, ppm = (clock.get(f"TEST_{name}", 0) for name in ("OFFSET_TICKS", "BASE_TICKS", "PPM"))
+    return Fraction(10 ** 6 * (ticks - offset) + base * ppm, 10 ** 6 + ppm)
+
+
+def check_chain_times(events, hosts, clocks, hz):
+    """Each is where it was, within its error, and errors add up along the chain."""
+    first = next(event for event in events if hosts[event["process"]] == 0)
+    errors = [[], [], [], [], []]
+    for event in events:
+        host = hosts[event["process"]]
+        error_ns = event.get("time_error_ns", 0)
+        errors[host].append(error_ns)
+        wanted_ns = first["time_ns"] + (processor_ticks(clocks[host], event["ticks"]) - first["ticks"]) * 10 ** 9 / Fraction(hz)
+        check(abs(event["time_ns"] - wanted_ns) <= error_ns + 2, (float(event["time_ns"] - wanted_ns), event))
+    medians = [statistics.median(of_host) for of_host in errors]
+    print("errors along the chain, median, in us:", ", ".join(f"{error_ns / 1e3:.1f}" for error_ns in medians))
+    equal(medians[0], 0)
+    equal(medians, sorted(set(medians)))
+
+
+def check_chain_order(events):
+    """None is served before it was sent, nor after its caller had the reply."""
+    seen = {}
+    for place, event in enumerate(events):
+        if event["kind"] in ("serve", "reply", "call"):
+            seen.setdefault(event["fields"]["span_id"], {})[event["kind"]] = (place, event)
+    equal(len(seen), 4 * CHAIN_CALLS)
+    for span in seen.values():
+        equal(set(span), {"serve", "reply", "call"}, span)
+        check(span["serve"][0] < span["reply"][0] < span["call"][0], span)
+        call = span["call"][1]
+        sent_ns = call["time_ns"] - (call["ticks"] - call["fields"]["sent_ticks"]) / call["hz"] * 1e9
+        check(sent_ns <= span["serve"][1]["time_ns"] + 1000, span)
+
+
+def test_chain():
+    """Each server asks the next one: one tree, five hosts deep, and one timeline, by four pairs of clocks in a row."""
+    hz, now = clock_hz()
+    clocks = clocks_apart(hz, now, (30, -40), (20, 40), (86400, 0), (10, 400))
+    with Hosts(5, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)]) as hosts, Directory() as directory:
+        chain, loop = record_chain(hosts, directory, clocks)
+        report = json.loads(lapmark("report", "--json", *chain).out)
+        shown = lapmark("show", "--merge", "--events", "--json", *chain)
+        closed = lapmark("show", "--merge", *chain, *loop)
+        names = host_of(chain)
+    sites = {tuple(site["path"]): site["count"] for site in report["sites"]}
+    path = ("fetch %u items, %u at a time", "get item") + 3 * ("serve an item", "ask the next") + ("serve an item",)
+    equal([sites.get(path[:depth]) for depth in range(2, len(path) + 1)], [CHAIN_CALLS] * (len(path) - 1), sites)
+    equal([site for site in sites if len(site) == 1], [path[:1]])
+    rates = {process["name"]: process["clock"]["hz"] for process in report["processes"]}
+    events = [dict(event, hz=rates[event["process"]]) for event in map(json.loads, shown.out.splitlines())]
+    root = next(name for name, host in names.items() if host == 0)
+    check_chain_times(events, names, clocks, rates[root])
+    check_chain_order(events)
+    told = [line for line in closed.err.splitlines() if "check that" in line]
+    equal(len(told), 1, closed.err)
+    check("contradict" not in closed.err, closed.err)
+    print(told[0])
+
+
+def test_loop_that_does_not_close():
+    """A host that tells two clocks as one, 50 ms apart: the loop does not close, and that is told."""
+    hz, now = clock_hz()
+    clocks = clocks_apart(hz, now, (30, -40), (20, 40), (86400, 0), (10, 400))
+    with Hosts(5, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)]) as hosts, Directory() as directory:
+        chain, loop = record_chain(hosts, directory, clocks, lie_ticks=int(0.05 * hz))
+        err = lapmark("show", "--merge", *chain, *loop).err
+    check(re.search(r"contradict that: by them a time differs by (49|50)\.\d+ ms, and may by", err), err)
 
 
 def test_step():
