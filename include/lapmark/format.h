@@ -58,6 +58,7 @@ enum lap_format_fixed_class {
     LAP_FORMAT_THREAD = 6,
     LAP_FORMAT_SERVE = 7,
     LAP_FORMAT_REPLY = 8,
+    LAP_FORMAT_LINK = 9,
     LAP_FORMAT_FIRST_SITE_CLASS = 16
 };
 
@@ -120,7 +121,8 @@ struct LAP_FORMAT_PAYLOAD lap_format_call {
 };
 enum lap_format_call_flags {
     LAP_FORMAT_CALL_REFUSED = 1, /* the reply's trailer was none, or another call's */
-    LAP_FORMAT_CALL_SLOW = 2     /* the peer says that it took its threshold */
+    LAP_FORMAT_CALL_SLOW = 2,    /* the peer says that it took its threshold */
+    LAP_FORMAT_CALL_ONE_WAY = 4  /* no reply comes: it was over when it was sent, and t4 is that */
 };
 /* A profiler that serves a call; its clock is when it began. */
 struct LAP_FORMAT_PAYLOAD lap_format_serve {
@@ -136,6 +138,20 @@ struct LAP_FORMAT_PAYLOAD lap_format_reply {
     uint64_t handle;
     uint64_t span_id;
     uint64_t replied_ticks;
+};
+/* What a profiler, or one of its calls, has to do with a step of a trace. */
+struct LAP_FORMAT_PAYLOAD lap_format_link {
+    uint64_t handle;      /* whose; 0: the thread's innermost scope's */
+    uint64_t own_span_id; /* of its call that the link is of; 0: of the profiler */
+    uint64_t trace_id_high, trace_id_low;
+    uint64_t span_id;
+    uint32_t relation; /* enum lap_format_relation */
+    uint32_t path;     /* the handle's; LAP_FORMAT_PATH_NONE: a scope's, or not known */
+};
+enum lap_format_relation {
+    LAP_FORMAT_LINK_IS = 1,     /* it is that step */
+    LAP_FORMAT_LINK_PARENT = 2, /* it is a child of that step, which came without stamps */
+    LAP_FORMAT_LINK_FOLLOWS = 3 /* that step led to it: one of a batch's requests, a call's earlier attempt */
 };
 /* The state of a thread's open scopes, outermost first, at the start of a segment. */
 struct LAP_FORMAT_PAYLOAD lap_format_open {
@@ -168,7 +184,7 @@ static_assert(sizeof(struct lap_format_handle_end) == 32 && sizeof(struct lap_fo
                   sizeof(struct lap_format_handle_begin) == 40 && sizeof(struct lap_format_handle_mark) == 24 &&
                   sizeof(struct lap_format_open) == 72 && sizeof(struct lap_format_thread) == 24 &&
                   sizeof(struct lap_format_call) == 96 && sizeof(struct lap_format_serve) == 56 &&
-                  sizeof(struct lap_format_reply) == 24,
+                  sizeof(struct lap_format_reply) == 24 && sizeof(struct lap_format_link) == 48,
               "payloads");
 #define LAP_FORMAT_STRING_BYTES 256u /* a stored string with its 0 */
 #define LAP_FORMAT_EVENT_BYTES_MAX 4096u

@@ -177,10 +177,19 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
     side_add(join, &(const struct side){call->span_id, process, call->path, true});
 }
 
+/* One that serves without stamps: the child of a call, by its traceparent. */
+static void see_link(struct lap_call_join *join, const struct lap_format_link *link, const struct lap_process *process)
+{
+    if (link->relation == LAP_FORMAT_LINK_PARENT)
+        side_add(join, &(const struct side){link->span_id, index_of(join, process), link->path, false});
+}
+
 /* A profiler that serves begins right before it says so, on the same thread. */
 static void see_other(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     struct lap_call_join *const join = user;
+    if (event->class->kind == LAP_CLASS_LINK)
+        see_link(join, lap_event_payload(event->words, event->class), lap_cursor_of(decoder)->process);
     if (event->class->kind != LAP_CLASS_SERVE)
         return;
     const struct lap_format_serve *const serve = lap_event_payload(event->words, event->class);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which of a process's profilers serve whose calls: found by the span ids that the callers' `call` events and the servers' `serve`
- * events have in common, in one pass over all events by time. Memory: a bounded number of calls in flight, and the paths; not the
+ * events, or `link` events of children, have in common, in one pass over all events by time. Memory: a bounded number of calls in flight, and the paths; not the
  * events. What is not held any more on one side, or comes too far apart, is not joined.
  */
 #ifndef LAP_CALL_JOIN_H

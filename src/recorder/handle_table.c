@@ -10,6 +10,7 @@
 #include "ring_segments.h"
 #include "scope.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ struct slot {
     uint32_t id;
     uint32_t path;
     uint32_t marks;
-    uint32_t flags; /* LAP_SLOW_PRINTS or LAP_SLOW_IMMEDIATE */
+    uint32_t flags; /* LAP_SLOW_PRINTS or LAP_SLOW_IMMEDIATE, and HAS_* */
     uint32_t next_free; /* + 1 */
     uint64_t begin_ticks;
     uint64_t last_ticks;
@@ -31,9 +32,12 @@ struct slot {
     struct lap_handle_rings rings;
 };
 
+enum { HAS_PARENT = 1 << 16, HAS_CONTEXT = 1 << 17 }; /* the slot's context is of the step around it, or its own */
+
 /* The list of free slots takes no lock: a handler that leaves by siglongjmp loses a slot at most. */
 static struct {
     struct slot *slots;
+    struct lap_context *contexts; /* a slot each; most programs have none */
     uint32_t used;
     uint64_t free; /* {count of changes, first free + 1} */
 } handles;
@@ -67,24 +71,24 @@ void lap_handles_drop_all(void)
     }
 }
 
-static struct slot *slots_make(void)
+/* An array for all handles, made where it is not there yet; NULL: there is no memory. */
+static LAP_I_COLD void *array_make(void *array, size_t bytes)
 {
-    const size_t bytes = LAP_HANDLES * sizeof(struct slot);
-    struct slot *slots = NULL;
+    void *made = NULL;
     void *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
-    if (__atomic_compare_exchange_n(&handles.slots, &slots, memory, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (__atomic_compare_exchange_n((void **)array, &made, memory, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return memory;
     munmap(memory, bytes); /* another thread was faster */
-    return slots;
+    return made;
 }
 
 static struct slot *slot_take(uint32_t *ret_index)
 {
     struct slot *slots = __atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE);
     if (!slots)
-        slots = slots_make();
+        slots = array_make(&handles.slots, LAP_HANDLES * sizeof *slots);
     if (!slots)
         return NULL;
     uint64_t first = __atomic_load_n(&handles.free, __ATOMIC_ACQUIRE);
@@ -169,6 +173,50 @@ uint32_t lap_handle_note(uint64_t handle, const struct lap_ring *ring, uint64_t 
     const uint32_t marks = slot->marks;
     slot_unlock(slot);
     return marks;
+}
+
+/* Where the context of a locked slot is; NULL: there is no memory. */
+static struct lap_context *context_of(const struct slot *slot)
+{
+    struct lap_context *contexts = __atomic_load_n(&handles.contexts, __ATOMIC_ACQUIRE);
+    if (!contexts)
+        contexts = array_make(&handles.contexts, LAP_HANDLES * sizeof *contexts);
+    return contexts ? &contexts[slot - handles.slots] : NULL;
+}
+
+uint32_t lap_handle_note_parent(uint64_t handle, const struct lap_ring *ring, uint64_t position, const struct lap_context *parent)
+{
+    struct slot *const slot = handle == 0 ? NULL : slot_find(handle);
+    if (!slot)
+        return LAP_FORMAT_PATH_NONE;
+    lap_handle_rings_note(&slot->rings, ring, position);
+    struct lap_context *const context = parent && !(slot->flags & HAS_CONTEXT) ? context_of(slot) : NULL;
+    if (context) {
+        *context = *parent;
+        slot->flags |= HAS_PARENT;
+    }
+    const uint32_t path = slot->path;
+    slot_unlock(slot);
+    return path;
+}
+
+int lap_handle_context_get(uint64_t handle, struct lap_context *ret_own, struct lap_context *ret_parent)
+{
+    struct slot *const slot = slot_find(handle);
+    if (!slot)
+        return -ENOENT;
+    struct lap_context *const context = context_of(slot);
+    const int is_new = context && !(slot->flags & HAS_CONTEXT);
+    if (is_new) {
+        if (!(slot->flags & HAS_PARENT))
+            *context = *ret_parent = lap_context_current();
+        *context = lap_context_child(*context);
+        slot->flags |= HAS_CONTEXT;
+    }
+    if (context)
+        *ret_own = *context;
+    slot_unlock(slot);
+    return context ? is_new : -ENOMEM;
 }
 
 static uint64_t ticks_to_ns(uint64_t ticks)

@@ -352,7 +352,7 @@ static void report_call(void *user, struct lap_decoder *decoder, const struct la
     if (call->handle != 0 || decoder->depth == 0)
         return;
     report->last = event->ticks - decoder->paused; /* a scope that is abandoned lasted at least until its reply */
-    if (report->stack[decoder->depth - 1] == 0)
+    if (report->stack[decoder->depth - 1] == 0 || call->flags & LAP_FORMAT_CALL_ONE_WAY)
         return;
     const struct lap_call_times times = lap_call_times(call, report->settings.ns_per_tick, report->settings.clock_domain);
     lap_report_reserve(report, 1);
@@ -491,9 +491,10 @@ void lap_report_handle_mark(struct lap_report *report, const uint64_t *words)
     const uint32_t class_id = (uint32_t)(words[0] & LAP_FORMAT_CLASS_MASK);
     const struct lap_class *const class = lap_report_class(report, class_id);
     if (report->handle != 0 && class->kind == LAP_CLASS_CALL) {
-        const struct lap_call_times times = lap_call_times(lap_event_payload(words, class), report->settings.ns_per_tick,
-                                                           report->settings.clock_domain);
-        lap_tree_calls_add(&report->tree, &report->handle_calls, &times);
+        const struct lap_format_call *const call = lap_event_payload(words, class);
+        const struct lap_call_times times = lap_call_times(call, report->settings.ns_per_tick, report->settings.clock_domain);
+        if (!(call->flags & LAP_FORMAT_CALL_ONE_WAY))
+            lap_tree_calls_add(&report->tree, &report->handle_calls, &times);
         return;
     }
     if (report->handle == 0 || class->kind != LAP_CLASS_HANDLE_MARK)
