@@ -211,6 +211,7 @@ int lap_handle_context_get(uint64_t handle, struct lap_context *ret_own, struct 
         if (!(slot->flags & HAS_PARENT))
             *context = *ret_parent = lap_context_current();
         *context = lap_context_child(*context);
+        context->flags |= LAP_CONTEXT_SAMPLED; /* who is started should record it, too */
         slot->flags |= HAS_CONTEXT;
     }
     if (context)

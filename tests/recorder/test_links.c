@@ -175,7 +175,7 @@ static int contexts_equal(const struct lap_context *a, const struct lap_context 
 
 static int is_child(const struct lap_context *child, const struct lap_context *parent)
 {
-    return memcmp(child->trace_id, parent->trace_id, sizeof child->trace_id) == 0 && child->flags == parent->flags &&
+    return memcmp(child->trace_id, parent->trace_id, sizeof child->trace_id) == 0 && child->flags == (parent->flags | LAP_CONTEXT_SAMPLED) &&
            memcmp(child->span_id, parent->span_id, sizeof child->span_id) != 0;
 }
 
@@ -186,7 +186,7 @@ static int case_names(void)
     const lap_handle plain = lap_begin("plain");
     const struct lap_context own = lap_handle_context(plain), again = lap_handle_context(plain);
     say(LAP_FORMAT_LINK_IS, plain, 0, &own);
-    if (!lap_context_is_valid(&own) || !contexts_equal(&own, &again))
+    if (!lap_context_is_valid(&own) || !contexts_equal(&own, &again) || own.flags != (LAP_CONTEXT_SAMPLED | LAP_CONTEXT_RANDOM))
         return 1;
     lap_context_set(given);
     const struct lap_context still = lap_handle_context(plain);
