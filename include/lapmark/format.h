@@ -267,9 +267,10 @@ struct lap_format_control {
     uint64_t breach_snapshots_spared;/* breaches that left none: too soon, too many, too much disk, or it failed */
     uint64_t breach_last_ns;         /* how far back they reach; 0: it leaves none */
     uint64_t clock_domain;           /* processes with the same one read the same clock; made of boot, clock and time namespace */
+    uint64_t links;                  /* how many `link` events were stored: none, and a reader need not look for them */
 };
 static_assert(sizeof(struct lap_format_control) <= 4096 && offsetof(struct lap_format_control, mail) == 752 &&
-                  offsetof(struct lap_format_control, snapshot) == 2816 && sizeof(struct lap_format_control) == 2912,
+                  offsetof(struct lap_format_control, snapshot) == 2816 && sizeof(struct lap_format_control) == 2920,
               "control page");
 enum lap_format_mail { LAP_FORMAT_MAIL_TAKEN = 0, LAP_FORMAT_MAIL_WRITING = 1, LAP_FORMAT_MAIL_THERE = 2 };
 enum lap_format_choice { LAP_FORMAT_AS_IT_IS = 0, LAP_FORMAT_NO = 1, LAP_FORMAT_YES = 2 };

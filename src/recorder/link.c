@@ -33,10 +33,13 @@ static void link_put(struct lap_format_link *link, const struct lap_context *par
     const uint32_t path = lap_handle_note_parent(link->handle, ring, position, parent);
     if (link->path == LAP_FORMAT_PATH_NONE)
         link->path = path;
-    if (must_be_open && path == LAP_FORMAT_PATH_NONE)
+    if (must_be_open && path == LAP_FORMAT_PATH_NONE) {
         lap_process_count_loss(LAP_FORMAT_LOSS_HANDLE, 1);
-    else
+    } else {
         position = lap_ring_store_fixed(ring, position, ticks, LAP_FORMAT_LINK, link, sizeof *link);
+        if (lap_process.control)
+            __atomic_add_fetch(&lap_process.control->links, 1, __ATOMIC_RELAXED);
+    }
     lap_ring_give(ring, position);
 }
 

@@ -217,22 +217,26 @@ def test_recorded():
         assert [" ".join(map(str, link)) for link in links_of(directory)] == said.splitlines()
 
 
-def test_child_recorded():
-    """The report hangs a child process's work below the call that started it."""
+def test_children_recorded():
+    """The report hangs a child process's work below the call, or the profiler, that started it."""
     command = os.environ.get("LAPMARK_BIN")
     if lapmark.implementation != "c" or not command:
         skip("the extension records, and the lapmark command reads that")
     with tempfile.TemporaryDirectory() as directory:
         python("""
             import lapmark, subprocess, sys
-            work = 'import lapmark, time; profiler = lapmark.serve("work", lapmark.environment_context()); time.sleep(0.01)'
+            work = 'import lapmark, sys; lapmark.serve(sys.argv[1], lapmark.environment_context())'
+            def run(label, starter):
+                subprocess.run([sys.executable, '-c', work, label], env=lapmark.child_environment(starter), check=True)
             with lapmark.Profiler('parent') as profiler:
                 with profiler.call('run child') as call:
-                    subprocess.run([sys.executable, '-c', work], env=lapmark.child_environment(call), check=True)
+                    run('first', call)
+                run('second', profiler)
             """, LAPMARK_RECORD=directory, LAPMARK_PRINT="off")
         report = subprocess.run([command, "report", directory], stdout=subprocess.PIPE, text=True, check=True,
                                 env=environment(COLUMNS="200")).stdout
-    assert re.search(r"^parent .*\n  run child .*\n    work ", report, re.MULTILINE), report
+    assert re.search(r"^parent .*\n(  .*\n)*  run child .*\n    first ", report, re.MULTILINE), report
+    assert re.search(r"^parent .*\n(  .*\n)*  second ", report, re.MULTILINE), report
 
 
 def test_nothing_failed_inside():

@@ -363,25 +363,60 @@ static int case_spawn(void)
     return 0;
 }
 
-/* The report hangs what the child did below the call that started it. */
+/* Three children of a profiler that makes no call. */
+static int case_spawn_three(void)
+{
+    char *arguments[] = {"test_links", "child", NULL};
+    const lap_handle handle = lap_begin("starts three");
+    const struct lap_context context = lap_handle_context(handle);
+    char **const environment = lap_context_environment(environ, &context, NULL);
+    pid_t children[3];
+    int error = environment == NULL;
+    for (unsigned i = 0; i < 3 && !error; i++)
+        error = posix_spawn(&children[i], "/proc/self/exe", NULL, NULL, arguments, environment);
+    for (unsigned i = 0; i < 3 && !error; i++) {
+        int status;
+        error = waitpid(children[i], &status, 0) != children[i] || status != 0;
+    }
+    free(environment);
+    lap_end(handle);
+    return error;
+}
+
+/* How far a line of a report that begins with this label is indented, and how many it counts. */
+static size_t indent_of(const char *report, const char *label, unsigned *ret_count)
+{
+    char *const copy = strdup(report);
+    size_t indent = SIZE_MAX;
+    for (char *line = strtok(copy, "\n"); line; line = strtok(NULL, "\n")) {
+        const size_t spaces = strspn(line, " ");
+        if (strncmp(line + spaces, label, strlen(label)) == 0 && sscanf(line + spaces + strlen(label), "%u", ret_count) == 1)
+            indent = spaces;
+    }
+    free(copy);
+    return indent;
+}
+
+/* The report hangs what children did below the call, or the profiler, that started them. */
 static void test_spawn(void **state)
 {
     (void)state;
-    const char *const directory = temporary_directory();
-    struct outcome outcome = run_case("spawn", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", NULL);
-    assert_ended_well(&outcome);
-    outcome_free(&outcome);
-    assert_int_equal(process_count(directory), 2);
-    const char *const says = lapmark_says("report", directory, NULL);
-    const char *const parent = strstr(says, "\nparent"), *const call = strstr(says, "run child"), *const work = strstr(says, "the child's work");
-    assert_true(parent && call && work && parent < call && call < work);
-    const char *line = work;
-    while (line[-1] != '\n')
-        line--;
-    const char *call_line = call;
-    while (call_line[-1] != '\n')
-        call_line--;
-    assert_true(strspn(line, " ") > strspn(call_line, " "));
+    const char *const names[] = {"spawn", "spawn_three"}, *const starters[] = {"run child", "starts three"};
+    for (unsigned i = 0; i < 2; i++) {
+        const char *const directory = temporary_directory();
+        struct outcome outcome = run_case(names[i], variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", NULL);
+        assert_ended_well(&outcome);
+        outcome_free(&outcome);
+        const unsigned children = i == 0 ? 1 : 3;
+        assert_int_equal(process_count(directory), 1 + children);
+        const char *const says = lapmark_says("report", directory, NULL);
+        unsigned count;
+        const size_t starter = indent_of(says, starters[i], &count);
+        assert_int_equal(count, 1);
+        assert_int_equal(indent_of(says, "the child's work", &count), starter + 2);
+        assert_int_equal(count, children);
+        assert_true(strstr(says, starters[i]) < strstr(says, "the child's work"));
+    }
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------------------------ */
@@ -455,7 +490,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         {"fan_in", case_fan_in}, {"retry", case_retry}, {"names", case_names}, {"race", case_race},
-        {"parent", case_parent}, {"child", case_child}, {"spawn", case_spawn}, {"message", case_message}, {NULL, NULL},
+        {"parent", case_parent}, {"child", case_child}, {"spawn", case_spawn}, {"spawn_three", case_spawn_three}, {"message", case_message}, {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }
