@@ -98,25 +98,26 @@ LAP_I_API uint64_t lap_now(void);
  * none of these, damaged, or with times that cannot be; -EPROTO: another call's; -EINVAL: it is not open. Warm. */
 LAP_I_API int lap_call_end(struct lap_call *call, const void *reply, uint64_t bytes);
 
-/* Ends a call to which no reply comes, once it is sent: then `split` has but the time that took, and the recording of the server tells
- * when it arrived. Returns 0, or -EINVAL: it is not open. Warm. */
+/* Ends a call to which no reply comes, once it is sent: then `split` has but the time that took, and the recording of the server
+ * tells when it arrived. Returns 0, or -EINVAL: it is not open. Warm. */
 LAP_I_API int lap_call_sent(struct lap_call *call);
 
-/* For a request without a trailer whose context is known, from its traceparent or from a child's environment: the profiler is that
- * step's child. Stored once. Returns 0, -EINVAL: the context is invalid, or -EEXIST: whose child it is was said before. Warm. */
+/* For a request without a trailer whose context is known, from its traceparent or from a child's environment: the profiler is
+ * that step's child. Stored once. Returns 0, -EINVAL: the context is invalid, or -EEXIST: whose child it is was said before.
+ * Warm. */
 LAP_I_API int lap_serve_parent(struct lap_serve *serve, const struct lap_context *context);
 
 /* Stamps t3 and writes the reply's trailer; what the profiler does after that is not the call's. Returns LAP_TRAILER_BYTES, or 0 with
  * zeros written: the request had no trailer, so that its sender may not know what this is. Once for each reply. Warm. */
 LAP_I_API uint64_t lap_serve_reply(struct lap_serve *serve, void *out);
 
-/* The context of an open profiler, for whom it starts: a child of the step that it serves, else of the thread's own, else a new trace.
- * Made and stored at the first call, and the same at each further one. Zeros: 0 or a stale handle, or no memory; the latter two are
- * counted. Warm. */
+/* The context of an open profiler, for whom it starts: a child of the step that it serves, else of the thread's own, else a new
+ * trace. Made and stored at the first call, and the same at each further one. Zeros: 0 or a stale handle, or no memory; the
+ * latter two are counted. Warm. */
 LAP_I_API struct lap_context lap_handle_context(uint64_t handle);
 
-/* This step led to the profiler, or (0) to the thread's innermost scope, without being what it is part of: a batch follows each of its
- * requests. An invalid context: nothing; a stale handle is counted. Warm: about 40 ns. */
+/* This step led to the profiler, or (0) to the thread's innermost scope, without being what it is part of: a batch follows each
+ * of its requests. An invalid context: nothing; a stale handle is counted. Warm: about 40 ns. */
 LAP_I_API void lap_link(uint64_t handle, const struct lap_context *other);
 
 /* What this process tells its peers, besides LAPMARK_SHARE: LAP_SHARE_DOMAIN: a number for its clock, the same for all processes of a
@@ -127,8 +128,8 @@ LAP_I_API void lap_share(uint32_t what);
 /* What the macros call. */
 LAP_I_API void lap_impl_call_begin(struct lap_call *call, struct lap_impl_site *site, const struct lap_call_options *options);
 LAP_I_API int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *trailer, uint64_t bytes, uint64_t arrived_ticks);
-/* For bindings, whose handles have their paths with them. `relation`: enum lap_format_relation, of the call with this context, or of the
- * profiler: NULL. */
+/* For bindings, whose handles have their paths with them. `relation`: enum lap_format_relation, of the call with this context, or
+ * of the profiler: NULL. */
 LAP_I_API void lap_impl_link(uint64_t handle, uint32_t path, uint32_t relation, const struct lap_context *call,
                              const struct lap_context *other);
 LAP_I_API void lap_impl_call_begin_at(struct lap_call *call, struct lap_impl_site *site, uint64_t handle, uint32_t path,

@@ -45,5 +45,5 @@ counts = _impl.counts
 _loops.register = getattr(_impl, "set_task_clock", None)
 _children.at_end = _impl.end_process
 
-__all__ = ["Call", "Lap", "Profiler", "__version__", "child_environment", "counts", "environment_context", "flush", "implementation",
-           "now", "record", "record_stop", "reply_of", "serve", "share", "trace_loop"]
+__all__ = ["Call", "Lap", "Profiler", "__version__", "child_environment", "counts", "environment_context", "flush",
+           "implementation", "now", "record", "record_stop", "reply_of", "serve", "share", "trace_loop"]

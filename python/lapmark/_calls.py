@@ -26,7 +26,7 @@ def _child(parent: Optional[Context]) -> Context:
 
 
 def _parent(node: Node) -> Optional[Context]:
-    """Whose child a profiler's calls are: its own, where it has a name, else the request's that it serves, or those of one around it."""
+    """Whose child a profiler's calls are: its own, where it has a name, else its request's, or those of one around it."""
     at: Optional[Node] = node
     while at is not None:
         found: Optional[Context] = at.own or at.serving

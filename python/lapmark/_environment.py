@@ -24,7 +24,9 @@ def environment_context() -> str:
 def child_environment(parent: Any, env: Optional[Mapping[str, str]] = None, tracestate: str = "") -> Dict[str, str]:
     """An environment for a child process that `parent` starts: a Profiler, a Call, or a traceparent. A copy of `env`, else of
     os.environ, with TRACEPARENT and TRACESTATE replaced; without them where the parent is off."""
-    made = {name: value for name, value in (os.environ if env is None else env).items() if name not in ("TRACEPARENT", "TRACESTATE")}
+    made = dict(os.environ if env is None else env)
+    for name in ("TRACEPARENT", "TRACESTATE"):
+        made.pop(name, None)
     text = parent if isinstance(parent, str) else parent.context() if hasattr(parent, "context") else parent.traceparent
     if _contexts.read(text) is not None:
         made["TRACEPARENT"] = text

@@ -246,8 +246,8 @@ def serve(msg: Any = None, trailer: Any = None, arrived: Any = None, *, disabled
           ms_threshold: float = 0.0, n: Optional[int] = None, file: Any = None,
           sink: Optional[Callable[[str], object]] = None) -> Profiler:
     """A Profiler for a request that came with this trailer, if it had one; its reply() goes back. `arrived`: of now(), when the
-    request was read. In the place of the trailer, text: the traceparent of a request that has but that. The other arguments are the
-    Profiler's."""
+    request was read. In the place of the trailer, text: the traceparent of a request that has but that. The other arguments are
+    the Profiler's."""
     profiler = Profiler.__new__(Profiler)  # a function as its message is no function to decorate
     Profiler.__init__(profiler, msg, disabled, delayed, ms_threshold, n, file=file, sink=sink)
     if not profiler._is_off and not profiler.disable:  # pylint: disable=protected-access

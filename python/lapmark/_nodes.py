@@ -61,7 +61,8 @@ class Node:
         "parent", "outer", "inherited", "children", "had_child",
         # how far it is
         "is_open", "begin_ns", "last_ns", "marks", "task_clock", "task_times",
-        # calls to other processes: those that came back since the last checkpoint, its own step of a trace, and that of the request that it serves
+        # calls to other processes: those that came back since the last checkpoint, its own step of a trace, and that of the
+        # request that it serves
         "calls", "own", "serving",
         # how it ended; `waits` for others of its frame that end with it
         "total_ns", "rest_ns", "held_ns", "is_rebound", "waits", "open_note", "qualifies", "is_printed",

@@ -51,7 +51,7 @@ static Py_ssize_t trailer_copy(uint8_t out[LAP_TRAILER_BYTES], PyObject *object)
 
 /* ---- the caller ---------------------------------------------------------------------------------------------------- */
 
-/* Whose child a profiler's calls are: its own, where it has a name, else the request's that it serves, or those of one around it. */
+/* Whose child a profiler's calls are: its own, where it has a name, else its request's, or those of one around it. */
 static const struct lap_context *context_of(const struct profiler *profiler)
 {
     for (const struct profiler *at = profiler; at; at = at->parent) {

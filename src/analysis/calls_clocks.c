@@ -228,7 +228,8 @@ int lap_calls_clocks_add(struct lap_calls_clocks *clocks, const struct lap_proce
 int lap_calls_clocks_add_served(struct lap_calls_clocks *clocks, const struct lap_process *process,
                                 const struct lap_format_serve *serve)
 {
-    return side_add(clocks, &(const struct one_side){serve->span_id, process->control.clock_domain, serve->received_ticks, false});
+    const uint64_t server = process->control.clock_domain;
+    return side_add(clocks, &(const struct one_side){serve->span_id, server, serve->received_ticks, false});
 }
 
 bool lap_calls_clocks_is_contradicted(const struct lap_calls_clocks *clocks, uint64_t domain)

@@ -14,8 +14,8 @@ struct lap_calls_clocks;
 int lap_calls_clocks_make(struct lap_calls_clocks **ret_clocks, const struct lap_recording *recording);
 void lap_calls_clocks_free(struct lap_calls_clocks *clocks);
 
-/* A call of a process, nearly in the order of the calls' begins: one that was answered counts, one that went one way together with what
- * the server stored of it, and others do not. Returns 0 or -ENOMEM. Warm. */
+/* A call of a process, nearly in the order of the calls' begins: one that was answered counts, one that went one way together
+ * with what the server stored of it, and others do not. Returns 0 or -ENOMEM. Warm. */
 int lap_calls_clocks_add(struct lap_calls_clocks *clocks, const struct lap_process *process,
                          const struct lap_format_call *call);
 

@@ -19,7 +19,8 @@ struct pass {
 static void see_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     struct pass *const pass = user;
-    const int code = lap_calls_clocks_add(pass->clocks, lap_cursor_of(decoder)->process, lap_event_payload(event->words, event->class));
+    const struct lap_process *const process = lap_cursor_of(decoder)->process;
+    const int code = lap_calls_clocks_add(pass->clocks, process, lap_event_payload(event->words, event->class));
     pass->error = code < 0 ? code : pass->error;
 }
 
@@ -28,8 +29,8 @@ static void see_other(void *user, struct lap_decoder *decoder, const struct lap_
     struct pass *const pass = user;
     if (event->class->kind != LAP_CLASS_SERVE)
         return;
-    const int code =
-        lap_calls_clocks_add_served(pass->clocks, lap_cursor_of(decoder)->process, lap_event_payload(event->words, event->class));
+    const struct lap_process *const process = lap_cursor_of(decoder)->process;
+    const int code = lap_calls_clocks_add_served(pass->clocks, process, lap_event_payload(event->words, event->class));
     pass->error = code < 0 ? code : pass->error;
 }
 

@@ -184,7 +184,8 @@ static struct lap_context *context_of(const struct slot *slot)
     return contexts ? &contexts[slot - handles.slots] : NULL;
 }
 
-uint32_t lap_handle_note_parent(uint64_t handle, const struct lap_ring *ring, uint64_t position, const struct lap_context *parent)
+uint32_t lap_handle_note_parent(uint64_t handle, const struct lap_ring *ring, uint64_t position,
+                                const struct lap_context *parent)
 {
     struct slot *const slot = handle == 0 ? NULL : slot_find(handle);
     if (!slot)

@@ -43,7 +43,8 @@ static void link_put(struct lap_format_link *link, const struct lap_context *par
     lap_ring_give(ring, position);
 }
 
-void lap_impl_link(uint64_t handle, uint32_t path, uint32_t relation, const struct lap_context *call, const struct lap_context *other)
+void lap_impl_link(uint64_t handle, uint32_t path, uint32_t relation, const struct lap_context *call,
+                   const struct lap_context *other)
 {
     struct lap_format_link link = link_to(handle, relation, other);
     link.path = path;

@@ -137,8 +137,8 @@ static inline uint32_t lap_ring_offset(const struct lap_ring *ring, uint64_t pos
     return (uint32_t)(position - ring->thread->segment);
 }
 
-/* Stores an event of a fixed class and size at `position`, where there is room; nothing before it is taken back any more. Returns the
- * position behind. */
+/* Stores an event of a fixed class and size at `position`, where there is room; nothing before it is taken back any more. Returns
+ * the position behind. */
 static inline uint64_t lap_ring_store_fixed(struct lap_ring *ring, uint64_t position, uint64_t ticks, uint32_t class_id,
                                             const void *payload, uint32_t bytes)
 {

@@ -290,7 +290,8 @@ def use_links(i):
     late.end()
     batch.link(given)
     assert OFF.context() == "" and OFF.link(given) is None and OFF.call("x").sent() == 0.0
-    for wrong in (lambda: OFF.call("x", wrong=1), lambda: OFF.call("x", "y"), lambda: OFF.call(msg="x", follows=1, wrong=2), OFF.call):
+    for wrong in (lambda: OFF.call("x", wrong=1), lambda: OFF.call("x", "y"), lambda: OFF.call(msg="x", follows=1, wrong=2),
+                  OFF.call):
         try:
             wrong()
         except TypeError:

@@ -17,9 +17,10 @@ from lapmark import Profiler
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TEXT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[0-3]")
 SOUND = (GIVEN, GIVEN[:-2] + "ff", "01" + GIVEN[2:], "cc" + GIVEN[2:] + "-more", "01" + GIVEN[2:] + "-")
-NOT_SOUND = ("00", GIVEN[:-1], GIVEN + "-", GIVEN + "-more", "ff" + GIVEN[2:], "0x" + GIVEN[2:], GIVEN.upper(), GIVEN.replace("-", "_"),
-             GIVEN + "\n", " " + GIVEN, GIVEN[:3] + 32 * "0" + GIVEN[35:], GIVEN[:36] + 16 * "0" + GIVEN[52:], "01" + GIVEN[2:] + "+",
-             GIVEN[:-1] + "\u0661", GIVEN[:-1] + "\ud800", 100000 * "0")
+NOT_SOUND = ("00", GIVEN[:-1], GIVEN + "-", GIVEN + "-more", "ff" + GIVEN[2:], "0x" + GIVEN[2:], GIVEN.upper(),
+             GIVEN.replace("-", "_"), GIVEN + "\n", " " + GIVEN, GIVEN[:3] + 32 * "0" + GIVEN[35:],
+             GIVEN[:36] + 16 * "0" + GIVEN[52:], "01" + GIVEN[2:] + "+", GIVEN[:-1] + "\u0661",
+             GIVEN[:-1] + "\ud800", 100000 * "0")
 
 
 def trace_of(text):
@@ -154,7 +155,8 @@ def test_child_environment():
         assert ours.pop("TRACEPARENT") == profiler.context() and ours == {
             name: value for name, value in os.environ.items() if not name.startswith("TRACE")}
     assert lapmark.child_environment(GIVEN, {}) == {"TRACEPARENT": GIVEN}
-    assert lapmark.child_environment("none", before) == lapmark.child_environment(Profiler("off", disabled=True), before) == {"PATH": "/bin"}
+    off = Profiler("off", disabled=True)
+    assert lapmark.child_environment("none", before) == lapmark.child_environment(off, before) == {"PATH": "/bin"}
 
 
 CHILD = """
@@ -183,7 +185,8 @@ def links_of(directory):
     for line in text.splitlines():
         if " lapmark:link: " in line:
             words = dict(re.findall(r"(\w+) = (\w+)", line))
-            number = {name: int(words[name], 0) for name in ("own_span_id", "trace_id_high", "trace_id_low", "span_id", "relation")}
+            number = {name: int(words[name], 0) for name in ("own_span_id", "trace_id_high", "trace_id_low", "span_id",
+                                                             "relation")}
             found.append((number["relation"], f"{number['own_span_id']:016x}",
                           f"{number['trace_id_high']:016x}{number['trace_id_low']:016x}", f"{number['span_id']:016x}"))
     return found

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Links: what a batch, a retry and a child process follow, whose child a request without a trailer is, by which name others know a
- * profiler, and messages to which no reply comes.
+ * Links: what a batch, a retry and a child process follow, whose child a request without a trailer is, by which name others know
+ * a profiler, and messages to which no reply comes.
  */
 #define _GNU_SOURCE
 #include "run_case.h"
@@ -28,11 +28,12 @@ static uint64_t number_at(const uint8_t *bytes)
     return number;
 }
 
-static const struct lap_context given = {.trace_id = {0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36},
-                                         .span_id = {0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7},
-                                         .flags = LAP_CONTEXT_SAMPLED};
+static const struct lap_context given = {
+    .trace_id = {0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36},
+    .span_id = {0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7},
+    .flags = LAP_CONTEXT_SAMPLED};
 
-/* What a case says that it stored, for the test to find: `word` is in hexadecimal. */
+/* What a case says that it stored, for the test to find. */
 static void say(unsigned relation, uint64_t handle, uint64_t own_span, const struct lap_context *other)
 {
     printf("%u %llx %llx %llx %llx %llx\n", relation, (unsigned long long)handle, (unsigned long long)own_span,
@@ -71,7 +72,9 @@ static struct stored *run_and_compare(const char *name, const char *setting, uin
     for (char *line = strtok(outcome.out, "\n"); line; line = strtok(NULL, "\n")) {
         unsigned relation;
         unsigned long long words[5];
-        assert_int_equal(sscanf(line, "%u %llx %llx %llx %llx %llx", &relation, &words[0], &words[1], &words[2], &words[3], &words[4]), 6);
+        assert_int_equal(sscanf(line, "%u %llx %llx %llx %llx %llx", &relation, &words[0], &words[1], &words[2], &words[3],
+                                &words[4]),
+                         6);
         while (at < stored->count && strcmp(stored->events[at].name, "lapmark:link") != 0)
             at++;
         assert_true(at < stored->count);
@@ -89,7 +92,7 @@ static struct stored *run_and_compare(const char *name, const char *setting, uin
 
 /* ---- what follows what ------------------------------------------------------------------------------------------------ */
 
-/* Three requests go into one batch: the first is a handle, the other a scope that would be taken back, were it not for its links. */
+/* Three requests go into one batch, a handle; and one into a scope that would be taken back, were it not for its link. */
 static int case_fan_in(void)
 {
     struct lap_call calls[3];
@@ -191,7 +194,8 @@ static int contexts_equal(const struct lap_context *a, const struct lap_context 
 
 static int is_child(const struct lap_context *child, const struct lap_context *parent)
 {
-    return memcmp(child->trace_id, parent->trace_id, sizeof child->trace_id) == 0 && child->flags == (parent->flags | LAP_CONTEXT_SAMPLED) &&
+    return memcmp(child->trace_id, parent->trace_id, sizeof child->trace_id) == 0 &&
+           child->flags == (parent->flags | LAP_CONTEXT_SAMPLED) &&
            memcmp(child->span_id, parent->span_id, sizeof child->span_id) != 0;
 }
 
@@ -215,7 +219,7 @@ static int case_names(void)
     if (!is_child(&child, &given))
         return 3;
     lap_call_begin_with(&call, LAP_CALL_OPTS(.parent = &own), "call");
-    lap_serve_begin(&serve, call.request, sizeof call.request, 0, "serve"); /* its request's comes first, and was stored with it */
+    lap_serve_begin(&serve, call.request, sizeof call.request, 0, "serve"); /* its request's comes first, and is stored already */
     const struct lap_context served = lap_handle_context(serve.handle);
     say(LAP_FORMAT_LINK_IS, serve.handle, 0, &served);
     if (!is_child(&served, &call.context) || lap_serve_parent(&serve, &given) != -EEXIST)
@@ -312,7 +316,8 @@ static int case_parent(void)
         return 1;
     if (lap_serve_parent(&serve, NULL) != -EINVAL || lap_serve_parent(&serve, &none) != -EINVAL)
         return 2;
-    if (lap_serve_parent(&serve, &given) != 0 || !contexts_equal(&serve.context, &given) || lap_serve_parent(&serve, &given) != -EEXIST)
+    if (lap_serve_parent(&serve, &given) != 0 || !contexts_equal(&serve.context, &given) ||
+        lap_serve_parent(&serve, &given) != -EEXIST)
         return 3;
     say(LAP_FORMAT_LINK_PARENT, serve.handle, 0, &given);
     const struct lap_context own = lap_handle_context(serve.handle);
@@ -490,7 +495,8 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         {"fan_in", case_fan_in}, {"retry", case_retry}, {"names", case_names}, {"race", case_race},
-        {"parent", case_parent}, {"child", case_child}, {"spawn", case_spawn}, {"spawn_three", case_spawn_three}, {"message", case_message}, {NULL, NULL},
+        {"parent", case_parent}, {"child", case_child}, {"spawn", case_spawn},
+        {"spawn_three", case_spawn_three}, {"message", case_message}, {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

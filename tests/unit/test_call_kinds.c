@@ -143,8 +143,8 @@ static void test_two_clocks(void **state)
 }
 
 /* Two threads' calls over several windows of the bounds: none comes too late. */
-/* Messages to which no reply comes, and what the server stored of their arrival, in a recording of its own: the quickest of them bounds how
- * far its clock is ahead, from above. */
+/* Messages to which no reply comes, and what the server stored of their arrival, in a recording of its own: the quickest of them
+ * bounds how far its clock is ahead, from above. */
 static void serve_store(struct synthetic_ring *ring, uint64_t span_id, uint64_t received_ticks)
 {
     const struct lap_format_serve serve = {.handle = 1, .span_id = span_id, .received_ticks = received_ticks};
@@ -179,8 +179,10 @@ static void one_way_write(const char *name, uint64_t domain, uint64_t seed, int6
         const uint64_t t1 = sent_ns((int)i) + (uint64_t)ahead_ns;
         if (has_sent)
             call_store(&ring, PUT,
-                       &(struct lap_format_call){
-                           .span_id = 2 * i + seed % 2, .sent_ticks = t1, .got_ticks = t1 + 500, .flags = LAP_FORMAT_CALL_ONE_WAY});
+                       &(struct lap_format_call){.span_id = 2 * i + seed % 2,
+                                                 .sent_ticks = t1,
+                                                 .got_ticks = t1 + 500,
+                                                 .flags = LAP_FORMAT_CALL_ONE_WAY});
         if (has_received)
             serve_store(&ring, 2 * i + (seed + 1) % 2, t1 + way_ns(i));
     }
