@@ -112,12 +112,12 @@ LAP_I_API int lap_serve_parent(struct lap_serve *serve, const struct lap_context
 LAP_I_API uint64_t lap_serve_reply(struct lap_serve *serve, void *out);
 
 /* The context of an open profiler, for whom it starts: a child of the step that it serves, else of the thread's own, else a new
- * trace. Made and stored at the first call, and the same at each further one. Zeros: 0 or a stale handle, or no memory; the
- * latter two are counted. Warm. */
+ * trace. Made and stored at the first call, and the same at each further one. Zeros: 0, or a stale handle, which is
+ * counted. Warm. */
 LAP_I_API struct lap_context lap_handle_context(uint64_t handle);
 
 /* This step led to the profiler, or (0) to the thread's innermost scope, without being what it is part of: a batch follows each
- * of its requests. An invalid context: nothing; a stale handle is counted. Warm: about 40 ns. */
+ * of its requests. An invalid context: nothing; a stale handle is counted. Warm: about 50 ns. */
 LAP_I_API void lap_link(uint64_t handle, const struct lap_context *other);
 
 /* What this process tells its peers, besides LAPMARK_SHARE: LAP_SHARE_DOMAIN: a number for its clock, the same for all processes of a

@@ -37,7 +37,6 @@ enum { HAS_PARENT = 1 << 16, HAS_CONTEXT = 1 << 17 }; /* the slot's context is o
 /* The list of free slots takes no lock: a handler that leaves by siglongjmp loses a slot at most. */
 static struct {
     struct slot *slots;
-    struct lap_context *contexts; /* a slot each; most programs have none */
     uint32_t used;
     uint64_t free; /* {count of changes, first free + 1} */
 } handles;
@@ -71,24 +70,31 @@ void lap_handles_drop_all(void)
     }
 }
 
-/* An array for all handles, made where it is not there yet; NULL: there is no memory. */
-static LAP_I_COLD void *array_make(void *array, size_t bytes)
+static struct slot *slots_make(void)
 {
-    void *made = NULL;
+    const size_t bytes = LAP_HANDLES * (sizeof(struct slot) + sizeof(struct lap_context));
+    struct slot *slots = NULL;
     void *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
-    if (__atomic_compare_exchange_n((void **)array, &made, memory, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (__atomic_compare_exchange_n(&handles.slots, &slots, memory, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return memory;
     munmap(memory, bytes); /* another thread was faster */
-    return made;
+    return slots;
+}
+
+/* Of a locked slot. They lie behind the slots, where most programs never touch the memory. */
+static struct lap_context *context_of(const struct slot *slot)
+{
+    struct slot *const slots = __atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE);
+    return (struct lap_context *)(void *)&slots[LAP_HANDLES] + (slot - slots);
 }
 
 static struct slot *slot_take(uint32_t *ret_index)
 {
     struct slot *slots = __atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE);
     if (!slots)
-        slots = array_make(&handles.slots, LAP_HANDLES * sizeof *slots);
+        slots = slots_make();
     if (!slots)
         return NULL;
     uint64_t first = __atomic_load_n(&handles.free, __ATOMIC_ACQUIRE);
@@ -175,15 +181,6 @@ uint32_t lap_handle_note(uint64_t handle, const struct lap_ring *ring, uint64_t 
     return marks;
 }
 
-/* Where the context of a locked slot is; NULL: there is no memory. */
-static struct lap_context *context_of(const struct slot *slot)
-{
-    struct lap_context *contexts = __atomic_load_n(&handles.contexts, __ATOMIC_ACQUIRE);
-    if (!contexts)
-        contexts = array_make(&handles.contexts, LAP_HANDLES * sizeof *contexts);
-    return contexts ? &contexts[slot - handles.slots] : NULL;
-}
-
 uint32_t lap_handle_note_parent(uint64_t handle, const struct lap_ring *ring, uint64_t position,
                                 const struct lap_context *parent)
 {
@@ -191,9 +188,8 @@ uint32_t lap_handle_note_parent(uint64_t handle, const struct lap_ring *ring, ui
     if (!slot)
         return LAP_FORMAT_PATH_NONE;
     lap_handle_rings_note(&slot->rings, ring, position);
-    struct lap_context *const context = parent && !(slot->flags & HAS_CONTEXT) ? context_of(slot) : NULL;
-    if (context) {
-        *context = *parent;
+    if (parent && !(slot->flags & HAS_CONTEXT)) {
+        *context_of(slot) = *parent;
         slot->flags |= HAS_PARENT;
     }
     const uint32_t path = slot->path;
@@ -207,7 +203,7 @@ int lap_handle_context_get(uint64_t handle, struct lap_context *ret_own, struct 
     if (!slot)
         return -ENOENT;
     struct lap_context *const context = context_of(slot);
-    const int is_new = context && !(slot->flags & HAS_CONTEXT);
+    const int is_new = !(slot->flags & HAS_CONTEXT);
     if (is_new) {
         if (!(slot->flags & HAS_PARENT))
             *context = *ret_parent = lap_context_current();
@@ -215,10 +211,9 @@ int lap_handle_context_get(uint64_t handle, struct lap_context *ret_own, struct 
         context->flags |= LAP_CONTEXT_SAMPLED; /* who is started should record it, too */
         slot->flags |= HAS_CONTEXT;
     }
-    if (context)
-        *ret_own = *context;
+    *ret_own = *context;
     slot_unlock(slot);
-    return context ? is_new : -ENOMEM;
+    return is_new;
 }
 
 static uint64_t ticks_to_ns(uint64_t ticks)

@@ -22,12 +22,12 @@ struct lap_ring;
 /* An event of an open handle lies at `position`, for its report to be found. Returns how many checkpoints it had; 0 for one that is
  * not open. Position taken. */
 uint32_t lap_handle_note(uint64_t handle, const struct lap_ring *ring, uint64_t position);
-/* The same for an event that makes it the child of a step, or not: NULL. Returns its path; LAP_FORMAT_PATH_NONE: it is not open. */
+/* The same for an event that makes it the child of a step, or not: NULL. Returns its path, or LAP_FORMAT_PATH_NONE. */
 uint32_t lap_handle_note_parent(uint64_t handle, const struct lap_ring *ring, uint64_t position,
                                 const struct lap_context *parent);
 
 /* An open handle's own context, made where it has none yet: then 1, and *ret_parent is the step whose child it is; zeros: none,
- * or known before. Else 0, -ENOENT: it is not open, or -ENOMEM. Position taken. */
+ * or known before. Else 0, or -ENOENT: it is not open. Position taken. */
 int lap_handle_context_get(uint64_t handle, struct lap_context *ret_own, struct lap_context *ret_parent);
 /* Has an open handle with a threshold taken it by then? */
 int lap_handle_is_slow(uint64_t handle, uint64_t ticks);

@@ -83,7 +83,7 @@ struct lap_context lap_handle_context(uint64_t handle)
     const int is_new = lap_handle_context_get(handle, &own, &parent);
     lap_ring_give(ring, position);
     if (is_new < 0)
-        lap_process_count_loss(is_new == -ENOENT ? LAP_FORMAT_LOSS_HANDLE : LAP_FORMAT_LOSS_MEMORY, 1);
+        lap_process_count_loss(LAP_FORMAT_LOSS_HANDLE, 1);
     if (is_new > 0 && lap_context_is_valid(&parent))
         lap_impl_link(handle, LAP_FORMAT_PATH_NONE, LAP_FORMAT_LINK_PARENT, NULL, &parent);
     if (is_new > 0)
