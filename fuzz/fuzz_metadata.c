@@ -20,7 +20,7 @@ static void class_check(const struct lap_catalog *catalog, uint32_t id)
     const struct lap_description *const description = lap_catalog_description(catalog, id);
     const uint32_t least = lap_class_fixed_words((enum lap_class_kind) class->kind);
     char text[LAP_LABEL_BYTES];
-    fuzz_expect(class->kind <= LAP_CLASS_REPLY && class->args <= LAP_IMPL_ARGS_MAX, "a class that cannot be");
+    fuzz_expect(class->kind <= LAP_CLASS_LINK && class->args <= LAP_IMPL_ARGS_MAX, "a class that cannot be");
     fuzz_expect(class->words == 0 || class->words >= least, "a class that is shorter than its kind");
     fuzz_expect(class->description < catalog->description_count, "a description that is not there");
     fuzz_expect(strlen(lap_catalog_name(catalog, id)) < SIZE_MAX && strlen(description->file) < SIZE_MAX &&

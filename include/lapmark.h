@@ -408,7 +408,7 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
 /* lap_call_begin(struct lap_call *, "label"): a call begins (t1); send call->request with it, and end it by lap_call_end(). The label
  * is a literal without conversions: the kind of call that `lapmark calls` counts. Warm: about 60 ns. */
 #define lap_call_begin(call, label) LAP_I_CALL_BEGIN_C(__COUNTER__, call, 0, "" label)
-/* The same with options: LAP_CALL_OPTS(.handle = h, .parent = &serve.context). */
+/* The same with options: LAP_CALL_OPTS(.handle = h, .parent = &serve.context, .follows = &earlier.context). */
 #define lap_call_begin_with(call, opts, label)                                                                           \
     do {                                                                                                                 \
         const struct lap_call_options lap_i_call_options = opts;                                                         \
@@ -494,6 +494,7 @@ LAP_I_INLINE int lap_impl_no_call(void *memory, uint64_t bytes)
         lap_call_begin(call, label);                                                                                     \
     } while (0)
 #define lap_call_end(call, reply, bytes) (LAP_I_UNUSED(reply), LAP_I_UNUSED(bytes), lap_impl_no_call((call), sizeof *(call)))
+#define lap_call_sent(call) lap_impl_no_call((call), sizeof *(call))
 #define lap_serve_begin(serve, trailer, bytes, arrived, ...)                                                             \
     __extension__({                                                                                                      \
         LAP_I_CHECK(__VA_ARGS__);                                                                                        \
@@ -505,6 +506,9 @@ LAP_I_INLINE int lap_impl_no_call(void *memory, uint64_t bytes)
         LAP_I_UNUSED(trailer), LAP_I_UNUSED(bytes), LAP_I_UNUSED(arrived), lap_impl_no_call((serve), sizeof *(serve));   \
     })
 #define lap_serve_reply(serve, out) (LAP_I_UNUSED(serve), (void)lap_impl_no_call((out), LAP_TRAILER_BYTES), UINT64_C(0))
+#define lap_serve_parent(serve, context) (LAP_I_UNUSED(context), (void)lap_impl_no_call((serve), sizeof *(serve)), 0)
+#define lap_handle_context(handle) (LAP_I_UNUSED(handle), lap_impl_no_context())
+#define lap_link(handle, other) (LAP_I_UNUSED(handle), LAP_I_UNUSED(other))
 #define lap_share(what) LAP_I_UNUSED(what)
 #define lap_accept(what) LAP_I_UNUSED(what)
 #define lap_call_wish(call, wish, threshold_ms) (LAP_I_UNUSED(call), LAP_I_UNUSED(wish), LAP_I_UNUSED(threshold_ms))

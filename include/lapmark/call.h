@@ -60,7 +60,7 @@ struct lap_call {
     struct lap_context context;         /* the call's own: for a traceparent, too */
     struct lap_split split;             /* since lap_call_end */
     uint64_t handle, sent_ticks;
-    uint32_t class_id, path, is_open, reserved;
+    uint32_t class_id, path, is_open, flags;
 };
 
 struct lap_call_options {
@@ -69,12 +69,14 @@ struct lap_call_options {
 #else
 #define LAP_I_DEFAULT_CALL(value)
 #endif
-    uint32_t size LAP_I_DEFAULT_CALL(24); /* of this structure */
+    uint32_t size LAP_I_DEFAULT_CALL(32); /* of this structure */
     uint32_t reserved LAP_I_DEFAULT_CALL(0);
     /* of lap_begin: whose lap awaits the reply; 0: the innermost scope of the thread that ends the call */
     uint64_t handle LAP_I_DEFAULT_CALL(0);
     /* whose child the call is; NULL: the thread's own context, or a new trace */
     const struct lap_context *parent LAP_I_DEFAULT_CALL(0);
+    /* what it follows: the `context` of an earlier attempt at it; NULL: nothing */
+    const struct lap_context *follows LAP_I_DEFAULT_CALL(0);
 };
 #ifdef __cplusplus
 #define LAP_CALL_OPTS(...) (lap_call_options{__VA_ARGS__})
@@ -99,9 +101,27 @@ LAP_I_API uint64_t lap_now(void);
  * none of these, damaged, or with times that cannot be; -EPROTO: another call's; -EINVAL: it is not open. Warm. */
 LAP_I_API int lap_call_end(struct lap_call *call, const void *reply, uint64_t bytes);
 
+/* Ends a call to which no reply comes, once it is sent: then `split` has but the time that took, and the recording of the server
+ * tells when it arrived. Returns 0, or -EINVAL: it is not open. Warm. */
+LAP_I_API int lap_call_sent(struct lap_call *call);
+
+/* For a request without a trailer whose context is known, from its traceparent or from a child's environment: the profiler is
+ * that step's child. Stored once. Returns 0, -EINVAL: the context is invalid, or -EEXIST: whose child it is was said before.
+ * Warm. */
+LAP_I_API int lap_serve_parent(struct lap_serve *serve, const struct lap_context *context);
+
 /* Stamps t3 and writes the reply's trailer; what the profiler does after that is not the call's. Returns LAP_TRAILER_BYTES, or 0 with
  * zeros written: the request had no trailer, so that its sender may not know what this is. Once for each reply. Warm. */
 LAP_I_API uint64_t lap_serve_reply(struct lap_serve *serve, void *out);
+
+/* The context of an open profiler, for whom it starts: a child of the step that it serves, else of the thread's own, else a new
+ * trace. Made and stored at the first call, and the same at each further one. Zeros: 0, or a stale handle, which is
+ * counted. Warm. */
+LAP_I_API struct lap_context lap_handle_context(uint64_t handle);
+
+/* This step led to the profiler, or (0) to the thread's innermost scope, without being what it is part of: a batch follows each
+ * of its requests. An invalid context: nothing; a stale handle is counted. Warm: about 50 ns. */
+LAP_I_API void lap_link(uint64_t handle, const struct lap_context *other);
 
 /* What this process tells its peers, besides LAPMARK_SHARE: LAP_SHARE_DOMAIN: a number for its clock, the same for all processes of a
  * machine since it was booted; with it there and back are told apart. For calls that begin later. */
@@ -125,7 +145,10 @@ LAP_I_API void lap_call_wish(struct lap_call *call, enum lap_wish wish, double t
 LAP_I_API void lap_impl_serve_options(struct lap_options *options, const void *trailer, uint64_t bytes);
 LAP_I_API void lap_impl_call_begin(struct lap_call *call, struct lap_impl_site *site, const struct lap_call_options *options);
 LAP_I_API int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *trailer, uint64_t bytes, uint64_t arrived_ticks);
-/* For bindings, whose handles have their paths with them. */
+/* For bindings, whose handles have their paths with them. `relation`: enum lap_format_relation, of the call with this context, or
+ * of the profiler: NULL. */
+LAP_I_API void lap_impl_link(uint64_t handle, uint32_t path, uint32_t relation, const struct lap_context *call,
+                             const struct lap_context *other);
 LAP_I_API void lap_impl_call_begin_at(struct lap_call *call, struct lap_impl_site *site, uint64_t handle, uint32_t path,
                                       const struct lap_context *parent);
 

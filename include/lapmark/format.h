@@ -58,6 +58,7 @@ enum lap_format_fixed_class {
     LAP_FORMAT_THREAD = 6,
     LAP_FORMAT_SERVE = 7,
     LAP_FORMAT_REPLY = 8,
+    LAP_FORMAT_LINK = 9,
     LAP_FORMAT_FIRST_SITE_CLASS = 16
 };
 
@@ -121,7 +122,8 @@ struct LAP_FORMAT_PAYLOAD lap_format_call {
 enum lap_format_call_flags {
     LAP_FORMAT_CALL_REFUSED = 1, /* the reply's trailer was none, or another call's */
     LAP_FORMAT_CALL_SLOW = 2,    /* the peer says that it took its threshold */
-    LAP_FORMAT_CALL_KEPT = 8     /* and so its profiler here is kept and printed, too */
+    LAP_FORMAT_CALL_ONE_WAY = 4, /* no reply comes: it was over when it was sent, and t4 is that */
+    LAP_FORMAT_CALL_KEPT = 8     /* it was slow for the peer, and so its profiler here is kept and printed, too */
 };
 /* A profiler that serves a call; its clock is when it began. */
 struct LAP_FORMAT_PAYLOAD lap_format_serve {
@@ -137,6 +139,20 @@ struct LAP_FORMAT_PAYLOAD lap_format_reply {
     uint64_t handle;
     uint64_t span_id;
     uint64_t replied_ticks;
+};
+/* What a profiler, or one of its calls, has to do with a step of a trace. */
+struct LAP_FORMAT_PAYLOAD lap_format_link {
+    uint64_t handle;      /* whose; 0: the thread's innermost scope's */
+    uint64_t own_span_id; /* of its call that the link is of; 0: of the profiler */
+    uint64_t trace_id_high, trace_id_low;
+    uint64_t span_id;
+    uint32_t relation; /* enum lap_format_relation */
+    uint32_t path;     /* the handle's; LAP_FORMAT_PATH_NONE: a scope's, or not known */
+};
+enum lap_format_relation {
+    LAP_FORMAT_LINK_IS = 1,     /* it is that step */
+    LAP_FORMAT_LINK_PARENT = 2, /* it is a child of that step, which came without stamps */
+    LAP_FORMAT_LINK_FOLLOWS = 3 /* that step led to it: one of a batch's requests, a call's earlier attempt */
 };
 /* The state of a thread's open scopes, outermost first, at the start of a segment. */
 struct LAP_FORMAT_PAYLOAD lap_format_open {
@@ -169,7 +185,7 @@ static_assert(sizeof(struct lap_format_handle_end) == 32 && sizeof(struct lap_fo
                   sizeof(struct lap_format_handle_begin) == 40 && sizeof(struct lap_format_handle_mark) == 24 &&
                   sizeof(struct lap_format_open) == 72 && sizeof(struct lap_format_thread) == 24 &&
                   sizeof(struct lap_format_call) == 96 && sizeof(struct lap_format_serve) == 56 &&
-                  sizeof(struct lap_format_reply) == 24,
+                  sizeof(struct lap_format_reply) == 24 && sizeof(struct lap_format_link) == 48,
               "payloads");
 #define LAP_FORMAT_STRING_BYTES 256u /* a stored string with its 0 */
 #define LAP_FORMAT_EVENT_BYTES_MAX 4096u
@@ -253,9 +269,10 @@ struct lap_format_control {
     uint64_t breach_snapshots_spared;/* breaches that left none: too soon, too many, too much disk, or it failed */
     uint64_t breach_last_ns;         /* how far back they reach; 0: it leaves none */
     uint64_t clock_domain;           /* processes with the same one read the same clock; made of boot, clock and time namespace */
+    uint64_t links;                  /* how many `link` events were stored: none, and a reader need not look for them */
 };
 static_assert(sizeof(struct lap_format_control) <= 4096 && offsetof(struct lap_format_control, mail) == 752 &&
-                  offsetof(struct lap_format_control, snapshot) == 2816 && sizeof(struct lap_format_control) == 2912,
+                  offsetof(struct lap_format_control, snapshot) == 2816 && sizeof(struct lap_format_control) == 2920,
               "control page");
 enum lap_format_mail { LAP_FORMAT_MAIL_TAKEN = 0, LAP_FORMAT_MAIL_WRITING = 1, LAP_FORMAT_MAIL_THERE = 2 };
 enum lap_format_choice { LAP_FORMAT_AS_IT_IS = 0, LAP_FORMAT_NO = 1, LAP_FORMAT_YES = 2 };

@@ -14,6 +14,7 @@ record. Profiler.call() and serve() tell where the round trip to another process
 import os as _os
 
 from . import _children, _loops
+from ._environment import child_environment, environment_context
 from ._lap import Lap
 from ._loops import trace_loop
 from ._trailers import reply_of
@@ -45,5 +46,5 @@ counts = _impl.counts
 _loops.register = getattr(_impl, "set_task_clock", None)
 _children.at_end = _impl.end_process
 
-__all__ = ["Call", "Lap", "Profiler", "__version__", "accept", "counts", "flush", "implementation", "now", "record", "record_stop",
-           "reply_of", "serve", "share", "trace_loop"]
+__all__ = ["Call", "Lap", "Profiler", "__version__", "accept", "child_environment", "counts", "environment_context", "flush",
+           "implementation", "now", "record", "record_stop", "reply_of", "serve", "share", "trace_loop"]

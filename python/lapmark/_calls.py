@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, Optional, Tuple
 
-from . import _engine, _text, _trailers, _wishes
+from . import _contexts, _engine, _text, _trailers, _wishes
+from ._contexts import Context
 from ._nodes import Node
 from ._settings import count
 
 _KHZ = 1_000_000
-_RANDOM = 2  # flag of a trace: the last 7 bytes of its id are random
-_KNOWN_FLAGS = 3
-
-
-class Context(NamedTuple):
-    """A step of a trace."""
-
-    trace_id: bytes
-    span_id: bytes
-    flags: int
+_SAMPLED, _RANDOM = 1, 2  # flags of a trace: who sent it records it; the last 7 bytes of its id are random
 
 
 def _random(size: int) -> bytes:
@@ -29,16 +21,17 @@ def _random(size: int) -> bytes:
 
 def _child(parent: Optional[Context]) -> Context:
     if parent is None:
-        return Context(_random(16), _random(8), _RANDOM)
-    return parent._replace(span_id=_random(8))
+        return Context(_random(16), _random(8), _SAMPLED | _RANDOM)
+    return parent._replace(span_id=_random(8), flags=parent.flags | _SAMPLED)
 
 
 def _parent(node: Node) -> Optional[Context]:
-    """Whose child a profiler's calls are: the request's that it serves, or that of one around it."""
+    """Whose child a profiler's calls are: its own, where it has a name, else its request's, or those of one around it."""
     at: Optional[Node] = node
     while at is not None:
-        if at.serving is not None:
-            return at.serving  # type: ignore[no-any-return]
+        found: Optional[Context] = at.own or at.serving
+        if found is not None:
+            return found
         at = at.outer
     return None
 
@@ -120,6 +113,12 @@ class Call:
             if self._slow and _wishes.is_accepted("slow") and _wishes.grant():
                 node.threshold_ns = 0
 
+    def sent(self) -> float:
+        """It is sent, and no reply will come; returns the total in ms."""
+        if self._node is not None and self._total_ns is None and self._process == os.getpid():
+            self._total_ns = max(_engine.clock() - self._sent_ns, 0)
+        return (self._total_ns or 0) / 1e6
+
     def __enter__(self) -> Call:
         return self
 
@@ -162,10 +161,7 @@ class Call:
     @property
     def traceparent(self) -> str:
         """The value of a W3C traceparent header."""
-        context = self._context
-        if context is None:
-            return ""
-        return f"00-{context.trace_id.hex()}-{context.span_id.hex()}-{context.flags & _KNOWN_FLAGS:02x}"
+        return _contexts.write(self._context)
 
     @property
     def error(self) -> Optional[str]:
@@ -221,15 +217,51 @@ class Call:
 OFF = Call._make(None)  # pylint: disable=protected-access
 
 
-def begin(node: Optional[Node], msg: Any) -> Call:
+def begin(node: Optional[Node], msg: Any, follows: Any) -> Call:
     """A call of a profiler; on or off as that is, like a checkpoint."""
-    if node is None or node.is_mute:
+    if not _is_open(node):
         return OFF
-    if not node.is_open:
-        count("after_end")
-        return OFF
+    _other(follows)
     del msg  # is for recordings
     return Call._make(node)  # pylint: disable=protected-access
+
+
+def _is_open(node: Optional[Node]) -> bool:
+    if node is None or node.is_mute:
+        return False
+    if not node.is_open:
+        count("after_end")
+    return node.is_open
+
+
+# ---- steps of traces -------------------------------------------------------------------------------------------------
+
+
+def _other(other: Any) -> Optional[Context]:
+    """What a link leads to: a traceparent, or a call. None: nothing, or none of these, which is counted."""
+    if isinstance(other, Call):
+        return other._context  # pylint: disable=protected-access
+    if other is None or (isinstance(other, str) and not other):
+        return None
+    context = _contexts.read(other) if isinstance(other, str) else None
+    if context is None:
+        count("bad_trailer")
+    return context
+
+
+def context_of(node: Optional[Node]) -> str:
+    """By which name others know a profiler."""
+    if node is None or node.is_mute:
+        return ""
+    if node.own is None and node.is_open:
+        node.own = _child(_parent(node))
+    return _contexts.write(node.own)
+
+
+def link(node: Optional[Node], other: Any) -> None:
+    """Is for recordings."""
+    if _is_open(node):
+        _other(other)
 
 
 # ---- the server ------------------------------------------------------------------------------------------------------
@@ -238,10 +270,11 @@ def begin(node: Optional[Node], msg: Any) -> Call:
 class Serve:
     """A request that a profiler serves."""
 
-    __slots__ = ("context", "received_ns", "begin_ns")
+    __slots__ = ("context", "parent", "received_ns", "begin_ns")
 
     def __init__(self, trailer: Any, arrived: Any) -> None:
-        data = _trailers.first_bytes(trailer)
+        self.parent = _other(trailer) if isinstance(trailer, str) else None
+        data = b"" if isinstance(trailer, str) else _trailers.first_bytes(trailer)
         self.begin_ns = _engine.clock()
         self.received_ns = self.begin_ns
         if arrived is not None:
@@ -260,7 +293,7 @@ class Serve:
     def trace(self) -> Optional[Context]:
         """For calls on the request's behalf."""
         context = self.context
-        return context if context is not None and any(context.trace_id) and any(context.span_id) else None
+        return context if context is not None and any(context.trace_id) and any(context.span_id) else self.parent
 
     def reply(self, is_slow: bool) -> bytes:
         if self.context is None:

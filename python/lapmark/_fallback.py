@@ -126,9 +126,18 @@ class Profiler:
 
     # ---- calls to other processes ------------------------------------------------------------------------------------
 
-    def call(self, msg: Any) -> Call:
-        """Begins a call to another process, see Call; the next checkpoint says how its time divides."""
-        return _calls.begin(self._node, msg)
+    def call(self, msg: Any, *, follows: Any = None) -> Call:
+        """Begins a call to another process, see Call; the next checkpoint says how its time divides. `follows`: the call that was
+        an earlier attempt at it."""
+        return _calls.begin(self._node, msg, follows)
+
+    def context(self) -> str:
+        """By which name others know it, as a traceparent, for whom it starts; '' where it is off."""
+        return _calls.context_of(self._node)
+
+    def link(self, other: Any) -> None:
+        """In recordings it follows that step, a Call or a traceparent, which is not its parent: a batch each of its requests."""
+        _calls.link(self._node, other)
 
     def reply(self) -> bytes:
         """Of one that lapmark.serve() made, 48 bytes to go with the reply; b'' where the request had none."""
@@ -242,7 +251,8 @@ def serve(msg: Any = None, trailer: Any = None, arrived: Any = None, *, disabled
           ms_threshold: float = 0.0, n: Optional[int] = None, file: Any = None,
           sink: Optional[Callable[[str], object]] = None) -> Profiler:
     """A Profiler for a request that came with this trailer, if it had one; its reply() goes back. `arrived`: of now(), when the
-    request was read. The other arguments are the Profiler's."""
+    request was read. In the place of the trailer, text: the traceparent of a request that has but that. The other arguments are
+    the Profiler's."""
     disabled, ms_threshold = _wishes.apply(trailer, disabled, ms_threshold)
     profiler = Profiler.__new__(Profiler)  # a function as its message is no function to decorate
     Profiler.__init__(profiler, msg, disabled, delayed, ms_threshold, n, file=file, sink=sink)

@@ -61,8 +61,9 @@ class Node:
         "parent", "outer", "inherited", "children", "had_child",
         # how far it is
         "is_open", "begin_ns", "last_ns", "marks", "task_clock", "task_times",
-        # calls to other processes: those that came back since the last checkpoint, and the trace of the request that it serves
-        "calls", "serving",
+        # calls to other processes: those that came back since the last checkpoint, its own step of a trace, and that of the
+        # request that it serves
+        "calls", "own", "serving",
         # how it ended; `waits` for others of its frame that end with it
         "total_ns", "rest_ns", "held_ns", "is_rebound", "waits", "open_note", "qualifies", "is_printed",
         # its report
@@ -81,6 +82,7 @@ class Node:
         self.task_clock: Any = None
         self.task_times: Tuple[int, int, int] = (0, 0, 0)
         self.calls: Optional[_text.Calls] = None
+        self.own: Any = None
         self.serving: Any = None
         self.items: List[Item] = []
         self.groups: Dict[object, List[Item]] = {}

@@ -2,10 +2,10 @@
 """What the environment says, read when the first profiler is made, and the counts of what went wrong."""
 from __future__ import annotations
 
-import os
 import sys
 from typing import Dict, Optional
 
+from ._environment import variable
 from ._streams import Where, parse_where
 from ._switches import Switches
 
@@ -17,7 +17,7 @@ counts: Dict[str, int] = {
     "suppressed": 0,   # reports above the 1,000 a second that a process prints
     "bad_label": 0,    # labels and messages that str() failed on
     "bad_number": 0,   # `n`, `ms_threshold` and `arrived` that are no numbers
-    "bad_trailer": 0,  # of requests and replies: none of these, damaged, or another call's
+    "bad_trailer": 0,  # of requests, replies and links: none of these, damaged, or another call's
     "failed": 0,       # whatever else went wrong in the profiler itself
 }
 
@@ -34,13 +34,6 @@ def say(text: str) -> None:
         count("sink_failed")
 
 
-def environment(name: str) -> Optional[str]:
-    """Not in a process with another user's rights."""
-    if os.getuid() != os.geteuid() or os.getgid() != os.getegid():
-        return None
-    return os.environ.get(name)
-
-
 class Settings:
     """The environment's, and what lapmark.set() adds. `generation` rises with each change."""
 
@@ -48,7 +41,7 @@ class Settings:
         self.switches = Switches()
         self.generation = 0
         self.where: Optional[Where] = "stderr"
-        terms, where = environment("LAPMARK"), environment("LAPMARK_PRINT")
+        terms, where = variable("LAPMARK"), variable("LAPMARK_PRINT")
         try:
             self.switches.add(terms or "", True)
         except ValueError:
@@ -57,11 +50,11 @@ class Settings:
             self.where = parse_where(where)
         except ValueError:
             self.ignore("LAPMARK_PRINT", where)
-        prefix = environment("LAPMARK_PREFIX")
+        prefix = variable("LAPMARK_PREFIX")
         self.has_prefix = prefix == "on"
         if prefix not in (None, "", "on", "off"):
             self.ignore("LAPMARK_PREFIX", prefix)
-        if environment("LAPMARK_RECORD"):
+        if variable("LAPMARK_RECORD"):
             say("cannot record: this is the pure-Python implementation, which only prints")
 
     @staticmethod

@@ -112,7 +112,7 @@ static PyMethodDef functions[] = {
     {"now", lap_calls_now, METH_NOARGS, "now(): the clock, for serve(): when a request was read"},
     {"serve", (PyCFunction)(void (*)(void))lap_calls_serve, METH_FASTCALL | METH_KEYWORDS,
      "serve(msg=None, trailer=None, arrived=None, ...): a Profiler for a request that came with this trailer, if it had one; its "
-     "reply() goes back"},
+     "reply() goes back. In its place, text: the traceparent of a request that has but that"},
     {"share", lap_calls_share, METH_O,
      "share('domain'): tells peers a number for this machine's clock, so that the ways there and back are told apart; or 'nothing'"},
     {"accept", (PyCFunction)(void (*)(void))lap_calls_accept, METH_FASTCALL,

@@ -114,6 +114,8 @@ void lap_handles_after_fork(void);
 int lap_calls_start(PyObject *module);
 /* The methods call() and reply(), and the functions now(), serve() and share(). */
 PyObject *lap_profiler_call(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *lap_profiler_context(PyObject *object, PyObject *unused);
+PyObject *lap_profiler_link(PyObject *object, PyObject *other);
 PyObject *lap_profiler_reply(PyObject *object, PyObject *unused);
 PyObject *lap_calls_now(PyObject *self, PyObject *unused);
 PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);

@@ -3,6 +3,7 @@
  * Calls to other processes, over lapmark/call.h: both ends. A call knows its profiler by the node, and so does not
  * keep it alive.
  */
+#include "lapmark/format.h"
 #include "parts.h"
 
 #include "lapmark.h"
@@ -27,9 +28,9 @@ void lap_calls_after_fork(void) { forks++; }
 void lap_calls_drop(struct profiler *self)
 {
     PyMem_RawFree(self->calls);
-    PyMem_RawFree(self->serve);
+    PyMem_RawFree(self->steps);
     self->calls = NULL;
-    self->serve = NULL;
+    self->steps = NULL;
 }
 
 /* The first bytes of what should be a trailer. Returns how many, 0: there is none; one that is none where it has no bytes. */
@@ -52,17 +53,57 @@ static Py_ssize_t trailer_copy(uint8_t out[LAP_TRAILER_BYTES], PyObject *object)
 
 /* ---- the caller ---------------------------------------------------------------------------------------------------- */
 
-/* Whose child a profiler's calls are: the request's that it serves, or that of one around it. */
+/* Whose child a profiler's calls are: its own, where it has a name, else its request's, or those of one around it. */
 static const struct lap_context *context_of(const struct profiler *profiler)
 {
-    for (const struct profiler *at = profiler; at; at = at->parent)
-        if (at->serve && at->serve->has_trailer && lap_context_is_valid(&at->serve->context))
-            return &at->serve->context;
+    for (const struct profiler *at = profiler; at; at = at->parent) {
+        if (at->steps && lap_context_is_valid(&at->steps->own))
+            return &at->steps->own;
+        if (at->steps && lap_context_is_valid(&at->steps->serve.context))
+            return &at->steps->serve.context;
+    }
     return NULL;
 }
 
-static PyObject *call_begin(struct profiler *self, PyObject *label)
+static struct steps *steps_make(struct profiler *self)
 {
+    if (!self->steps)
+        self->steps = PyMem_RawCalloc(1, sizeof *self->steps);
+    lap_counts.failed += !self->steps;
+    return self->steps;
+}
+
+static int traceparent_read(struct lap_context *ret_context, PyObject *text)
+{
+    Py_ssize_t bytes = 0;
+    const char *const characters = PyUnicode_AsUTF8AndSize(text, &bytes);
+    if (!characters)
+        PyErr_Clear();
+    if (characters && bytes == 0)
+        return 0;
+    const int error = characters ? lap_traceparent_read(ret_context, characters, (uint64_t)bytes) : -EINVAL;
+    lap_counts.bad_trailer += error < 0;
+    return error == 0;
+}
+
+/* What a link leads to: a traceparent, or a call. 1, or 0: nothing, or none of these, which is counted. */
+static int other_read(struct lap_context *ret_context, PyObject *other)
+{
+    if (!other || other == Py_None)
+        return 0;
+    if (Py_TYPE(other) == call_type) {
+        *ret_context = ((const struct call *)other)->call.context;
+        return lap_context_is_valid(ret_context);
+    }
+    if (PyUnicode_Check(other))
+        return traceparent_read(ret_context, other);
+    lap_counts.bad_trailer++;
+    return 0;
+}
+
+static PyObject *call_begin(struct profiler *self, PyObject *label, PyObject *follows)
+{
+    struct lap_context other;
     struct numbers numbers;
     PyObject *const text = lap_label_text(label);
     if (!text)
@@ -79,24 +120,90 @@ static PyObject *call_begin(struct profiler *self, PyObject *label)
     if (self->node)
         call->node = (struct node *)Py_NewRef((PyObject *)self->node);
     call->fork = forks;
+    const int has_other = other_read(&other, follows);
     lap_impl_call_begin_at(&call->call, &key->c_site, self->handle, self->path, context_of(self));
+    if (has_other && call->call.is_open)
+        lap_impl_link(self->handle, self->path, LAP_FORMAT_LINK_FOLLOWS, &call->call.context, &other);
     return (PyObject *)call;
+}
+
+/* call(msg, *, follows=None) */
+static int call_read(PyObject *const *args, Py_ssize_t count, PyObject *keywords, PyObject **ret_label, PyObject **ret_follows)
+{
+    *ret_label = count > 0 ? args[0] : NULL;
+    *ret_follows = NULL;
+    for (Py_ssize_t i = 0; keywords && i < PyTuple_GET_SIZE(keywords); i++) {
+        PyObject *const name = PyTuple_GET_ITEM(keywords, i);
+        PyObject **const value = PyUnicode_CompareWithASCIIString(name, "msg") == 0       ? ret_label
+                                 : PyUnicode_CompareWithASCIIString(name, "follows") == 0 ? ret_follows
+                                                                                          : NULL;
+        if (!value || *value) {
+            PyErr_Format(PyExc_TypeError, "call() got %s argument '%U'", value ? "twice its" : "an unexpected keyword", name);
+            return -1;
+        }
+        *value = args[count + i];
+    }
+    if (count <= 1 && *ret_label)
+        return 0;
+    if (count > 1)
+        PyErr_Format(PyExc_TypeError, "call() takes 1 positional argument (%zd given)", count);
+    else
+        PyErr_SetString(PyExc_TypeError, "call() needs what it is: an argument 'msg'");
+    return -1;
 }
 
 PyObject *lap_profiler_call(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     struct profiler *const self = (struct profiler *)object;
-    PyObject *label, *size;
-    if (lap_read_label("call()", args, count, keywords, 1, &label, &size) < 0)
+    PyObject *label, *follows;
+    if (call_read(args, count, keywords, &label, &follows) < 0)
         return NULL;
-    if (!label)
-        return PyErr_Format(PyExc_TypeError, "call() needs what it is: an argument 'msg'");
     if (self->flags & PROFILER_ENDED && !(self->flags & PROFILER_OFF))
         lap_counts.after_end++;
     if (self->flags & (PROFILER_OFF | PROFILER_MUTE | PROFILER_ENDED))
         return Py_NewRef((PyObject *)off_call);
-    return call_begin(self, label);
+    return call_begin(self, label, follows);
 }
+
+/* ---- steps of traces ----------------------------------------------------------------------------------------------- */
+
+static void own_make(struct profiler *self)
+{
+    struct steps *const steps = steps_make(self);
+    if (!steps)
+        return;
+    const struct lap_context *const around = context_of(self), current = lap_context_current();
+    steps->own = lap_context_child(around ? *around : current);
+    steps->own.flags |= LAP_CONTEXT_SAMPLED;
+    if (!around && lap_context_is_valid(&current))
+        lap_impl_link(self->handle, self->path, LAP_FORMAT_LINK_PARENT, NULL, &current);
+    lap_impl_link(self->handle, self->path, LAP_FORMAT_LINK_IS, NULL, &steps->own);
+}
+
+PyObject *lap_profiler_context(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    struct profiler *const self = (struct profiler *)object;
+    char text[LAP_TRACEPARENT_BYTES];
+    const int has_own = self->steps && lap_context_is_valid(&self->steps->own);
+    if (!has_own && !(self->flags & (PROFILER_OFF | PROFILER_MUTE | PROFILER_ENDED)))
+        own_make(self);
+    lap_traceparent_write(text, self->steps ? &self->steps->own : NULL);
+    return PyUnicode_FromString(text);
+}
+
+PyObject *lap_profiler_link(PyObject *object, PyObject *other)
+{
+    struct profiler *const self = (struct profiler *)object;
+    struct lap_context context;
+    if (self->flags & PROFILER_ENDED && !(self->flags & PROFILER_OFF))
+        lap_counts.after_end++;
+    if (!(self->flags & (PROFILER_OFF | PROFILER_MUTE | PROFILER_ENDED)) && other_read(&context, other))
+        lap_impl_link(self->handle, self->path, LAP_FORMAT_LINK_FOLLOWS, NULL, &context);
+    Py_RETURN_NONE;
+}
+
+/* ---- the caller's end ---------------------------------------------------------------------------------------------- */
 
 /* Its profiler, if it is open, says so at its next checkpoint: which must then be a general one. */
 static void note(struct profiler *profiler, const struct lap_split *split)
@@ -174,6 +281,17 @@ static PyObject *call_wish(PyObject *object, PyObject *args, PyObject *keywords)
                                           : LAP_WISH_ON,
                       (double)lap_threshold_read_ns(threshold) / 1e6);
     Py_RETURN_NONE;
+}
+
+static PyObject *call_sent(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    struct call *const self = (struct call *)object;
+    if (self->call.is_open && self->fork == forks) {
+        self->error = lap_call_sent(&self->call);
+        self->is_ended = 1;
+    }
+    return PyFloat_FromDouble((double)self->call.split.total_ns / 1e6);
 }
 
 static PyObject *call_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -453,7 +571,10 @@ PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t coun
     (void)self;
     if (serve_read(&arguments, args, count, keywords) < 0)
         return NULL;
-    const Py_ssize_t bytes = trailer_copy(trailer, arguments.own[1]);
+    const int is_text = arguments.own[1] && PyUnicode_Check(arguments.own[1]);
+    struct lap_context parent;
+    const int has_parent = is_text && traceparent_read(&parent, arguments.own[1]);
+    const Py_ssize_t bytes = is_text ? 0 : trailer_copy(trailer, arguments.own[1]);
     const uint64_t arrived = arrived_read(arguments.own[2]);
     PyObject *held[2] = {NULL, NULL};
     struct profiler *const profiler = serve_wishes(&arguments, trailer, bytes, held) < 0
@@ -464,13 +585,16 @@ PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t coun
     Py_DECREF(arguments.names);
     if (!profiler || is_disabled)
         return (PyObject *)profiler;
-    profiler->serve = PyMem_RawCalloc(1, sizeof *profiler->serve);
-    if (!profiler->serve) {
-        lap_counts.failed++;
+    struct steps *const steps = steps_make(profiler);
+    if (!steps)
         return (PyObject *)profiler;
-    }
-    const int error = lap_impl_serve_begin(profiler->serve, profiler->handle, trailer, (uint64_t)bytes, arrived);
+    const int error = lap_impl_serve_begin(&steps->serve, profiler->handle, trailer, (uint64_t)bytes, arrived);
     lap_counts.bad_trailer += error < 0 && error != -ENOMSG;
+    if (has_parent) {
+        steps->serve.context = parent;
+        if (profiler->handle != 0)
+            lap_impl_link(profiler->handle, profiler->path, LAP_FORMAT_LINK_PARENT, NULL, &parent);
+    }
     return (PyObject *)profiler;
 }
 
@@ -479,12 +603,12 @@ PyObject *lap_profiler_reply(PyObject *object, PyObject *unused)
     struct profiler *const self = (struct profiler *)object;
     uint8_t out[LAP_TRAILER_BYTES];
     (void)unused;
-    if (!self->serve)
+    if (!self->steps)
         return PyBytes_FromStringAndSize(NULL, 0);
-    self->serve->handle = self->handle; /* none, once it has ended */
-    self->serve->is_slow = self->handle != 0 && self->threshold_ns != 0 &&
-                           lap_ticks_to_ns(lap_now_ticks() - self->begin_ticks) >= self->threshold_ns;
-    return PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)lap_serve_reply(self->serve, out));
+    self->steps->serve.handle = self->handle; /* none, once it has ended */
+    self->steps->serve.is_slow = self->handle != 0 && self->threshold_ns != 0 &&
+                                 lap_ticks_to_ns(lap_now_ticks() - self->begin_ticks) >= self->threshold_ns;
+    return PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)lap_serve_reply(&self->steps->serve, out));
 }
 
 /* ---- the type ------------------------------------------------------------------------------------------------------ */
@@ -495,6 +619,7 @@ static PyMethodDef methods[] = {
     {"wish", (PyCFunction)(void (*)(void))call_wish, METH_VARARGS | METH_KEYWORDS,
      "wish(ms_threshold=0.0, disabled=None): what the server's profiler should have, if the server accepts that: before the request\n"
      "is sent. 0.0 and None: its own"},
+    {"sent", call_sent, METH_NOARGS, "sent(): it is sent, and no reply will come; returns the total in milliseconds"},
     {"__enter__", call_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))call_exit, METH_FASTCALL, NULL},
     {"__aenter__", call_aenter, METH_NOARGS, NULL},

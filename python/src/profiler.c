@@ -259,7 +259,7 @@ static void profiler_free(struct profiler *self)
     lap_token_leave(self);
     lap_laps_drop(self);
     lap_report_free(self);
-    if (LAP_I_UNLIKELY(self->calls || self->serve))
+    if (LAP_I_UNLIKELY(self->calls || self->steps))
         lap_calls_drop(self);
     Py_XDECREF(self->message);
     Py_XDECREF((PyObject *)self->node);
@@ -301,7 +301,13 @@ static PyMethodDef methods[] = {
     {"finish", (PyCFunction)(void (*)(void))profiler_finish, METH_FASTCALL | METH_KEYWORDS,
      "finish(msg=None): ends it, with a last checkpoint if there is a label; returns the total in milliseconds"},
     {"call", (PyCFunction)(void (*)(void))lap_profiler_call, METH_FASTCALL | METH_KEYWORDS,
-     "call(msg): begins a call to another process, see lapmark.Call; the next checkpoint says how its time divides"},
+     "call(msg, *, follows=None): begins a call to another process, see lapmark.Call; the next checkpoint says how its time "
+     "divides. follows: the call that was an earlier attempt at it"},
+    {"context", lap_profiler_context, METH_NOARGS,
+     "context(): by which name others know it, as a traceparent, for whom it starts; '' where it is off"},
+    {"link", lap_profiler_link, METH_O,
+     "link(other): in recordings it follows that step, a Call or a traceparent, which is not its parent: a batch each of its "
+     "requests"},
     {"reply", lap_profiler_reply, METH_NOARGS,
      "reply(): of one that lapmark.serve() made, 48 bytes to go with the reply; b'' where the request had none"},
     {"__init_subclass__", (PyCFunction)(void (*)(void))profiler_init_subclass, METH_CLASS | METH_VARARGS | METH_KEYWORDS,

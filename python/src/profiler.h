@@ -42,6 +42,12 @@ static inline struct key *lap_key_of(const struct lap *lap)
 }
 static inline int64_t lap_n_of(const struct lap *lap) { return lap->what & 1 ? lap_more_of(lap)->n : 0; }
 
+/* What a profiler has to do with traces. */
+struct steps {
+    struct lap_serve serve; /* the request; zeros: none */
+    struct lap_context own; /* zeros: none yet */
+};
+
 /* Older checkpoints of one label. */
 struct fold {
     struct key *key;
@@ -147,7 +153,7 @@ struct profiler {
     PyObject *task_clock;   /* record of the running task, held */
     struct wait task_times;
     struct lap_line_calls *calls; /* that came back since the last checkpoint; NULL: none */
-    struct lap_serve *serve;      /* NULL: it serves no request */
+    struct steps *steps;          /* of traces; NULL: it serves no request, and nobody has asked for its name */
     struct lap inline_laps[LAPS_INLINE];
 };
 
@@ -161,7 +167,7 @@ extern struct lap_counts {
     unsigned long long suppressed;  /* reports above the 1,000 a second that a process prints */
     unsigned long long bad_label;   /* labels and messages that str() failed on */
     unsigned long long bad_number;  /* n, ms_threshold and arrived that are no numbers */
-    unsigned long long bad_trailer; /* of requests and replies: none of these, damaged, or another call's */
+    unsigned long long bad_trailer; /* of requests, replies and links: none of these, damaged, or another call's */
     unsigned long long failed;      /* whatever else went wrong in the profiler itself */
 } lap_counts;
 

@@ -15,12 +15,13 @@
 #define CHAIN_MAX 512u
 #define CALLERS_MAX (1u << 18) /* in all; what is beyond is not joined */
 
-/* One side of a call. */
+/* One side of a call; of a profiler by its own name, too, which many may be started by. */
 struct side {
     uint64_t span_id;
     uint32_t process; /* NOBODY: free */
     uint32_t path;
-    bool is_call;
+    bool is_caller;
+    bool stays;
 };
 
 struct begun {
@@ -143,10 +144,13 @@ static void side_add(struct lap_call_join *join, const struct side *side)
         return;
     }
     const struct side other = join->sides[*bucket - 1];
-    if (other.is_call == side->is_call)
+    if (other.is_caller == side->is_caller)
         return; /* many replies to one call, or a request that was sent twice */
-    bucket_clear(join, bucket);
-    pair_add(join, side->is_call ? side : &other, side->is_call ? &other : side);
+    if (!other.stays)
+        bucket_clear(join, bucket);
+    if (side->stays)
+        side_wait(join, side);
+    pair_add(join, side->is_caller ? side : &other, side->is_caller ? &other : side);
 }
 
 /* ---- the pass ---------------------------------------------------------------------------------------------------------- */
@@ -169,21 +173,31 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
 {
     struct lap_call_join *const join = user;
     const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
-    const size_t process = lap_cursor_of(decoder)->process->index;
-    side_add(join, &(const struct side){call->span_id, (uint32_t)process, call->path, true});
+    const uint32_t process = (uint32_t)lap_cursor_of(decoder)->process->index;
+    side_add(join, &(const struct side){call->span_id, process, call->path, true, false});
+}
+
+/* One that serves without stamps, by a traceparent; and whom that was of, where it was no call. */
+static void see_link(struct lap_call_join *join, const struct lap_format_link *link, const struct lap_process *process)
+{
+    const bool is_caller = link->relation == LAP_FORMAT_LINK_IS;
+    if (is_caller || link->relation == LAP_FORMAT_LINK_PARENT)
+        side_add(join, &(const struct side){link->span_id, (uint32_t)process->index, link->path, is_caller, is_caller});
 }
 
 /* A profiler that serves begins right before it says so, on the same thread. */
 static void see_other(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     struct lap_call_join *const join = user;
+    if (event->class->kind == LAP_CLASS_LINK)
+        see_link(join, lap_event_payload(event->words, event->class), lap_cursor_of(decoder)->process);
     if (event->class->kind != LAP_CLASS_SERVE)
         return;
     const struct lap_format_serve *const serve = lap_event_payload(event->words, event->class);
     const struct lap_cursor *const cursor = lap_cursor_of(decoder);
     const struct begun *const begun = begun_of(join, cursor);
     if (begun->handle == serve->handle)
-        side_add(join, &(const struct side){serve->span_id, (uint32_t)cursor->process->index, begun->path, false});
+        side_add(join, &(const struct side){serve->span_id, (uint32_t)cursor->process->index, begun->path, false, false});
 }
 
 /* ---- who is the same --------------------------------------------------------------------------------------------------- */
@@ -250,10 +264,13 @@ static void callers_join(struct lap_call_join *join)
 
 static bool calls(const struct lap_recording *recording)
 {
-    for (size_t p = 0; p < recording->process_count; p++)
+    for (size_t p = 0; p < recording->process_count; p++) {
+        if (recording->processes[p]->control.links != 0)
+            return true;
         for (uint32_t id = 0; id < recording->processes[p]->catalog.class_count; id++)
             if (recording->processes[p]->catalog.classes[id].kind == LAP_CLASS_CALL)
                 return true;
+    }
     return false;
 }
 

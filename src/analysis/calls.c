@@ -119,6 +119,7 @@ static void kind_add(struct gathering *gathering, struct gathered_kind *kind, ui
     kind->kind.count++;
     kind->kind.silent += instance->outcome == LAP_CALLS_IS_SILENT;
     kind->kind.refused += instance->outcome == LAP_CALLS_IS_REFUSED;
+    kind->kind.one_way += instance->outcome == LAP_CALLS_IS_ONE_WAY;
     time_add(gathering, &kind->parts[LAP_CALLS_TOTAL], times->total_ns);
     if (instance->outcome != LAP_CALLS_IS_ANSWERED)
         return;
@@ -165,7 +166,8 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
                                           .span_id = call->span_id,
                                           .peer_domain = call->peer_domain,
                                           .times = lap_call_times(call, process->clock.ns_per_tick, domain)};
-    instance.outcome = call->flags & LAP_FORMAT_CALL_REFUSED ? LAP_CALLS_IS_REFUSED
+    instance.outcome = call->flags & LAP_FORMAT_CALL_ONE_WAY   ? LAP_CALLS_IS_ONE_WAY
+                       : call->flags & LAP_FORMAT_CALL_REFUSED ? LAP_CALLS_IS_REFUSED
                        : instance.times.has_server           ? LAP_CALLS_IS_ANSWERED
                                                              : LAP_CALLS_IS_SILENT;
     const enum lap_summary_by by = gathering->options->by;
@@ -179,8 +181,18 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
     }
     kind_add(gathering, kind, domain, &instance);
     slowest_offer(gathering, &instance);
-    const int code =
-        instance.outcome == LAP_CALLS_IS_ANSWERED ? lap_calls_clocks_add(gathering->clocks, process, call) : 0;
+    const int code = lap_calls_clocks_add(gathering->clocks, process, call);
+    if (code < 0)
+        gathering->error = code;
+}
+
+static void see_other(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+{
+    struct gathering *const gathering = user;
+    if (event->class->kind != LAP_CLASS_SERVE)
+        return;
+    const int code = lap_calls_clocks_add_served(gathering->clocks, lap_cursor_of(decoder)->process,
+                                                 lap_event_payload(event->words, event->class));
     if (code < 0)
         gathering->error = code;
 }
@@ -190,7 +202,7 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
 /* By time, for the clocks: their bounds want the calls nearly in order. */
 static int gathering_read(struct gathering *gathering, struct lap_recording *recording)
 {
-    static const struct lap_visitor visitor = {.call = see_call};
+    static const struct lap_visitor visitor = {.call = see_call, .other = see_other};
     const struct lap_calls_options *const options = gathering->options;
     uint64_t done_bytes = 0, total_bytes = 0, told_bytes = 0;
     for (size_t i = 0; i < recording->process_count; i++)
@@ -275,6 +287,7 @@ static int gathering_finish(struct gathering *gathering)
         calls->answered += kind->answered;
         calls->silent += kind->silent;
         calls->refused += kind->refused;
+        calls->one_way += kind->one_way;
         calls->sum_ns += kind->times[LAP_CALLS_TOTAL].sum_ns;
     }
     if (calls->kind_count > 1)

@@ -48,15 +48,16 @@ struct lap_calls_kind {
     const char *name;                  /* the label, as in the source; lives as long as the recording */
     const struct lap_process *process; /* NULL: of all */
     const struct lap_thread *thread;   /* NULL: of all, or unknown */
-    uint64_t count;                    /* = answered + silent + refused */
+    uint64_t count;                    /* = answered + silent + refused + one_way */
     uint64_t answered;
     uint64_t silent;  /* the peer said nothing of its part, or no reply came */
     uint64_t refused; /* what it said was none, damaged, or another call's */
+    uint64_t one_way; /* nothing was to come back; their total is until they were sent */
     uint64_t ways;    /* of the answered: there and back are known */
     struct lap_calls_times times[LAP_CALLS_PARTS];
 };
 
-enum lap_calls_outcome { LAP_CALLS_IS_ANSWERED = 0, LAP_CALLS_IS_SILENT = 1, LAP_CALLS_IS_REFUSED = 2 };
+enum lap_calls_outcome { LAP_CALLS_IS_ANSWERED = 0, LAP_CALLS_IS_SILENT = 1, LAP_CALLS_IS_REFUSED = 2, LAP_CALLS_IS_ONE_WAY = 3 };
 
 /* One call. */
 struct lap_calls_instance {
@@ -79,7 +80,7 @@ struct lap_calls_step {
 struct lap_calls_clock {
     uint64_t client, server;     /* their domains */
     double client_hz, server_hz; /* the rates that their ticks are taken for */
-    uint64_t calls;
+    uint64_t calls; /* answered ones, and those that went one way and whose arrival the server recorded */
     uint64_t left_out;    /* of them: for reasons that clock_bounds.h tells, or their times cannot be */
     bool is_same;         /* both sides read one clock, and nothing speaks against it: the rest is 0 */
     bool is_contradicted; /* both sides say so, but the calls exclude it */
@@ -102,7 +103,7 @@ struct lap_calls {
     size_t slowest_count;
     struct lap_calls_clock *clocks; /* the most calls first */
     size_t clock_count;
-    uint64_t count, answered, silent, refused;
+    uint64_t count, answered, silent, refused, one_way;
     double sum_ns;           /* of all calls */
     uint64_t client_untold;  /* answered, but the caller's recording does not say by which clock */
     uint64_t server_untold;  /* answered, but the peer did not say by which clock */

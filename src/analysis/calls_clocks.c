@@ -9,6 +9,7 @@
 
 /* Clocks of a machine's processors may be so far apart and still count as one. */
 enum { ONE_CLOCK_NS = 1000, SCALE_SHIFT = 40 };
+#define WAITING (1u << 16) /* sides of calls; one that falls on another's place takes it, which only widens the bounds */
 
 /* One rate for all that read the clock: two processes measure it slightly differently, which would look like a step between
  * their calls. */
@@ -24,7 +25,15 @@ struct pair {
     uint64_t calls, impossible; /* impossible: of the calls, their times cannot be */
 };
 
+/* One side of a call that may have gone one way. */
+struct one_side {
+    uint64_t span_id; /* 0: none */
+    uint64_t domain, ticks;
+    bool is_sent;
+};
+
 struct lap_calls_clocks {
+    struct one_side *waiting; /* NULL: none yet */
     struct domain *domains;
     size_t domain_count;
     struct pair *pairs[LAP_CALLS_PAIRS];
@@ -91,6 +100,7 @@ void lap_calls_clocks_free(struct lap_calls_clocks *clocks)
         lap_clock_bounds_free(clocks->pairs[i]->bounds);
         free(clocks->pairs[i]);
     }
+    free(clocks->waiting);
     free(clocks->domains);
     free(clocks);
 }
@@ -131,19 +141,23 @@ static struct pair *pair_find(struct lap_calls_clocks *clocks, uint64_t client, 
     return NULL;
 }
 
-/* The pair of a call, made with the first one; NULL in *ret_pair: there is no room. */
-static int pair_get(struct lap_calls_clocks *clocks, uint64_t client, const struct lap_format_call *call,
+/* The pair of a call, made with the first one; NULL in *ret_pair: there is no room, which is counted. */
+static int pair_get(struct lap_calls_clocks *clocks, uint64_t client_domain, uint64_t server_domain, uint32_t server_khz,
                     struct pair **ret_pair)
 {
-    *ret_pair = pair_find(clocks, client, call->peer_domain);
-    if (*ret_pair || clocks->pair_count >= LAP_CALLS_PAIRS)
+    *ret_pair = pair_find(clocks, client_domain, server_domain);
+    if (*ret_pair)
         return 0;
+    if (clocks->pair_count >= LAP_CALLS_PAIRS) {
+        clocks->pairs_left_out++;
+        return 0;
+    }
     struct pair *const pair = calloc(1, sizeof *pair);
     if (!pair)
         return -ENOMEM;
-    const struct domain *const server = domain_find(clocks, call->peer_domain);
-    pair->client = *domain_find(clocks, client);
-    pair->server = server ? *server : (struct domain){call->peer_domain, scale_of(1e6 / call->peer_khz), NULL};
+    const struct domain *const server = domain_find(clocks, server_domain);
+    pair->client = *domain_find(clocks, client_domain);
+    pair->server = server ? *server : (struct domain){server_domain, scale_of(1e6 / server_khz), NULL};
     const int code = lap_clock_bounds_make(&pair->bounds, NULL);
     if (code < 0) {
         free(pair);
@@ -153,29 +167,69 @@ static int pair_get(struct lap_calls_clocks *clocks, uint64_t client, const stru
     return 0;
 }
 
-int lap_calls_clocks_add(struct lap_calls_clocks *clocks, const struct lap_process *process,
-                         const struct lap_format_call *call)
+static int answered_add(struct lap_calls_clocks *clocks, uint64_t client, const struct lap_format_call *call)
 {
-    const uint64_t client = process->control.clock_domain;
     if (client == 0 || call->peer_domain == 0) {
         clocks->client_untold += client == 0;
         clocks->server_untold += client != 0;
         return 0;
     }
     struct pair *pair;
-    int code = pair_get(clocks, client, call, &pair);
-    if (code < 0)
+    int code = pair_get(clocks, client, call->peer_domain, call->peer_khz, &pair);
+    if (code < 0 || !pair)
         return code;
-    if (!pair) {
-        clocks->pairs_left_out++;
-        return 0;
-    }
     const int64_t t1 = domain_ns(&pair->client, call->sent_ticks), t4 = domain_ns(&pair->client, call->got_ticks);
     const int64_t t2 = domain_ns(&pair->server, call->received_ticks), t3 = domain_ns(&pair->server, call->replied_ticks);
     pair->calls++;
     code = t1 < 0 || t2 < 0 || t3 < 0 || t4 < 0 ? -EINVAL : lap_clock_bounds_add_call(pair->bounds, t1, t2, t3, t4);
     pair->impossible += code == -EINVAL;
     return code == -EINVAL ? 0 : code;
+}
+
+static int message_add(struct lap_calls_clocks *clocks, const struct one_side *sent, const struct one_side *received)
+{
+    struct pair *pair;
+    int code = pair_get(clocks, sent->domain, received->domain, 0, &pair);
+    if (code < 0 || !pair)
+        return code;
+    const int64_t t1 = domain_ns(&pair->client, sent->ticks), t2 = domain_ns(&pair->server, received->ticks);
+    pair->calls++;
+    code = t1 < 0 || t2 < 0 ? -EINVAL : lap_clock_bounds_add_message(pair->bounds, t1, t2);
+    pair->impossible += code == -EINVAL;
+    return code == -EINVAL ? 0 : code;
+}
+
+static int side_add(struct lap_calls_clocks *clocks, const struct one_side *side)
+{
+    if (side->span_id == 0 || side->domain == 0)
+        return 0;
+    if (!clocks->waiting && !(clocks->waiting = calloc(WAITING, sizeof *clocks->waiting)))
+        return -ENOMEM;
+    struct one_side *const place = &clocks->waiting[(side->span_id * UINT64_C(0x9E3779B97F4A7C15)) >> 48];
+    static_assert(WAITING == 1u << (64 - 48), "a hash's bits");
+    const struct one_side other = *place;
+    if (other.span_id != side->span_id || other.is_sent == side->is_sent) {
+        *place = *side;
+        return 0;
+    }
+    *place = (struct one_side){.span_id = 0};
+    return message_add(clocks, side->is_sent ? side : &other, side->is_sent ? &other : side);
+}
+
+int lap_calls_clocks_add(struct lap_calls_clocks *clocks, const struct lap_process *process, const struct lap_format_call *call)
+{
+    const uint64_t client = process->control.clock_domain;
+    if (call->flags & LAP_FORMAT_CALL_ONE_WAY)
+        return side_add(clocks, &(const struct one_side){call->span_id, client, call->sent_ticks, true});
+    const bool is_answered = !(call->flags & LAP_FORMAT_CALL_REFUSED) && lap_call_times(call, 1, client).has_server;
+    return is_answered ? answered_add(clocks, client, call) : 0;
+}
+
+int lap_calls_clocks_add_served(struct lap_calls_clocks *clocks, const struct lap_process *process,
+                                const struct lap_format_serve *serve)
+{
+    const uint64_t server = process->control.clock_domain;
+    return side_add(clocks, &(const struct one_side){serve->span_id, server, serve->received_ticks, false});
 }
 
 bool lap_calls_clocks_is_contradicted(const struct lap_calls_clocks *clocks, uint64_t domain)

@@ -14,9 +14,14 @@ struct lap_calls_clocks;
 int lap_calls_clocks_make(struct lap_calls_clocks **ret_clocks, const struct lap_recording *recording);
 void lap_calls_clocks_free(struct lap_calls_clocks *clocks);
 
-/* An answered call of a process, nearly in the order of the calls' begins. Returns 0 or -ENOMEM. Warm. */
+/* A call of a process, nearly in the order of the calls' begins: one that was answered counts, one that went one way together
+ * with what the server stored of it, and others do not. Returns 0 or -ENOMEM. Warm. */
 int lap_calls_clocks_add(struct lap_calls_clocks *clocks, const struct lap_process *process,
                          const struct lap_format_call *call);
+
+/* What the server of a call stored of it, before or behind that. A bounded number of sides wait for the other. The same. */
+int lap_calls_clocks_add_served(struct lap_calls_clocks *clocks, const struct lap_process *process,
+                                const struct lap_format_serve *serve);
 
 /* Two sides that claim to read this one clock: is that excluded by what was added so far? */
 bool lap_calls_clocks_is_contradicted(const struct lap_calls_clocks *clocks, uint64_t domain);

@@ -102,6 +102,8 @@ static const struct payload *payload_of(const struct lap_class *class)
                                            {"span_id", 'x'},        {"sent_ticks", 'u'},    {"received_ticks", 'u'},
                                            {"peer_domain", 'x'},    {NULL, 0}};
     static const struct payload reply[] = {{"handle", 'u'}, {"span_id", 'x'}, {"replied_ticks", 'u'}, {NULL, 0}};
+    static const struct payload link[] = {{"handle", 'u'},  {"own_span_id", 'x'}, {"trace_id_high", 'x'}, {"trace_id_low", 'x'},
+                                          {"span_id", 'x'}, {"relation", 'h'},    {"path", 'h'},          {NULL, 0}};
     switch ((enum lap_class_kind) class->kind) {
     case LAP_CLASS_BEGIN_WITH: return begin_with;
     case LAP_CLASS_HANDLE_BEGIN: return handle_begin;
@@ -114,6 +116,7 @@ static const struct payload *payload_of(const struct lap_class *class)
     case LAP_CLASS_CALL: return call;
     case LAP_CLASS_SERVE: return serve;
     case LAP_CLASS_REPLY: return reply;
+    case LAP_CLASS_LINK: return link;
     default: return none;
     }
 }

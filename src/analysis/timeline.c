@@ -19,16 +19,24 @@ struct pass {
 static void see_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     struct pass *const pass = user;
-    const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
-    if (call->received_ticks == 0 || call->flags & LAP_FORMAT_CALL_REFUSED)
+    const struct lap_process *const process = lap_cursor_of(decoder)->process;
+    const int code = lap_calls_clocks_add(pass->clocks, process, lap_event_payload(event->words, event->class));
+    pass->error = code < 0 ? code : pass->error;
+}
+
+static void see_other(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+{
+    struct pass *const pass = user;
+    if (event->class->kind != LAP_CLASS_SERVE)
         return;
-    const int code = lap_calls_clocks_add(pass->clocks, lap_cursor_of(decoder)->process, call);
+    const struct lap_process *const process = lap_cursor_of(decoder)->process;
+    const int code = lap_calls_clocks_add_served(pass->clocks, process, lap_event_payload(event->words, event->class));
     pass->error = code < 0 ? code : pass->error;
 }
 
 static int calls_read(struct pass *pass, struct lap_recording *recording)
 {
-    static const struct lap_visitor visitor = {.call = see_call};
+    static const struct lap_visitor visitor = {.call = see_call, .other = see_other};
     struct lap_merge *merge;
     int code = lap_merge_make(&merge, recording, LAP_MERGE_BY_TIME, NULL, NULL);
     if (code < 0)

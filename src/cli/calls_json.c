@@ -53,6 +53,7 @@ static json_t *kind_json(const struct lap_calls_kind *kind, enum lap_summary_by 
     lap_json_set(value, "answered", lap_json_count(kind->answered));
     lap_json_set(value, "silent", lap_json_count(kind->silent));
     lap_json_set(value, "refused", lap_json_count(kind->refused));
+    lap_json_set(value, "one_way", lap_json_count(kind->one_way));
     lap_json_set(value, "sum_ns", lap_json_ns(kind->times[LAP_CALLS_TOTAL].sum_ns));
     for (int part = 0; part < LAP_CALLS_PARTS; part++)
         lap_json_set(value, parts[part], times_json(&kind->times[part]));
@@ -62,7 +63,11 @@ static json_t *kind_json(const struct lap_calls_kind *kind, enum lap_summary_by 
 static json_t *instance_json(const struct lap_calls_instance *instance)
 {
     static const char *const outcomes[] = {
-        [LAP_CALLS_IS_ANSWERED] = "answered", [LAP_CALLS_IS_SILENT] = "silent", [LAP_CALLS_IS_REFUSED] = "refused"};
+        [LAP_CALLS_IS_ANSWERED] = "answered",
+        [LAP_CALLS_IS_SILENT] = "silent",
+        [LAP_CALLS_IS_REFUSED] = "refused",
+        [LAP_CALLS_IS_ONE_WAY] = "one_way",
+    };
     const struct lap_call_times *const times = &instance->times;
     const bool is_answered = instance->outcome == LAP_CALLS_IS_ANSWERED;
     json_t *const value = json_object();
@@ -132,6 +137,7 @@ void lap_calls_print_json(const struct lap_calls *calls, enum lap_summary_by by)
     lap_json_set(value, "answered", lap_json_count(calls->answered));
     lap_json_set(value, "silent", lap_json_count(calls->silent));
     lap_json_set(value, "refused", lap_json_count(calls->refused));
+    lap_json_set(value, "one_way", lap_json_count(calls->one_way));
     lap_json_set(value, "sum_ns", lap_json_ns(calls->sum_ns));
     lap_json_set(value, "incomplete", json_boolean(calls->is_incomplete));
     lap_json_set(value, "selected", json_boolean(calls->is_selected));

@@ -79,6 +79,10 @@ static void add_kind(struct text *text, const struct lap_calls_kind *kind)
     }
     add(text, ", %s%s: ", lap_units_duration(mean, kind->times[LAP_CALLS_TOTAL].mean_ns),
         kind->count > 1 ? " in the mean" : "");
+    if (kind->answered == 0 && kind->one_way == kind->count) {
+        add(text, "until sent; no reply is to come");
+        return;
+    }
     if (kind->answered == 0) {
         add(text, "the peer says nothing of its part, so where that went is not known");
         return;
@@ -223,6 +227,9 @@ static void print_head(const struct lap_calls *calls)
                       "what came with the reply to %s of %s is no trailer, or another call's; the split is of the "
                       "others",
                       lap_units_count(count, calls->refused), all);
+    if (calls->one_way > 0)
+        lap_head_line("one way", "to %s of %s no reply is to come; their time is until they were sent",
+                      lap_units_count(count, calls->one_way), all);
     print_clocks(calls);
     if (calls->is_incomplete)
         lap_head_line("missing", "the oldest events were overwritten, and calls with them");
@@ -328,7 +335,9 @@ static void print_slowest(const struct lap_calls *calls)
         if (is_answered)
             add_part(table, true, times->server_ns);
         else
-            lap_table_cell(table, instance->outcome == LAP_CALLS_IS_SILENT ? "silent" : "refused");
+            lap_table_cell(table, instance->outcome == LAP_CALLS_IS_SILENT    ? "silent"
+                                  : instance->outcome == LAP_CALLS_IS_ONE_WAY ? "one way"
+                                                                              : "refused");
         add_part(table, is_answered, times->queue_ns);
         add_part(table, is_answered, times->between_ns);
         add_part(table, is_answered && times->has_ways, times->there_ns);

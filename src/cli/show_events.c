@@ -30,8 +30,20 @@ static const char *kind_text(const struct lap_class *class)
                                         [LAP_CLASS_HANDLE_END] = "handle_end",
                                         [LAP_CLASS_CALL] = "call",
                                         [LAP_CLASS_SERVE] = "serve",
-                                        [LAP_CLASS_REPLY] = "reply"};
+                                        [LAP_CLASS_REPLY] = "reply",
+                                        [LAP_CLASS_LINK] = "link"};
     return class->kind < sizeof kinds / sizeof *kinds ? kinds[class->kind] : "unknown";
+}
+
+/* How a link's other step stands to it; NULL: not a link, or of a kind to come. */
+static const char *relation_text(const struct lap_event_item *item)
+{
+    static const char *const relations[] = {
+        [LAP_FORMAT_LINK_IS] = "is", [LAP_FORMAT_LINK_PARENT] = "child of", [LAP_FORMAT_LINK_FOLLOWS] = "follows"};
+    if (item->class->kind != LAP_CLASS_LINK)
+        return NULL;
+    const struct lap_format_link *const link = lap_event_payload(item->words, item->class);
+    return link->relation < sizeof relations / sizeof *relations ? relations[link->relation] : NULL;
 }
 
 static void write_json_field(const struct lap_field *field)
@@ -61,7 +73,10 @@ static void write_json(const struct lap_event_item *item)
         fputs("null", stdout);
     printf(",\"class\":%" PRIu32 ",\"name\":", item->class_id);
     lap_json_write_text(stdout, item->name);
-    printf(",\"kind\":\"%s\",\"fields\":{", kind_text(item->class));
+    printf(",\"kind\":\"%s\"", kind_text(item->class));
+    if (relation_text(item))
+        printf(",\"relation\":\"%s\"", relation_text(item));
+    fputs(",\"fields\":{", stdout);
     for (uint32_t i = 0; i < item->field_count; i++) {
         if (i > 0)
             putchar(',');
@@ -101,6 +116,10 @@ static void write_text(const struct lap_event_item *item, uint64_t start_ns)
     printf("  %" PRIu64 "/%" PRIu64 "  %-12s  %*s%s", item->process->pid, item->thread ? item->thread->id : 0, kind_text(item->class),
            (int)(depth < 40 ? depth : 40) * 2, "", name);
     free(name);
+    if (relation_text(item)) {
+        const struct lap_format_link *const link = lap_event_payload(item->words, item->class);
+        printf("  %s %016" PRIx64, relation_text(item), link->span_id);
+    }
     for (uint32_t i = 0; i < item->field_count; i++)
         write_text_field(&item->fields[i]);
     putchar('\n');

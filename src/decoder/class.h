@@ -22,7 +22,8 @@ enum lap_class_kind {
     LAP_CLASS_HANDLE_END,
     LAP_CLASS_CALL,
     LAP_CLASS_SERVE,
-    LAP_CLASS_REPLY
+    LAP_CLASS_REPLY,
+    LAP_CLASS_LINK
 };
 
 enum lap_class_flags {

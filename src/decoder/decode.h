@@ -84,7 +84,8 @@ struct lap_visitor {
     void (*abandoned)(void *user, struct lap_decoder *, const struct lap_event *, struct lap_open *scope);
     void (*handle)(void *user, struct lap_decoder *, const struct lap_event *); /* begin, mark, end: see the class's kind */
     void (*call)(void *user, struct lap_decoder *, const struct lap_event *);   /* a call that is over */
-    void (*other)(void *user, struct lap_decoder *, const struct lap_event *);  /* pause, open, thread, serve, reply, orphans */
+    /* pause, open, thread, serve, reply, link, orphans */
+    void (*other)(void *user, struct lap_decoder *, const struct lap_event *);
     /* Takes as many events as it can in one go; see struct lap_run. Returns the offset behind them; the next one comes to
      * the others. */
     uint32_t (*run)(void *user, struct lap_decoder *, struct lap_run *);

@@ -8,6 +8,7 @@
 #include "call_times.h"
 #include "handle_table.h"
 #include "lapmark.h"
+#include "link.h"
 #include "process.h"
 #include "scope.h"
 #include "served.h"
@@ -57,14 +58,6 @@ static int trailer_read(void *out, const void *from, uint64_t bytes, uint16_t ma
     return head == (magic | VERSION << 16 | (uint32_t)LAP_TRAILER_BYTES << 24) ? 0 : -EBADMSG;
 }
 
-/* A number whose digits are those of the bytes. */
-static uint64_t number_of(const uint8_t *bytes)
-{
-    uint64_t value;
-    memcpy(&value, bytes, sizeof value);
-    return __builtin_bswap64(value);
-}
-
 static uint32_t shared = 0; /* enum lap_share; atomic */
 
 void lap_share(uint32_t what) { __atomic_store_n(&shared, what, __ATOMIC_RELAXED); }
@@ -96,11 +89,17 @@ static inline uint64_t clock_domain(void)
 
 /* ---- the caller ------------------------------------------------------------------------------------------------------- */
 
+static inline void call_stamp(struct lap_call *call)
+{
+    struct lap_request_trailer *const request = (struct lap_request_trailer *)call->request;
+    call->sent_ticks = request->sent_ticks = call_ticks();
+}
+
 /* Each member is stored here or before: clearing all of it first costs as much as the rest. */
 static void call_open(struct lap_call *call, const struct lap_context *parent)
 {
     call->split = (struct lap_split){.total_ns = 0};
-    call->reserved = 0;
+    call->flags = 0;
     if (parent) {
         call->context = lap_context_child(*parent);
     } else {
@@ -120,7 +119,7 @@ static void call_open(struct lap_call *call, const struct lap_context *parent)
     memcpy(request->trace_id, call->context.trace_id, sizeof request->trace_id);
     memcpy(request->span_id, call->context.span_id, sizeof request->span_id);
     call->is_open = lap_process.life;
-    call->sent_ticks = request->sent_ticks = call_ticks();
+    call_stamp(call);
 }
 
 void lap_call_wish(struct lap_call *call, enum lap_wish wish, double threshold_ms)
@@ -166,6 +165,11 @@ void lap_impl_call_begin(struct lap_call *call, struct lap_impl_site *site, cons
         call_open(call, options ? options->parent : NULL);
     }
     lap_ring_give(ring, position);
+    const int may_follow = options && options->size >= offsetof(struct lap_call_options, follows) + sizeof options->follows;
+    if (may_follow && call->is_open != 0 && lap_context_is_valid(options->follows)) {
+        lap_impl_link(handle, LAP_FORMAT_PATH_NONE, LAP_FORMAT_LINK_FOLLOWS, &call->context, options->follows);
+        call_stamp(call);
+    }
 }
 
 void lap_impl_call_begin_at(struct lap_call *call, struct lap_impl_site *site, uint64_t handle, uint32_t path,
@@ -186,7 +190,8 @@ static int reply_take(struct lap_format_call *event, const struct lap_call *call
 {
     struct lap_reply_trailer reply;
     event->received_ticks = event->replied_ticks = event->peer_domain = 0;
-    event->peer_khz = event->queue_us = event->flags = 0;
+    event->peer_khz = event->queue_us = 0;
+    event->flags = call->flags;
     const int error = trailer_read(&reply, from, bytes, MAGIC_REPLY);
     if (error < 0)
         return error;
@@ -265,9 +270,9 @@ static int call_close(struct lap_call *call, struct lap_format_call *event, uint
                       uint64_t bytes)
 {
     event->handle = call->handle;
-    event->trace_id_high = number_of(call->context.trace_id);
-    event->trace_id_low = number_of(call->context.trace_id + 8);
-    event->span_id = number_of(call->context.span_id);
+    event->trace_id_high = lap_id_number(call->context.trace_id);
+    event->trace_id_low = lap_id_number(call->context.trace_id + 8);
+    event->span_id = lap_id_number(call->context.span_id);
     event->sent_ticks = call->sent_ticks;
     event->got_ticks = now < call->sent_ticks ? call->sent_ticks : now;
     event->path = call->path;
@@ -310,23 +315,25 @@ int lap_call_end(struct lap_call *call, const void *reply, uint64_t bytes)
     return error;
 }
 
+int lap_call_sent(struct lap_call *call)
+{
+    call->flags = LAP_FORMAT_CALL_ONE_WAY;
+    const int error = lap_call_end(call, NULL, 0);
+    return error == -ENOMSG ? 0 : error;
+}
+
 /* ---- the server ------------------------------------------------------------------------------------------------------- */
 
-/* Stores an event of a fixed class for a handle. */
-static void event_put(uint32_t class_id, const void *payload, uint32_t bytes, uint64_t handle)
+/* Stores an event of a fixed class for a handle, which is the child of `parent` from then on, or not: NULL. */
+static void event_put(uint32_t class_id, const void *payload, uint32_t bytes, uint64_t handle, const struct lap_context *parent)
 {
     uint64_t position, ticks;
     struct lap_ring *const ring = lap_ring_take(0, &position);
     position = ring ? lap_ring_room(ring, position, 8 + bytes, &ticks) : 0;
     if (position == 0)
         return;
-    lap_handle_note(handle, ring, position);
-    memcpy((void *)(uintptr_t)(position + 8), payload, bytes);
-    *(uint64_t *)(uintptr_t)position = ticks << LAP_FORMAT_CLOCK_SHIFT | class_id;
-    position += 8 + bytes;
-    ring->floor = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, position)};
-    lap_impl_commit(ring->thread, position);
-    lap_ring_give(ring, position);
+    lap_handle_note_parent(handle, ring, position, parent);
+    lap_ring_give(ring, lap_ring_store_fixed(ring, position, ticks, class_id, payload, bytes));
 }
 
 static int request_read(struct lap_request_trailer *request, struct lap_context *ret_context, const void *trailer, uint64_t bytes)
@@ -396,14 +403,14 @@ int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *t
     serve->has_trailer = 1;
     serve->context = context;
     const struct lap_format_serve event = {.handle = handle,
-                                           .trace_id_high = number_of(request.trace_id),
-                                           .trace_id_low = number_of(request.trace_id + 8),
-                                           .span_id = number_of(request.span_id),
+                                           .trace_id_high = lap_id_number(request.trace_id),
+                                           .trace_id_low = lap_id_number(request.trace_id + 8),
+                                           .span_id = lap_id_number(request.span_id),
                                            .sent_ticks = request.sent_ticks,
                                            .received_ticks = serve->received_ticks,
                                            .peer_domain = request.level & LEVEL_EARLIER ? 0 : request.domain};
     if (handle != 0)
-        event_put(LAP_FORMAT_SERVE, &event, sizeof event, handle);
+        event_put(LAP_FORMAT_SERVE, &event, sizeof event, handle, &context);
     if (handle != 0 && lap_wishes_are_accepted(LAP_ACCEPT_SLOW))
         lap_handle_serves(handle, event.span_id);
     if (request.level & LEVEL_EARLIER)
@@ -429,8 +436,8 @@ uint64_t lap_serve_reply(struct lap_serve *serve, void *out)
     reply.flags = serve->is_slow || lap_handle_is_slow(serve->handle, reply.replied_ticks) ? REPLY_SLOW : 0;
     memcpy(out, &reply, sizeof reply);
     const struct lap_format_reply event = {
-        .handle = serve->handle, .span_id = number_of(serve->context.span_id), .replied_ticks = reply.replied_ticks};
+        .handle = serve->handle, .span_id = lap_id_number(serve->context.span_id), .replied_ticks = reply.replied_ticks};
     if (serve->handle != 0)
-        event_put(LAP_FORMAT_REPLY, &event, sizeof event, serve->handle);
+        event_put(LAP_FORMAT_REPLY, &event, sizeof event, serve->handle, NULL);
     return LAP_TRAILER_BYTES;
 }

@@ -11,6 +11,7 @@
 #include "scope.h"
 #include "served.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ struct slot {
     uint32_t id;
     uint32_t path;
     uint32_t marks;
-    uint32_t flags; /* LAP_SLOW_* */
+    uint32_t flags; /* LAP_SLOW_*, and HAS_* */
     uint32_t next_free; /* + 1 */
     uint64_t begin_ticks;
     uint64_t last_ticks;
@@ -33,6 +34,8 @@ struct slot {
     struct lap_slow_call slowest;
     struct lap_handle_rings rings;
 };
+
+enum { HAS_PARENT = 1 << 16, HAS_CONTEXT = 1 << 17 }; /* the slot's context is of the step around it, or its own */
 
 /* The list of free slots takes no lock: a handler that leaves by siglongjmp loses a slot at most. */
 static struct {
@@ -72,7 +75,7 @@ void lap_handles_drop_all(void)
 
 static struct slot *slots_make(void)
 {
-    const size_t bytes = LAP_HANDLES * sizeof(struct slot);
+    const size_t bytes = LAP_HANDLES * (sizeof(struct slot) + sizeof(struct lap_context));
     struct slot *slots = NULL;
     void *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
@@ -81,6 +84,13 @@ static struct slot *slots_make(void)
         return memory;
     munmap(memory, bytes); /* another thread was faster */
     return slots;
+}
+
+/* Of a locked slot. They lie behind the slots, where most programs never touch the memory. */
+static struct lap_context *context_of(const struct slot *slot)
+{
+    struct slot *const slots = __atomic_load_n(&handles.slots, __ATOMIC_ACQUIRE);
+    return (struct lap_context *)(void *)&slots[LAP_HANDLES] + (slot - slots);
 }
 
 static struct slot *slot_take(uint32_t *ret_index)
@@ -196,6 +206,41 @@ void lap_handle_serves(uint64_t handle, uint64_t span_id)
         return;
     slot->served_span = span_id;
     slot_unlock(slot);
+}
+
+uint32_t lap_handle_note_parent(uint64_t handle, const struct lap_ring *ring, uint64_t position,
+                                const struct lap_context *parent)
+{
+    struct slot *const slot = handle == 0 ? NULL : slot_find(handle);
+    if (!slot)
+        return LAP_FORMAT_PATH_NONE;
+    lap_handle_rings_note(&slot->rings, ring, position);
+    if (parent && !(slot->flags & HAS_CONTEXT)) {
+        *context_of(slot) = *parent;
+        slot->flags |= HAS_PARENT;
+    }
+    const uint32_t path = slot->path;
+    slot_unlock(slot);
+    return path;
+}
+
+int lap_handle_context_get(uint64_t handle, struct lap_context *ret_own, struct lap_context *ret_parent)
+{
+    struct slot *const slot = slot_find(handle);
+    if (!slot)
+        return -ENOENT;
+    struct lap_context *const context = context_of(slot);
+    const int is_new = !(slot->flags & HAS_CONTEXT);
+    if (is_new) {
+        if (!(slot->flags & HAS_PARENT))
+            *context = *ret_parent = lap_context_current();
+        *context = lap_context_child(*context);
+        context->flags |= LAP_CONTEXT_SAMPLED; /* who is started should record it, too */
+        slot->flags |= HAS_CONTEXT;
+    }
+    *ret_own = *context;
+    slot_unlock(slot);
+    return is_new;
 }
 
 static uint64_t ticks_to_ns(uint64_t ticks)

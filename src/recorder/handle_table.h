@@ -6,6 +6,8 @@
 #ifndef LAP_HANDLE_TABLE_H
 #define LAP_HANDLE_TABLE_H
 
+#include "lapmark/context.h"
+
 #include <stdint.h>
 
 #define LAP_HANDLES 16384u
@@ -26,6 +28,13 @@ uint32_t lap_handle_note_call(uint64_t handle, const struct lap_ring *ring, uint
                               int is_kept);
 /* It serves this call: held when it has ended without a report. */
 void lap_handle_serves(uint64_t handle, uint64_t span_id);
+/* The same for an event that makes it the child of a step, or not: NULL. Returns its path, or LAP_FORMAT_PATH_NONE. */
+uint32_t lap_handle_note_parent(uint64_t handle, const struct lap_ring *ring, uint64_t position,
+                                const struct lap_context *parent);
+
+/* An open handle's own context, made where it has none yet: then 1, and *ret_parent is the step whose child it is; zeros: none,
+ * or known before. Else 0, or -ENOENT: it is not open. Position taken. */
+int lap_handle_context_get(uint64_t handle, struct lap_context *ret_own, struct lap_context *ret_parent);
 /* Has an open handle with a threshold taken it by then? */
 int lap_handle_is_slow(uint64_t handle, uint64_t ticks);
 

@@ -148,6 +148,19 @@ static inline uint32_t lap_ring_offset(const struct lap_ring *ring, uint64_t pos
     return (uint32_t)(position - ring->thread->segment);
 }
 
+/* Stores an event of a fixed class and size at `position`, where there is room; nothing before it is taken back any more. Returns
+ * the position behind. */
+static inline uint64_t lap_ring_store_fixed(struct lap_ring *ring, uint64_t position, uint64_t ticks, uint32_t class_id,
+                                            const void *payload, uint32_t bytes)
+{
+    const uint64_t end = position + 8 + bytes;
+    __builtin_memcpy((void *)(uintptr_t)(position + 8), payload, bytes);
+    *(uint64_t *)(uintptr_t)position = ticks << LAP_FORMAT_CLOCK_SHIFT | class_id;
+    ring->floor = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, end)};
+    lap_impl_commit(ring->thread, end);
+    return end;
+}
+
 /* Sends every thread's next event to the library, so that it sees a change of the process's. Any thread. */
 void lap_ring_interrupt_all(void);
 /* Copies the statistics as of one event, or says in them that they were in motion; their thread may be at them. Under

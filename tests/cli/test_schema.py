@@ -50,9 +50,9 @@ def test_schemas():
         for line in lines:
             same(json.loads(line), report)
         for line in common.lapmark("show", "--events", "--json", "rec", cwd=directory).out.splitlines():
-            same(json.loads(line), event, ["time_error_ns"])
+            same(json.loads(line), event, ["time_error_ns", "relation"])
         for line in common.lapmark("show", "--merge", "--events", "--json", "rec", cwd=directory).out.splitlines():
-            same(json.loads(line), event)
+            same(json.loads(line), event, ["relation"])
 
         top, instance, lap = tables("lapmark-slowest")
         value = common.lapmark_json("slowest", "*", "rec", cwd=directory)

@@ -183,12 +183,16 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
         lap_call_begin_with(&plain, LAP_CALL_OPTS(), "call");
     lap_call_wish(&plain, LAP_WISH_ON, 1.5);
     lap_call_begin_with(&with, LAP_CALL_OPTS(.handle = handle, .parent = &serve.context), "call with");
-    const struct lap_call_options made = LAP_CALL_OPTS(.parent = &plain.context);
+    const struct lap_call_options made = LAP_CALL_OPTS(.parent = &plain.context, .follows = &with.context);
     lap_call_begin_with(&with, made, "made before");
     error |= lap_serve_reply(&serve, reply) != LAP_TRAILER_BYTES;
     (void)lap_serve_reply(&serve, reply);
     error |= lap_call_end(&plain, reply, sizeof reply);
     (void)lap_call_end(&with, NULL, 0);
+    error |= lap_call_sent(&with) | lap_serve_parent(&serve, &plain.context);
+    const struct lap_context own = lap_handle_context(handle);
+    lap_link(handle, &own);
+    lap_link(0, &serve.context);
     lap_mark(serve.handle, "replied");
     lap_end(serve.handle);
     const struct lap_split *const split = &plain.split;

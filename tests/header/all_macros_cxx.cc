@@ -156,6 +156,9 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
     (void)lap_serve_reply(&serve, reply);
     error |= lap_call_end(&plain, reply, sizeof reply);
     (void)lap_call_end(&with, nullptr, 0);
+    error |= lap_call_sent(&with) | lap_serve_parent(&serve, &plain.context);
+    const lap_context own = lap_handle_context(handle);
+    lap_link(handle, &own);
     lap_mark(serve.handle, "replied");
     lap_end(serve.handle);
     return error | static_cast<int>(plain.split.flags & LAP_SPLIT_SERVER);

@@ -24,6 +24,10 @@ class Text:
         return "a text of its own"
 
 
+class GivenText(str):
+    """A text that is more than one."""
+
+
 class Without:
     def __str__(self):
         raise ValueError("no text")
@@ -270,6 +274,28 @@ def use_calls(i):
             pass
     lapmark.share("domain")
     lapmark.share("nothing")
+
+
+def use_links(i):
+    given = f"00-{i + 1:032x}-00f067aa0ba902b7-01"
+    with lapmark.serve("serve", given, ms_threshold=BELOW) as request:
+        with Profiler("batch", ms_threshold=BELOW) as batch:
+            for other in (given, "none", "", None, 1, object(), request.call("x"), OFF.call("x"), "\ud800", GivenText(given)):
+                batch.link(other)
+                batch.call("again", follows=other).sent()
+            assert batch.context()[3:35] == request.context()[3:35] == given[3:35]
+            late = batch.call("late")
+        assert lapmark.child_environment(batch, {})["TRACEPARENT"] == batch.context()
+    late.sent()
+    late.end()
+    batch.link(given)
+    assert OFF.context() == "" and OFF.link(given) is None and OFF.call("x").sent() == 0.0
+    for wrong in (lambda: OFF.call("x", wrong=1), lambda: OFF.call("x", "y"), lambda: OFF.call(msg="x", follows=1, wrong=2),
+                  OFF.call):
+        try:
+            wrong()
+        except TypeError:
+            pass
 
 
 def use_module(_):

@@ -101,10 +101,10 @@ def test_every_name_of_a_class_is_in_the_stub():
 
 
 def test_documented():
-    for name in ("Profiler", "Call", "Lap", "counts", "flush", "now", "record", "record_stop", "reply_of", "serve", "set", "share",
-                 "trace_loop"):
+    for name in ("Profiler", "Call", "Lap", "child_environment", "counts", "environment_context", "flush", "now", "record",
+                 "record_stop", "reply_of", "serve", "set", "share", "trace_loop"):
         assert getattr(lapmark, name).__doc__, name
-    for name in ("mark", "finish", "laps", "call", "reply"):
+    for name in ("mark", "finish", "laps", "call", "context", "link", "reply"):
         assert getattr(lapmark.Profiler, name).__doc__, name
     for name in dir(lapmark.Call):
         assert name.startswith("_") or getattr(lapmark.Call, name).__doc__, name

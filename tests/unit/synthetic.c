@@ -176,6 +176,9 @@ static void fixed_classes_describe(struct synthetic *process)
          "uint64_t handle; pointer_t trace_id_high; pointer_t trace_id_low; pointer_t span_id; uint64_t sent_ticks; "
          "uint64_t received_ticks; pointer_t peer_domain; "},
         {LAP_FORMAT_REPLY, "reply", "uint64_t handle; pointer_t span_id; uint64_t replied_ticks; "},
+        {LAP_FORMAT_LINK, "link",
+         "uint64_t handle; pointer_t own_span_id; pointer_t trace_id_high; pointer_t trace_id_low; pointer_t span_id; "
+         "uint32_t relation; uint32_t path; "},
     };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         text_add(process,

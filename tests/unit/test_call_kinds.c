@@ -143,6 +143,85 @@ static void test_two_clocks(void **state)
 }
 
 /* Two threads' calls over several windows of the bounds: none comes too late. */
+/* Messages to which no reply comes, and what the server stored of their arrival, in a recording of its own: the quickest of them
+ * bounds how far its clock is ahead, from above. */
+static void serve_store(struct synthetic_ring *ring, uint64_t span_id, uint64_t received_ticks)
+{
+    const struct lap_format_serve serve = {.handle = 1, .span_id = span_id, .received_ticks = received_ticks};
+    uint64_t words[sizeof serve / 8];
+    memcpy(words, &serve, sizeof words);
+    synthetic_event(ring, received_ticks - ring->clock, LAP_FORMAT_SERVE, words, sizeof words / 8);
+}
+
+enum { MESSAGES = 500, AHEAD_ONE_WAY_NS = 70000000, LEAST_NS = 20000 };
+
+static uint64_t way_ns(uint64_t number) { return LEAST_NS + number * 7919 % 30000; }
+
+/* What all of them leave open at the end: a clock may have gained 500 ppm since a message came. */
+static double most_ns(void)
+{
+    double most = HUGE_VAL;
+    for (uint64_t i = 1; i <= MESSAGES; i++)
+        most = fmin(most, (double)way_ns(i) + 500e-6 * (double)(MESSAGES - i) * SPACING_NS);
+    return most;
+}
+
+/* One of the two processes: `ahead_ns`, its clock is; its messages have odd span ids or even ones. */
+static void one_way_write(const char *name, uint64_t domain, uint64_t seed, int64_t ahead_ns, bool has_sent, bool has_received)
+{
+    struct synthetic process;
+    struct synthetic_ring ring;
+    synthetic_open(&process, directory, name, (uint8_t)seed);
+    process.control.clock_domain = domain;
+    synthetic_class(&process, PUT, "call", "put", 0, "");
+    synthetic_ring_open(&ring, &process, 0, SEGMENT_BYTES, 0);
+    for (uint64_t i = 1; i <= MESSAGES; i++) {
+        const uint64_t t1 = sent_ns((int)i) + (uint64_t)ahead_ns;
+        if (has_sent)
+            call_store(&ring, PUT,
+                       &(struct lap_format_call){.span_id = 2 * i + seed % 2,
+                                                 .sent_ticks = t1,
+                                                 .got_ticks = t1 + 500,
+                                                 .flags = LAP_FORMAT_CALL_ONE_WAY});
+        if (has_received)
+            serve_store(&ring, 2 * i + (seed + 1) % 2, t1 + way_ns(i));
+    }
+    client_close(&process, &ring);
+}
+
+static void one_way_check(bool is_both)
+{
+    struct lap_recording *recording;
+    one_way_write("client", CLIENT, 1, 0, true, is_both);
+    one_way_write("server", SERVER, 2, AHEAD_ONE_WAY_NS, is_both, true);
+    struct lap_calls *const calls = make(&recording, LAP_SUMMARY_BY_ALL);
+    assert_int_equal(calls->one_way, MESSAGES * (1 + is_both));
+    assert_true(calls->count == calls->one_way && calls->silent == 0 && calls->answered == 0);
+    assert_true(calls->kinds[0].one_way == calls->one_way && calls->kinds[0].times[LAP_CALLS_ANSWERED].count == 0);
+    assert_int_equal(calls->clock_count, 1 + is_both);
+    for (size_t i = 0; i < calls->clock_count; i++) {
+        const struct lap_calls_clock *const clock = &calls->clocks[i];
+        const int64_t theta_ns = clock->client == CLIENT ? AHEAD_ONE_WAY_NS : -AHEAD_ONE_WAY_NS;
+        assert_true(clock->calls == MESSAGES && clock->left_out == 0 && clock->has_offset && !clock->is_same);
+        assert_true(isinf(clock->error_ns)); /* it is not bounded from below: what is told is the bound */
+        assert_true(fabs((double)(clock->theta_ns - theta_ns) - most_ns()) < 10);
+    }
+    lap_calls_free(calls);
+    lap_recording_free(recording);
+}
+
+static void test_one_way(void **state)
+{
+    (void)state;
+    one_way_check(false);
+}
+
+static void test_both_ways(void **state)
+{
+    (void)state;
+    one_way_check(true);
+}
+
 static void test_order(void **state)
 {
     (void)state;
@@ -205,10 +284,10 @@ static void test_anything(void **state)
     assert_int_equal(calls->count, COUNT);
     assert_int_equal(calls->kind_count, 2);
     assert_int_equal(calls->slowest_count, 3);
-    assert_true(calls->answered > 100 && calls->answered + calls->silent + calls->refused == COUNT);
+    assert_true(calls->answered > 100 && calls->answered + calls->silent + calls->refused + calls->one_way == COUNT);
     for (size_t i = 0; i < calls->kind_count; i++) {
         const struct lap_calls_kind *const kind = &calls->kinds[i];
-        assert_true(kind->count == COUNT / 2 && kind->answered + kind->silent + kind->refused == kind->count);
+        assert_true(kind->count == COUNT / 2 && kind->answered + kind->silent + kind->refused + kind->one_way == kind->count);
         assert_true(kind->thread && kind->process == kind->thread->process);
         for (int part = 0; part < LAP_CALLS_PARTS; part++)
             assert_true(kind->times[part].sum_ns >= 0 && kind->times[part].p50_ns <= kind->times[part].max_ns);
@@ -251,6 +330,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_two_clocks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_both_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_anything, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_clocks, setup, teardown),
