@@ -21,8 +21,8 @@ def pattern(label: str) -> str:
 
 def _is_control(point: int) -> bool:
     """Would it move the cursor, start a line or change the direction of what follows?"""
-    return (point < 0x20 or 0x7F <= point < 0xA0 or 0x2028 <= point <= 0x202E or 0x2066 <= point <= 0x2069
-            or 0xD800 <= point < 0xE000)
+    return (point < 0x20 or 0x7F <= point < 0xA0 or point in (0x61C, 0x200E, 0x200F) or 0x2028 <= point <= 0x202E
+            or 0x2066 <= point <= 0x2069 or 0xD800 <= point < 0xE000)
 
 
 _SHORT = {0x0A: "\\n", 0x09: "\\t", 0x0D: "\\r"}
