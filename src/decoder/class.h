@@ -21,6 +21,7 @@ enum lap_class_kind {
     LAP_CLASS_HANDLE_MARK,
     LAP_CLASS_HANDLE_END,
     LAP_CLASS_CALL,
+    LAP_CLASS_PEER_LAP,
     LAP_CLASS_SERVE,
     LAP_CLASS_REPLY
 };

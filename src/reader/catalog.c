@@ -75,6 +75,7 @@ static const struct {
     {URI_SCHEME "thread", LAP_CLASS_THREAD, LAP_FORMAT_THREAD},
     {URI_SCHEME "serve", LAP_CLASS_SERVE, LAP_FORMAT_SERVE},
     {URI_SCHEME "reply", LAP_CLASS_REPLY, LAP_FORMAT_REPLY},
+    {URI_SCHEME "peer_lap", LAP_CLASS_PEER_LAP, LAP_FORMAT_PEER_LAP},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 

@@ -185,7 +185,7 @@ static void text_add_fixed_classes(struct text *text)
 {
     static const uint8_t ids[] = {LAP_FORMAT_END,  LAP_FORMAT_ABANDONED,  LAP_FORMAT_PAUSE,
                                   LAP_FORMAT_OPEN, LAP_FORMAT_HANDLE_END, LAP_FORMAT_THREAD,
-                                  LAP_FORMAT_SERVE, LAP_FORMAT_REPLY};
+                                  LAP_FORMAT_SERVE, LAP_FORMAT_REPLY,      LAP_FORMAT_PEER_LAP};
     /* Of each its name and its fields. */
     static const char fixed[] =
         "end\0\0"
@@ -198,7 +198,8 @@ static void text_add_fixed_classes(struct text *text)
         "handle_end\0U handle; U lap_ticks; U total_ticks; W path; W marks; \0"
         "thread\0U size; U thread_id; U thread_index; string name; U tail; \0"
         "serve\0U handle; X trace_id_high; X trace_id_low; X span_id; U sent_ticks; U received_ticks; X peer_domain; \0"
-        "reply\0U handle; X span_id; U replied_ticks; ";
+        "reply\0U handle; X span_id; U replied_ticks; \0"
+        "peer_lap\0U size; U handle; X span_id; U sum_ns; W count; W number; string label; U tail; ";
     const char *name = fixed;
     for (size_t i = 0; i < sizeof ids; i++) {
         const char *const fields = name + strlen(name) + 1;

@@ -176,6 +176,9 @@ static void fixed_classes_describe(struct synthetic *process)
          "uint64_t handle; pointer_t trace_id_high; pointer_t trace_id_low; pointer_t span_id; uint64_t sent_ticks; "
          "uint64_t received_ticks; pointer_t peer_domain; "},
         {LAP_FORMAT_REPLY, "reply", "uint64_t handle; pointer_t span_id; uint64_t replied_ticks; "},
+        {LAP_FORMAT_PEER_LAP, "peer_lap",
+         "uint64_t size; uint64_t handle; pointer_t span_id; uint64_t sum_ns; uint32_t count; uint32_t number; "
+         "string label; uint64_t tail; "},
     };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         text_add(process,
