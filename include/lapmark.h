@@ -498,6 +498,7 @@ LAP_I_INLINE int lap_impl_no_call(void *memory, uint64_t bytes)
         LAP_I_UNUSED(trailer), LAP_I_UNUSED(bytes), LAP_I_UNUSED(arrived), lap_impl_no_call((serve), sizeof *(serve));   \
     })
 #define lap_serve_reply(serve, out) (LAP_I_UNUSED(serve), (void)lap_impl_no_call((out), LAP_TRAILER_BYTES), UINT64_C(0))
+#define lap_serve_reply_notes(serve, out, room) (LAP_I_UNUSED(room), lap_serve_reply(serve, out))
 #define lap_share(what) LAP_I_UNUSED(what)
 #define lap_now() UINT64_C(0)
 #define lap_set(terms) lap_impl_nothing(sizeof(terms))

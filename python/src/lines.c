@@ -216,7 +216,7 @@ static size_t add_wait(char *line, size_t bytes, const struct wait *wait)
 /* The same for the calls to other processes that came back in it. */
 static size_t add_calls(char *line, size_t bytes, const struct lap_line_calls *calls)
 {
-    return calls ? lap_line_add_calls(line, LAP_LINE_BYTES, bytes, calls) : bytes;
+    return calls ? lap_line_add_calls(line, LAP_LINE_BYTES, bytes, calls, NULL, 0) : bytes;
 }
 
 static void put_fold(struct text *text, const struct profiler *profiler, const struct fold *fold, uint32_t indent)

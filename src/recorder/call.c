@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "lapmark/call.h"
 
+#include "call_notes.h"
 #include "call_times.h"
 #include "handle_table.h"
 #include "lapmark.h"
@@ -65,11 +66,11 @@ static uint32_t shared = 0; /* enum lap_share; atomic */
 
 void lap_share(uint32_t what) { __atomic_store_n(&shared, what, __ATOMIC_RELAXED); }
 
-static uint64_t domain_told(void)
-{
-    const uint32_t what = __atomic_load_n(&shared, __ATOMIC_RELAXED) | lap_process.settings.shares;
-    return what & LAP_SHARE_DOMAIN ? lap_process_clock_domain() : 0;
-}
+static inline uint32_t shares(void) { return __atomic_load_n(&shared, __ATOMIC_RELAXED) | lap_process.settings.shares; }
+
+uint32_t lap_impl_shared(void) { return shares(); }
+
+static uint64_t domain_told(void) { return shares() & LAP_SHARE_DOMAIN ? lap_process_clock_domain() : 0; }
 
 /* Of a process that is there. */
 static inline uint64_t call_ticks(void)
@@ -245,14 +246,18 @@ int lap_call_end(struct lap_call *call, const void *reply, uint64_t bytes)
     }
     const uint64_t got_ticks = now;
     struct lap_format_call unseen;
-    position = ring ? lap_ring_room_at(ring, position, 8 + sizeof unseen, &now) : 0;
+    /* With the room that notes would take: few replies have some, and to ask for more costs nothing. */
+    position = ring ? lap_ring_room_at(ring, position, 8 + sizeof unseen + LAP_CALL_NOTES_EVENTS_BYTES, &now) : 0;
     if (position == 0)
         return call_close(call, &unseen, got_ticks, reply, bytes);
     struct lap_format_call *const event = (struct lap_format_call *)(uintptr_t)(position + 8);
-    const uint64_t end = position + 8 + sizeof *event;
+    uint64_t end = position + 8 + sizeof *event;
     const int error = call_close(call, event, got_ticks, reply, bytes);
     event->number = lap_handle_note(call->handle, ring, position);
     *(uint64_t *)(uintptr_t)position = now << LAP_FORMAT_CLOCK_SHIFT | call->class_id;
+    if (__builtin_expect(bytes > LAP_TRAILER_BYTES, 0) && error == 0)
+        end = lap_call_notes_store(end, now, event, call->split.server_ns, (const char *)reply + LAP_TRAILER_BYTES,
+                                   bytes - LAP_TRAILER_BYTES);
     ring->floor = (struct lap_ring_place){ring->sequence, lap_ring_offset(ring, end)};
     lap_impl_commit(ring->thread, end);
     lap_ring_give(ring, end);

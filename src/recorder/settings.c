@@ -43,6 +43,30 @@ static int setting_is(const char *name, const char *word, const char *other)
     return 0;
 }
 
+/* Words with commas between them. */
+static uint32_t setting_shares(void)
+{
+    static const struct {
+        const char word[8];
+        uint32_t what;
+    } words[] = {{"nothing", 0}, {"domain", LAP_SHARE_DOMAIN}, {"laps", LAP_SHARE_LAPS}};
+    const char *const value = secure_getenv("LAPMARK_SHARE");
+    uint32_t shares = 0;
+    for (const char *at = value; at && *at; at += *at == ',') {
+        const size_t length = strcspn(at, ",");
+        size_t i = 0;
+        while (i < sizeof words / sizeof *words && (strlen(words[i].word) != length || memcmp(words[i].word, at, length) != 0))
+            i++;
+        if (i == sizeof words / sizeof *words) {
+            warn_value("LAPMARK_SHARE", value, at);
+            return 0;
+        }
+        shares |= words[i].what;
+        at += length;
+    }
+    return shares;
+}
+
 /* What a segment of a ring of so many bytes has: whole blocks, within the format's bounds. */
 static uint64_t segment_bytes(uint64_t ring_bytes)
 {
@@ -95,7 +119,7 @@ void lap_settings_read(struct lap_settings *settings)
     settings->is_full = setting_is("LAPMARK_MODE", "full", "flight");
     settings->keeps_slow = setting_is("LAPMARK_KEEP", "slow", "all");
     settings->has_prefix = setting_is("LAPMARK_PREFIX", "on", "off");
-    settings->shares = setting_is("LAPMARK_SHARE", "domain", "nothing") ? LAP_SHARE_DOMAIN : 0;
+    settings->shares = setting_shares();
     setting_size("LAPMARK_RING", &ring_bytes);
     settings->segment_bytes = segment_bytes(ring_bytes);
     setting_size("LAPMARK_MEMORY", &settings->memory_bytes);
