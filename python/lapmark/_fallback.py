@@ -130,8 +130,9 @@ class Profiler:
         return _calls.begin(self._node, msg)
 
     def reply(self) -> bytes:
-        """Of one that lapmark.serve() made, 48 bytes to go with the reply; b'' where the request had none."""
-        return b"" if self._serve is None else self._serve.reply()
+        """Of one that lapmark.serve() made, 48 bytes to go with the reply, or up to 248 with its laps where they are shared; b''
+        where the request had none."""
+        return b"" if self._serve is None else self._serve.reply(self._node)
 
     # ---- end ---------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, Optional
+from typing import Dict, Optional, Set
 
 from ._streams import Where, parse_where
 from ._switches import Switches
@@ -41,6 +41,12 @@ def environment(name: str) -> Optional[str]:
     return os.environ.get(name)
 
 
+def parse_share(what: str) -> Optional[Set[str]]:
+    """What peers are told, words with commas between them; None: it is not that."""
+    words = set(what.split(","))
+    return words - {"nothing"} if words <= {"nothing", "domain", "laps"} else None
+
+
 class Settings:
     """The environment's, and what lapmark.set() adds. `generation` rises with each change."""
 
@@ -61,6 +67,10 @@ class Settings:
         self.has_prefix = prefix == "on"
         if prefix not in (None, "", "on", "off"):
             self.ignore("LAPMARK_PREFIX", prefix)
+        share = environment("LAPMARK_SHARE")
+        self.shares = parse_share(share or "nothing") or set()
+        if share and parse_share(share) is None:
+            self.ignore("LAPMARK_SHARE", share)
         if environment("LAPMARK_RECORD"):
             say("cannot record: this is the pure-Python implementation, which only prints")
 

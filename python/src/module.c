@@ -114,7 +114,8 @@ static PyMethodDef functions[] = {
      "serve(msg=None, trailer=None, arrived=None, ...): a Profiler for a request that came with this trailer, if it had one; its "
      "reply() goes back"},
     {"share", lap_calls_share, METH_O,
-     "share('domain'): tells peers a number for this machine's clock, so that the ways there and back are told apart; or 'nothing'"},
+     "share('domain'): tells peers a number for this machine's clock, so that the ways there and back are told apart; 'laps': "
+     "what the laps of profilers that serve() made are; 'domain,laps' or 'nothing'"},
     {"set_task_clock", module_set_task_clock, METH_O, NULL},
     {"end_process", module_end_process, METH_NOARGS, NULL},
     {"_exit", module_exit, METH_NOARGS, NULL},

@@ -3,6 +3,7 @@
  * Calls to other processes, over lapmark/call.h: both ends. A call knows its profiler by the node, and so does not
  * keep it alive.
  */
+#include "lines.h"
 #include "parts.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 struct call {
     PyObject_HEAD struct lap_call call;
     struct node *node; /* held; NULL: it is off */
-    uint8_t reply[LAP_TRAILER_BYTES];
+    uint8_t reply[LAP_REPLY_BYTES_MAX];
     Py_ssize_t reply_bytes;
     int has_reply, is_ended, error;
     unsigned fork;
@@ -22,16 +23,33 @@ static unsigned forks;
 
 void lap_calls_after_fork(void) { forks++; }
 
+void lap_calls_free(struct lap_calls *calls)
+{
+    if (calls)
+        PyMem_RawFree(calls->laps);
+    PyMem_RawFree(calls);
+}
+
+void lap_calls_add_laps(struct peer_laps **sum, const struct lap_peer_lap *laps, uint32_t count)
+{
+    if (count > 0 && !*sum)
+        *sum = PyMem_RawCalloc(1, sizeof **sum);
+    lap_counts.failed += count > 0 && !*sum;
+    for (uint32_t i = 0; i < count && *sum; i++)
+        lap_peer_laps_add((*sum)->laps, &(*sum)->count, LAP_PEER_LAPS_HELD, &laps[i]);
+}
+
 void lap_calls_drop(struct profiler *self)
 {
-    PyMem_RawFree(self->calls);
+    lap_calls_free(self->calls);
     PyMem_RawFree(self->serve);
     self->calls = NULL;
     self->serve = NULL;
 }
 
-/* The first bytes of what should be a trailer. Returns how many, 0: there is none; one that is none where it has no bytes. */
-static Py_ssize_t trailer_copy(uint8_t out[LAP_TRAILER_BYTES], PyObject *object)
+/* The first bytes of what should be a trailer, with what is behind it. Returns how many, 0: there is none; one that is none where
+ * it has no bytes. */
+static Py_ssize_t trailer_copy(uint8_t *out, Py_ssize_t room, PyObject *object)
 {
     Py_buffer view;
     if (!object || object == Py_None)
@@ -41,7 +59,7 @@ static Py_ssize_t trailer_copy(uint8_t out[LAP_TRAILER_BYTES], PyObject *object)
         out[0] = 0xFF;
         return 1;
     }
-    const Py_ssize_t bytes = view.len < LAP_TRAILER_BYTES ? view.len : LAP_TRAILER_BYTES;
+    const Py_ssize_t bytes = view.len < room ? view.len : room;
     if (bytes > 0)
         memcpy(out, view.buf, (size_t)bytes);
     PyBuffer_Release(&view);
@@ -97,7 +115,7 @@ PyObject *lap_profiler_call(PyObject *object, PyObject *const *args, Py_ssize_t 
 }
 
 /* Its profiler, if it is open, says so at its next checkpoint: which must then be a general one. */
-static void note(struct profiler *profiler, const struct lap_split *split)
+static void note(struct profiler *profiler, const struct lap_split *split, const struct lap_peer_lap *laps, uint32_t lap_count)
 {
     if (!profiler->calls)
         profiler->calls = PyMem_RawCalloc(1, sizeof *profiler->calls);
@@ -114,7 +132,8 @@ static void note(struct profiler *profiler, const struct lap_split *split)
         one.there_ns = (double)split->there_ns;
         one.back_ns = (double)split->back_ns;
     }
-    lap_line_calls_join(profiler->calls, &one);
+    lap_line_calls_join(&profiler->calls->sum, &one);
+    lap_calls_add_laps(&profiler->calls->laps, laps, lap_count);
     if (profiler->vectorcall == lap_call_fast)
         profiler->vectorcall = lap_call_general;
 }
@@ -125,15 +144,21 @@ static void call_end(struct call *self)
         return;
     self->error = lap_call_end(&self->call, self->reply, (uint64_t)self->reply_bytes);
     self->is_ended = 1;
-    lap_counts.bad_trailer += self->error < 0 && self->error != -ENOMSG;
+    struct lap_peer_lap laps[LAP_PEER_LAPS];
+    uint32_t count = 0;
+    int is_bad = self->error < 0 && self->error != -ENOMSG;
+    if (self->error == 0 && self->reply_bytes > LAP_TRAILER_BYTES)
+        count = lap_peer_laps_read(laps, self->reply + LAP_TRAILER_BYTES, (uint64_t)self->reply_bytes - LAP_TRAILER_BYTES,
+                                   (double)self->call.split.server_ns, &is_bad);
+    lap_counts.bad_trailer += is_bad != 0;
     if (self->node && self->node->profiler)
-        note(self->node->profiler, &self->call.split);
+        note(self->node->profiler, &self->call.split, laps, count);
 }
 
 static void reply_set(struct call *self, PyObject *reply)
 {
-    uint8_t copy[LAP_TRAILER_BYTES];
-    const Py_ssize_t bytes = trailer_copy(copy, reply);
+    uint8_t copy[LAP_REPLY_BYTES_MAX];
+    const Py_ssize_t bytes = trailer_copy(copy, sizeof copy, reply);
     if (self->is_ended || self == off_call)
         return;
     memcpy(self->reply, copy, (size_t)bytes);
@@ -288,10 +313,25 @@ PyObject *lap_calls_now(PyObject *self, PyObject *unused)
 PyObject *lap_calls_share(PyObject *self, PyObject *what)
 {
     (void)self;
-    const int is_text = PyUnicode_Check(what), is_domain = is_text && PyUnicode_CompareWithASCIIString(what, "domain") == 0;
-    if (!is_domain && (!is_text || PyUnicode_CompareWithASCIIString(what, "nothing") != 0))
-        return PyErr_Format(PyExc_ValueError, "cannot share %R: 'domain' or 'nothing'", what);
-    lap_share(is_domain ? LAP_SHARE_DOMAIN : 0);
+    static const struct {
+        const char *word;
+        uint32_t what;
+    } words[] = {{"nothing", 0}, {"domain", LAP_SHARE_DOMAIN}, {"laps", LAP_SHARE_LAPS}};
+    const char *at = PyUnicode_Check(what) ? PyUnicode_AsUTF8(what) : NULL;
+    PyErr_Clear(); /* of a text that has no UTF-8 */
+    uint32_t shares = 0;
+    for (size_t length = 0, is_last = 0; !is_last; at += length + 1) {
+        size_t i = 0;
+        at = at ? at : "?";
+        length = strcspn(at, ",");
+        is_last = at[length] == 0;
+        while (i < sizeof words / sizeof *words && (strlen(words[i].word) != length || memcmp(words[i].word, at, length) != 0))
+            i++;
+        if (i == sizeof words / sizeof *words)
+            return PyErr_Format(PyExc_ValueError, "cannot share %R: 'domain', 'laps', 'domain,laps' or 'nothing'", what);
+        shares |= words[i].what;
+    }
+    lap_share(shares);
     Py_RETURN_NONE;
 }
 
@@ -358,7 +398,7 @@ PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t coun
     (void)self;
     if (serve_read(&arguments, args, count, keywords) < 0)
         return NULL;
-    const Py_ssize_t bytes = trailer_copy(trailer, arguments.own[1]);
+    const Py_ssize_t bytes = trailer_copy(trailer, sizeof trailer, arguments.own[1]);
     const uint64_t arrived = arrived_read(arguments.own[2]);
     struct profiler *const profiler = lap_profiler_make(arguments.rest, 1, arguments.names, &is_disabled);
     Py_DECREF(arguments.names);
@@ -377,12 +417,20 @@ PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t coun
 PyObject *lap_profiler_reply(PyObject *object, PyObject *unused)
 {
     struct profiler *const self = (struct profiler *)object;
-    uint8_t out[LAP_TRAILER_BYTES];
+    uint8_t out[LAP_REPLY_BYTES_MAX];
+    struct lap_peer_lap laps[LAP_PEER_LAPS];
+    uint32_t count = 0;
     (void)unused;
     if (!self->serve)
         return PyBytes_FromStringAndSize(NULL, 0);
     self->serve->handle = self->handle; /* none, once it has ended */
-    return PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)lap_serve_reply(self->serve, out));
+    if (lap_impl_shared() & LAP_SHARE_LAPS && !(self->flags & PROFILER_ENDED))
+        count = lap_lines_laps(self, laps);
+    const double server_ns = lap_ticks_to_ns(lap_now() - self->serve->received_ticks); /* not above what the trailer says */
+    uint64_t bytes = lap_serve_reply(self->serve, out);
+    if (bytes > 0)
+        bytes += lap_peer_laps_write(out + bytes, sizeof out - bytes, laps, count, server_ns);
+    return PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)bytes);
 }
 
 /* ---- the type ------------------------------------------------------------------------------------------------------ */

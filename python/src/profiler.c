@@ -303,7 +303,8 @@ static PyMethodDef methods[] = {
     {"call", (PyCFunction)(void (*)(void))lap_profiler_call, METH_FASTCALL | METH_KEYWORDS,
      "call(msg): begins a call to another process, see lapmark.Call; the next checkpoint says how its time divides"},
     {"reply", lap_profiler_reply, METH_NOARGS,
-     "reply(): of one that lapmark.serve() made, 48 bytes to go with the reply; b'' where the request had none"},
+     "reply(): of one that lapmark.serve() made, 48 bytes to go with the reply, up to 248 with its laps where those are shared; "
+     "b'' where the request had none"},
     {"__init_subclass__", (PyCFunction)(void (*)(void))profiler_init_subclass, METH_CLASS | METH_VARARGS | METH_KEYWORDS,
      NULL},
     {"__enter__", profiler_enter, METH_NOARGS, NULL},
