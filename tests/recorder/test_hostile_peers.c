@@ -464,6 +464,11 @@ static void test_notes(void **state)
     struct stored *const stored = stored_load(process);
     assert_int_equal(stored->control.losses[LAP_FORMAT_LOSS_TRAILER], strtoul(outcome.out, NULL, 10));
     assert_int_equal(stored_named(stored, "lapmark:peer_lap"), 3 + 1); /* of a thousand of one label, the first four */
+    for (size_t i = 0; i < stored->count; i++) {
+        const struct lap_format_peer_lap *const told = (const void *)(stored->events[i].words + 1);
+        for (const char *at = (const char *)(told + 1); stored->events[i].class_id == LAP_FORMAT_PEER_LAP && *at; at++)
+            assert_in_range(*at, 0x20, 0x7E);
+    }
     stored_free(stored);
     outcome_free(&outcome);
 }
