@@ -37,20 +37,23 @@ void lap_handle_rings_note(struct lap_handle_rings *rings, const struct lap_ring
 }
 
 /* The events of one handle, copied out of the rings. */
-struct gathered {
-    uint64_t handle;
-    void (*see)(void *user, const uint64_t *words, const struct lap_class *class); /* in order */
-    void *user;
-    uint32_t is_in_order; /* all in one ring: they are seen at once, however many they are */
-    uint32_t looks_max;   /* at events of a ring */
+struct copies {
     uint32_t count;
     uint32_t used_words;
-    uint64_t end[1 + sizeof(struct lap_format_handle_end) / 8]; /* its end: 0 for none */
     struct {
         uint32_t order;
         uint32_t word;
     } events[EVENTS_MAX];
     uint64_t words[EVENTS_MAX * 8];
+};
+
+struct gathered {
+    uint64_t handle;
+    void (*see)(void *user, const uint64_t *words, const struct lap_class *class); /* in order */
+    void *user;
+    struct copies *copies; /* NULL: all are in the thread's own ring, and seen at once, however many they are */
+    uint32_t looks_max;    /* at events of a ring */
+    uint64_t end[1 + sizeof(struct lap_format_handle_end) / 8]; /* its end: 0 for none */
 };
 
 /* A call and its peer's laps stand before the checkpoint with their number, in the order in which they were stored. */
@@ -75,23 +78,25 @@ static void gather_event(struct gathered *gathered, const struct lap_event *even
         memcpy(gathered->end, event->words, sizeof gathered->end);
         return;
     }
-    if (gathered->is_in_order) {
+    struct copies *const copies = gathered->copies;
+    if (!copies) {
         gathered->see(gathered->user, event->words, event->class);
         return;
     }
     const uint32_t words = (event->end - event->offset) / 8;
-    if (gathered->count == EVENTS_MAX || gathered->used_words + words > EVENTS_MAX * 8)
+    if (copies->count == EVENTS_MAX || copies->used_words + words > EVENTS_MAX * 8)
         return; /* the checkpoints' numbers say how many are not there */
-    gathered->events[gathered->count].order = order_of(event);
-    gathered->events[gathered->count++].word = gathered->used_words;
-    memcpy(gathered->words + gathered->used_words, event->words, words * 8u);
-    gathered->used_words += words;
+    copies->events[copies->count].order = order_of(event);
+    copies->events[copies->count++].word = copies->used_words;
+    memcpy(copies->words + copies->used_words, event->words, words * 8u);
+    copies->used_words += words;
 }
 
 /* Looks through a ring from a place on, or from the oldest that it holds. Other threads' rings go on growing, and their
  * oldest segment may be used again meanwhile: then what was read of it is dropped. */
 static void gather_ring(struct gathered *gathered, const struct lap_ring *ring, struct lap_ring_place from)
 {
+    struct copies *const copies = gathered->copies;
     const uint64_t last = __atomic_load_n(&ring->sequence, __ATOMIC_ACQUIRE);
     const uint32_t held = __atomic_load_n(&ring->segment_count, __ATOMIC_ACQUIRE);
     if (last >= held && from.sequence < last + 1 - held)
@@ -101,7 +106,7 @@ static void gather_ring(struct gathered *gathered, const struct lap_ring *ring, 
         const struct lap_segment *const segment = lap_ring_segment(ring, sequence);
         if (!segment)
             continue;
-        const uint32_t count = gathered->count, used = gathered->used_words;
+        const uint32_t count = copies ? copies->count : 0, used = copies ? copies->used_words : 0;
         const uint64_t bytes = __atomic_load_n(&segment->header->content_bits, __ATOMIC_ACQUIRE) / 8;
         struct lap_decoder decoder;
         decoder.classes = lap_process.sites.classes;
@@ -116,21 +121,21 @@ static void gather_ring(struct gathered *gathered, const struct lap_ring *ring, 
                 gather_event(gathered, &event);
         }
         __atomic_thread_fence(__ATOMIC_ACQUIRE); /* what was read, before the look whether it still counts */
-        if (__atomic_load_n(&segment->header->sequence, __ATOMIC_RELAXED) != sequence) {
-            gathered->count = count;
-            gathered->used_words = used;
+        if (copies && __atomic_load_n(&segment->header->sequence, __ATOMIC_RELAXED) != sequence) {
+            copies->count = count;
+            copies->used_words = used;
         }
     }
 }
 
-static void gathered_sort(struct gathered *gathered)
+static void copies_sort(struct copies *copies)
 {
-    for (uint32_t i = 1; i < gathered->count; i++)
-        for (uint32_t k = i; k > 0 && gathered->events[k].order < gathered->events[k - 1].order; k--) {
-            const uint32_t order = gathered->events[k].order, word = gathered->events[k].word;
-            gathered->events[k] = gathered->events[k - 1];
-            gathered->events[k - 1].order = order;
-            gathered->events[k - 1].word = word;
+    for (uint32_t i = 1; i < copies->count; i++)
+        for (uint32_t k = i; k > 0 && copies->events[k].order < copies->events[k - 1].order; k--) {
+            const uint32_t order = copies->events[k].order, word = copies->events[k].word;
+            copies->events[k] = copies->events[k - 1];
+            copies->events[k - 1].order = order;
+            copies->events[k - 1].word = word;
         }
 }
 
@@ -146,39 +151,38 @@ static void gather(struct gathered *gathered, const struct lap_handle_rings *tou
             gather_ring(gathered, ring, ring->recording == touched->first[i].recording ? touched->first[i].place : oldest);
         }
     }
-    gathered_sort(gathered);
-    for (uint32_t i = 0; i < gathered->count; i++) {
-        const uint64_t *const words = gathered->words + gathered->events[i].word;
+    if (gathered->copies)
+        copies_sort(gathered->copies);
+    for (uint32_t i = 0; gathered->copies && i < gathered->copies->count; i++) {
+        const uint64_t *const words = gathered->copies->words + gathered->copies->events[i].word;
         gathered->see(gathered->user, words, &lap_process.sites.classes[words[0] & LAP_FORMAT_CLASS_MASK]);
     }
 }
 
-/* Shows a handle's events to `see`, its end last. Returns 0 where there is no memory: none. */
-static int handle_see(uint64_t handle, const struct lap_handle_rings *touched, uint32_t looks_max,
-                      void (*see)(void *user, const uint64_t *words, const struct lap_class *class), void *user)
+/* Shows a handle's events to `see`, its end last; `own`: the calling thread's ring. None where there is no memory. */
+static void handle_see(const struct lap_ring *own, uint64_t handle, const struct lap_handle_rings *touched, uint32_t looks_max,
+                       void (*see)(void *user, const uint64_t *words, const struct lap_class *class), void *user)
 {
-    const int error = errno;
-    void *const memory = mmap(NULL, sizeof(struct gathered), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
-        errno = error;
-        return 0;
+    struct gathered gathered = {.handle = handle, .see = see, .user = user, .looks_max = looks_max};
+    if (touched->count != 1 || lap_process.rings[touched->first[0].ring] != own) {
+        const int error = errno;
+        void *const memory = mmap(NULL, sizeof(struct copies), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) {
+            errno = error;
+            return;
+        }
+        gathered.copies = memory;
     }
-    struct gathered *const gathered = memory;
-    gathered->handle = handle;
-    gathered->see = see;
-    gathered->user = user;
-    gathered->is_in_order = touched->count == 1;
-    gathered->looks_max = looks_max;
     struct lap_guard guard;
     lap_guard_enter(&guard);
     pthread_rwlock_rdlock(&lap_process.storage_lock); /* rings keep their segments */
-    gather(gathered, touched);
+    gather(&gathered, touched);
     pthread_rwlock_unlock(&lap_process.storage_lock);
     lap_guard_leave(&guard);
-    if (gathered->end[0] != 0)
-        see(user, gathered->end, &lap_process.sites.classes[LAP_FORMAT_HANDLE_END]);
-    munmap(memory, sizeof(struct gathered));
-    return 1;
+    if (gathered.end[0] != 0)
+        see(user, gathered.end, &lap_process.sites.classes[LAP_FORMAT_HANDLE_END]);
+    if (gathered.copies)
+        munmap(gathered.copies, sizeof *gathered.copies);
 }
 
 /* ---- its report ------------------------------------------------------------------------------------------------------ */
@@ -193,16 +197,15 @@ struct shown {
 static void show_event(void *user, const uint64_t *words, const struct lap_class *class)
 {
     struct shown *const shown = user;
-    if (class->kind == LAP_CLASS_HANDLE_BEGIN)
-        lap_report_handle_begin(shown->report, words, 0);
-    else if (!shown->has_begin) /* its begin is no longer held */
-        lap_report_handle_begin(shown->report, NULL, shown->class_id);
+    const int is_begin = class->kind == LAP_CLASS_HANDLE_BEGIN;
+    if (is_begin || !shown->has_begin) /* or its begin is no longer held */
+        lap_report_handle_begin(shown->report, is_begin ? words : NULL, shown->class_id);
     shown->has_begin = 1;
     if (class->kind == LAP_CLASS_HANDLE_END) {
         shown->ring->at_work++;
         lap_report_handle_end(shown->report, words, 0, NULL);
         shown->ring->at_work--;
-    } else if (class->kind != LAP_CLASS_HANDLE_BEGIN) {
+    } else {
         lap_report_handle_mark(shown->report, words);
     }
 }
@@ -211,7 +214,7 @@ void lap_handle_print(struct lap_ring *ring, uint64_t handle, uint32_t class_id,
 {
     struct shown shown = {ring, lap_printer_report(ring), class_id, 0};
     if (shown.report)
-        handle_see(handle, touched, UINT32_MAX, show_event, &shown);
+        handle_see(ring, handle, touched, UINT32_MAX, show_event, &shown);
 }
 
 /* ---- its laps -------------------------------------------------------------------------------------------------------- */
@@ -233,10 +236,11 @@ static void sum_event(void *user, const uint64_t *words, const struct lap_class 
     lap_peer_laps_add(sums->laps, &sums->count, SUMS_MAX, &lap);
 }
 
-uint32_t lap_handle_sum(uint64_t handle, const struct lap_handle_rings *touched, struct lap_peer_lap *laps)
+uint32_t lap_handle_sum(const struct lap_ring *ring, uint64_t handle, const struct lap_handle_rings *touched,
+                        struct lap_peer_lap *laps)
 {
     struct sums sums = {.count = 0, .seen = 0};
-    handle_see(handle, touched, LOOKS_MAX, sum_event, &sums);
+    handle_see(ring, handle, touched, LOOKS_MAX, sum_event, &sums);
     lap_peer_laps_sort(sums.laps, sums.count);
     const uint32_t count = sums.count < LAP_PEER_LAPS ? sums.count : LAP_PEER_LAPS;
     memcpy(laps, sums.laps, count * sizeof *laps);

@@ -29,8 +29,9 @@ void lap_handle_rings_note(struct lap_handle_rings *rings, const struct lap_ring
  * What the rings no longer hold is counted in it. Cold: reads as many events as those rings had since it began. */
 void lap_handle_print(struct lap_ring *ring, uint64_t handle, uint32_t class_id, const struct lap_handle_rings *touched);
 
-/* Sums up the handle's laps by label, of the first labels and events that it had; see lap_handle_laps(). The position must be
- * taken. */
-uint32_t lap_handle_sum(uint64_t handle, const struct lap_handle_rings *touched, struct lap_peer_lap *laps);
+/* Sums up the handle's laps by label, of the first labels and events that it had; see lap_handle_laps(). `ring` is the calling
+ * thread's, and its position must be taken. */
+uint32_t lap_handle_sum(const struct lap_ring *ring, uint64_t handle, const struct lap_handle_rings *touched,
+                        struct lap_peer_lap *laps);
 
 #endif

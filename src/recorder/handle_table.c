@@ -198,7 +198,7 @@ uint32_t lap_handle_laps(uint64_t handle, struct lap_peer_lap *laps)
     if (slot) {
         const struct lap_handle_rings rings = slot->rings;
         slot_unlock(slot);
-        count = lap_handle_sum(handle, &rings, laps);
+        count = lap_handle_sum(ring, handle, &rings, laps);
     }
     lap_ring_give(ring, position);
     return count;
