@@ -255,6 +255,7 @@ SERVER = """
             with lapmark.serve('handle request', request, lapmark.now()) as profiler:
                 time.sleep(0.003)
                 profiler('slept')
+                time.sleep(0.001)
                 reply = profiler.reply()
             end.sendall(reply)
     """
@@ -340,6 +341,7 @@ def _serve_laps(call, *labels):
     for number, label in enumerate(labels):
         busy(0.3 * (number + 1))
         laps[label] = laps.get(label, 0) + profiler(label)
+    busy(0.5)  # so that its laps are within what the server took, which begins a moment after the first one
     reply = profiler.reply()
     profiler("behind it")
     profiler.finish()
