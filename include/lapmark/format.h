@@ -145,7 +145,7 @@ struct LAP_FORMAT_PAYLOAD lap_format_peer_lap {
     uint64_t span_id; /* the call's */
     uint64_t sum_ns;  /* of the checkpoints with this label */
     uint32_t count;
-    uint32_t number;  /* as the call's */
+    uint32_t number; /* as the call's */
     /* string label, then a zero word */
 };
 /* The state of a thread's open scopes, outermost first, at the start of a segment. */

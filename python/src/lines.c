@@ -238,7 +238,8 @@ static struct peer_laps laps_of_fold(const struct profiler *profiler, uint32_t i
     for (uint32_t i = 0; i < laps.count; i++) {
         const struct lap *const lap = laps_at(&laps, i);
         const struct lap_more *const more = lap_more_of(lap);
-        const struct peer_laps *const told = more && more->calls && lap_key_of(lap)->index == index ? more->calls->laps : NULL;
+        const struct peer_laps *const told =
+            more && more->calls && lap_key_of(lap)->index == index ? more->calls->laps : NULL;
         for (uint32_t k = 0; told && k < told->count; k++)
             lap_peer_laps_add(sum.laps, &sum.count, LAP_PEER_LAPS_HELD, &told->laps[k]);
     }
@@ -382,7 +383,8 @@ uint32_t lap_lines_laps(const struct profiler *profiler, struct lap_peer_lap lap
         if (folds[k].count == 0)
             continue;
         label_of_key(label, folds[k].key);
-        sums[count] = (struct lap_peer_lap){.sum_ns = lap_ticks_to_ns(folds[k].sum_ticks), .count = (uint32_t)folds[k].count};
+        sums[count] =
+            (struct lap_peer_lap){.sum_ns = lap_ticks_to_ns(folds[k].sum_ticks), .count = (uint32_t)folds[k].count};
         lap_label_escape(sums[count++].label, sizeof sums->label, label, strlen(label));
     }
     lap_peer_laps_sort(sums, count);

@@ -115,7 +115,8 @@ PyObject *lap_profiler_call(PyObject *object, PyObject *const *args, Py_ssize_t 
 }
 
 /* Its profiler, if it is open, says so at its next checkpoint: which must then be a general one. */
-static void note(struct profiler *profiler, const struct lap_split *split, const struct lap_peer_lap *laps, uint32_t lap_count)
+static void note(struct profiler *profiler, const struct lap_split *split, const struct lap_peer_lap *laps,
+                 uint32_t lap_count)
 {
     if (!profiler->calls)
         profiler->calls = PyMem_RawCalloc(1, sizeof *profiler->calls);
@@ -325,7 +326,8 @@ PyObject *lap_calls_share(PyObject *self, PyObject *what)
         at = at ? at : "?";
         length = strcspn(at, ",");
         is_last = at[length] == 0;
-        while (i < sizeof words / sizeof *words && (strlen(words[i].word) != length || memcmp(words[i].word, at, length) != 0))
+        while (i < sizeof words / sizeof *words &&
+               (strlen(words[i].word) != length || memcmp(words[i].word, at, length) != 0))
             i++;
         if (i == sizeof words / sizeof *words)
             return PyErr_Format(PyExc_ValueError, "cannot share %R: 'domain', 'laps', 'domain,laps' or 'nothing'", what);
@@ -426,7 +428,8 @@ PyObject *lap_profiler_reply(PyObject *object, PyObject *unused)
     self->serve->handle = self->handle; /* none, once it has ended */
     if (lap_impl_shared() & LAP_SHARE_LAPS && !(self->flags & PROFILER_ENDED))
         count = lap_lines_laps(self, laps);
-    const double server_ns = lap_ticks_to_ns(lap_now() - self->serve->received_ticks); /* not above what the trailer says */
+    /* Not above what the trailer says. */
+    const double server_ns = lap_ticks_to_ns(lap_now() - self->serve->received_ticks);
     uint64_t bytes = lap_serve_reply(self->serve, out);
     if (bytes > 0)
         bytes += lap_peer_laps_write(out + bytes, sizeof out - bytes, laps, count, server_ns);

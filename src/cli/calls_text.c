@@ -279,7 +279,8 @@ static void print_laps(const struct lap_calls_kind *kind)
     struct text text = {.length = 0};
     for (uint32_t i = 0; i < kind->lap_count; i++) {
         char duration[LAP_UNITS_BYTES], share[LAP_UNITS_BYTES];
-        add(&text, "%s %s %s (%s)", i > 0 ? "," : "", kind->laps[i].label, lap_units_duration(duration, kind->laps[i].sum_ns),
+        add(&text, "%s %s %s (%s)", i > 0 ? "," : "", kind->laps[i].label,
+            lap_units_duration(duration, kind->laps[i].sum_ns),
             lap_units_share(share, kind->laps[i].sum_ns, kind->times[LAP_CALLS_SERVER].sum_ns));
     }
     if (kind->lap_count > 0)

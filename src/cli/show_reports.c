@@ -348,7 +348,8 @@ static bool has_several_threads(const struct lap_recording *recording)
 
 int lap_show_reports(struct lap_recording *recording, const struct lap_show_filter *filter)
 {
-    static const struct lap_visitor visitor = {.handle = see_handle, .call = see_call, .peer_lap = see_call, .done = see_done};
+    static const struct lap_visitor visitor = {
+        .handle = see_handle, .call = see_call, .peer_lap = see_call, .done = see_done};
     struct replay replay = {.filter = filter, .recording = recording, .names_threads = has_several_threads(recording)};
     struct lap_merge *merge;
     int error = lap_merge_make(&merge, recording, LAP_MERGE_BY_TIME, NULL, NULL);

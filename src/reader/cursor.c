@@ -221,7 +221,7 @@ static struct lap_decode_result decode_forward(struct lap_cursor *cursor, uint32
                                                   .end = forward_end,
                                                   .abandoned = forward_abandoned,
                                                   .handle = forward_handle,
-                                                   .call = forward_call,
+                                                  .call = forward_call,
                                                   .peer_lap = forward_peer_lap,
                                                   .other = forward_other,
                                                   .done = forward_done};

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-static uint64_t lap_put(uint64_t position, uint64_t ticks, const struct lap_format_call *call, const struct lap_peer_lap *lap)
+static uint64_t lap_put(uint64_t position, uint64_t ticks, const struct lap_format_call *call,
+                        const struct lap_peer_lap *lap)
 {
     struct lap_format_peer_lap *const told = (struct lap_format_peer_lap *)(uintptr_t)(position + 8);
     const uint64_t label_bytes = strlen(lap->label) + 1;
@@ -37,7 +38,6 @@ uint64_t lap_call_notes_store(uint64_t position, uint64_t ticks, const struct la
         position = lap_put(position, ticks, call, &laps[i]);
     return position;
 }
-
 
 uint64_t lap_serve_reply_notes(struct lap_serve *serve, void *out, uint64_t room)
 {

@@ -160,13 +160,15 @@ static void gather(struct gathered *gathered, const struct lap_handle_rings *tou
 }
 
 /* Shows a handle's events to `see`, its end last; `own`: the calling thread's ring. None where there is no memory. */
-static void handle_see(const struct lap_ring *own, uint64_t handle, const struct lap_handle_rings *touched, uint32_t looks_max,
-                       void (*see)(void *user, const uint64_t *words, const struct lap_class *class), void *user)
+static void handle_see(const struct lap_ring *own, uint64_t handle, const struct lap_handle_rings *touched,
+                       uint32_t looks_max, void (*see)(void *user, const uint64_t *words, const struct lap_class *class),
+                       void *user)
 {
     struct gathered gathered = {.handle = handle, .see = see, .user = user, .looks_max = looks_max};
     if (touched->count != 1 || lap_process.rings[touched->first[0].ring] != own) {
         const int error = errno;
-        void *const memory = mmap(NULL, sizeof(struct copies), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *const memory =
+            mmap(NULL, sizeof(struct copies), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) {
             errno = error;
             return;

@@ -183,8 +183,8 @@ static void text_add_trace(struct text *text, const struct lap_metadata_trace *t
 
 static void text_add_fixed_classes(struct text *text)
 {
-    static const uint8_t ids[] = {LAP_FORMAT_END,  LAP_FORMAT_ABANDONED,  LAP_FORMAT_PAUSE,
-                                  LAP_FORMAT_OPEN, LAP_FORMAT_HANDLE_END, LAP_FORMAT_THREAD,
+    static const uint8_t ids[] = {LAP_FORMAT_END,   LAP_FORMAT_ABANDONED,  LAP_FORMAT_PAUSE,
+                                  LAP_FORMAT_OPEN,  LAP_FORMAT_HANDLE_END, LAP_FORMAT_THREAD,
                                   LAP_FORMAT_SERVE, LAP_FORMAT_REPLY,      LAP_FORMAT_PEER_LAP};
     /* Of each its name and its fields. */
     static const char fixed[] =

@@ -55,7 +55,8 @@ static uint32_t setting_shares(void)
     for (const char *at = value; at && *at; at += *at == ',') {
         const size_t length = strcspn(at, ",");
         size_t i = 0;
-        while (i < sizeof words / sizeof *words && (strlen(words[i].word) != length || memcmp(words[i].word, at, length) != 0))
+        while (i < sizeof words / sizeof *words &&
+               (strlen(words[i].word) != length || memcmp(words[i].word, at, length) != 0))
             i++;
         if (i == sizeof words / sizeof *words) {
             warn_value("LAPMARK_SHARE", value, at);

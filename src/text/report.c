@@ -432,9 +432,12 @@ static void synchronize(struct lap_report *report, const struct lap_decoder *dec
 struct lap_decode_result lap_report_run(struct lap_report *report, struct lap_decoder *decoder, const void *segment,
                                         uint64_t begin_ticks, uint32_t from, uint32_t to)
 {
-    static const struct lap_visitor visitor = {
-        .mark = report_mark,           .begin = report_begin, .end = report_end,
-        .abandoned = report_abandoned, .call = report_call,   .peer_lap = report_peer_lap};
+    static const struct lap_visitor visitor = {.mark = report_mark,
+                                               .begin = report_begin,
+                                               .end = report_end,
+                                               .abandoned = report_abandoned,
+                                               .call = report_call,
+                                               .peer_lap = report_peer_lap};
     report->settings.classes = decoder->classes;
     report->settings.class_count = decoder->class_count;
     synchronize(report, decoder);

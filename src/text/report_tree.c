@@ -158,7 +158,8 @@ void lap_tree_calls_add_lap(struct lap_tree *tree, uint16_t sum, const struct la
 uint32_t lap_tree_calls_laps(const struct lap_tree *tree, uint16_t sum, struct lap_peer_lap laps[LAP_PEER_LAPS_HELD])
 {
     uint32_t count = 0;
-    for (uint16_t at = tree->units[sum].calls.laps; at != 0 && count < LAP_PEER_LAPS_HELD; at = tree->units[at].peer_lap.next)
+    for (uint16_t at = tree->units[sum].calls.laps; at != 0 && count < LAP_PEER_LAPS_HELD;
+         at = tree->units[at].peer_lap.next)
         laps[count++] = tree->units[at].peer_lap.lap;
     lap_peer_laps_sort(laps, count);
     return count;

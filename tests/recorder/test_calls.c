@@ -368,7 +368,8 @@ static void test_laps(void **state)
         if (event->class_id != LAP_FORMAT_PEER_LAP)
             continue;
         const struct lap_format_peer_lap *const told = (const void *)(event->words + 1);
-        assert_true(call && told->span_id == call->span_id && told->handle == call->handle && told->number == call->number);
+        assert_true(call && told->span_id == call->span_id && told->handle == call->handle &&
+                    told->number == call->number);
         assert_true(told->count == (strcmp((const char *)(told + 1), "array lookup #") == 0 ? 2 : 1));
     }
     stored_free(stored);
@@ -980,12 +981,12 @@ static void test_many(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_laps),
-        cmocka_unit_test(test_nested),    cmocka_unit_test(test_several), cmocka_unit_test(test_ways),
-        cmocka_unit_test(test_folded),    cmocka_unit_test(test_threads), cmocka_unit_test(test_unmarked),
-        cmocka_unit_test(test_contexts),  cmocka_unit_test(test_off),     cmocka_unit_test(test_wrong_use),
-        cmocka_unit_test(test_fork),      cmocka_unit_test(test_stored),  cmocka_unit_test(test_told_slow), cmocka_unit_test(test_slow),
-        cmocka_unit_test(test_restarted), cmocka_unit_test(test_many),    cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_laps),      cmocka_unit_test(test_nested),   cmocka_unit_test(test_several),
+        cmocka_unit_test(test_ways),      cmocka_unit_test(test_folded),   cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_unmarked),  cmocka_unit_test(test_contexts), cmocka_unit_test(test_off),
+        cmocka_unit_test(test_wrong_use), cmocka_unit_test(test_fork),     cmocka_unit_test(test_stored),
+        cmocka_unit_test(test_told_slow), cmocka_unit_test(test_slow),     cmocka_unit_test(test_restarted),
+        cmocka_unit_test(test_many),      cmocka_unit_test(test_paths),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
@@ -993,11 +994,12 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"laps", case_laps},
-        {"nested", case_nested},       {"several", case_several},   {"ways", case_ways},         {"folded", case_folded},
-        {"threads", case_threads},     {"unmarked", case_unmarked}, {"contexts", case_contexts}, {"off", case_off},
-        {"wrong_use", case_wrong_use}, {"fork", case_fork},         {"stored", case_stored},     {"told_slow", case_told_slow}, {"slow", case_slow},
-        {"restarted", case_restarted}, {"many", case_many},         {"paths", case_paths},       {NULL, NULL},
+        {"laps", case_laps},           {"nested", case_nested},     {"several", case_several},
+        {"ways", case_ways},           {"folded", case_folded},     {"threads", case_threads},
+        {"unmarked", case_unmarked},   {"contexts", case_contexts}, {"off", case_off},
+        {"wrong_use", case_wrong_use}, {"fork", case_fork},         {"stored", case_stored},
+        {"told_slow", case_told_slow}, {"slow", case_slow},         {"restarted", case_restarted},
+        {"many", case_many},           {"paths", case_paths},       {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

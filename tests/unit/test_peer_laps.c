@@ -64,8 +64,8 @@ static const char *read_text(const struct notes *notes, uint64_t server_ns)
 static void test_written_is_read(void **state)
 {
     (void)state;
-    const struct lap_peer_lap laps[] = {{50.1e6, 3, "array lookup"}, {7.8e6, 1, "parse"}, {1e6, 1, "größer"}, {5e5, 9, "(rest)"},
-                                        {4e5, 1, "a fifth"}};
+    const struct lap_peer_lap laps[] = {
+        {50.1e6, 3, "array lookup"}, {7.8e6, 1, "parse"}, {1e6, 1, "größer"}, {5e5, 9, "(rest)"}, {4e5, 1, "a fifth"}};
     struct notes notes;
     notes.count = lap_peer_laps_write(notes.bytes, sizeof notes.bytes, laps, 5, 60e6);
     assert_int_equal(notes.count, 4 * 14 + 12 + 5 + 8 + 6 + 1);
@@ -110,31 +110,31 @@ static void test_malformed(void **state)
     memset(long_label, 'x', sizeof long_label);
     struct notes notes = {.count = 0};
     assert_string_equal(read_text(&notes, MS), "");
-#define CASE(wanted, ...)                                                                                                      \
-    do {                                                                                                                       \
-        notes.count = 0;                                                                                                       \
-        lap_put(&notes, MS, 1, "good", 4);                                                                                     \
-        __VA_ARGS__;                                                                                                           \
-        assert_string_equal(read_text(&notes, 10 * MS), "good x1 1.0" wanted);                                                 \
+#define CASE(wanted, ...)                                                                                                \
+    do {                                                                                                                 \
+        notes.count = 0;                                                                                                 \
+        lap_put(&notes, MS, 1, "good", 4);                                                                               \
+        __VA_ARGS__;                                                                                                     \
+        assert_string_equal(read_text(&notes, 10 * MS), "good x1 1.0" wanted);                                           \
     } while (0)
     CASE("", (void)0);
-    CASE("!", note_put(&notes, 2, 0, "", 0));                             /* nothing in it */
-    CASE("!", note_put(&notes, 2, 11, "12345678901", 11));                /* no count */
-    CASE("!", lap_put(&notes, MS, 1, "", 0));                             /* no label */
-    CASE("!", lap_put(&notes, MS, 0, "none", 4));                         /* of no checkpoint */
-    CASE("!", lap_put(&notes, 10 * MS, 1, "together", 8));                /* more than the server took */
+    CASE("!", note_put(&notes, 2, 0, "", 0));              /* nothing in it */
+    CASE("!", note_put(&notes, 2, 11, "12345678901", 11)); /* no count */
+    CASE("!", lap_put(&notes, MS, 1, "", 0));              /* no label */
+    CASE("!", lap_put(&notes, MS, 0, "none", 4));          /* of no checkpoint */
+    CASE("!", lap_put(&notes, 10 * MS, 1, "together", 8)); /* more than the server took */
     CASE("!", lap_put(&notes, UINT64_MAX, 1, "for ever", 8));
-    CASE("!", lap_put(&notes, MS, 1, long_label, 41));                    /* a longer label than is sent */
-    CASE("!", note_put(&notes, 2, 255, long_label, 255));                 /* longer than all notes */
-    CASE("!", notes.bytes[notes.count++] = 2);                            /* cut behind the type, the length, in the label */
+    CASE("!", lap_put(&notes, MS, 1, long_label, 41));    /* a longer label than is sent */
+    CASE("!", note_put(&notes, 2, 255, long_label, 255)); /* longer than all notes */
+    CASE("!", notes.bytes[notes.count++] = 2);            /* cut behind the type, the length, in the label */
     CASE("!", (lap_put(&notes, MS, 1, "cut", 3), notes.count -= 15));
     CASE("!", (lap_put(&notes, MS, 1, "cut", 3), notes.count--));
-    CASE("!", (note_put(&notes, 9, 50, long_label, 10)));                 /* also of one that is not known */
+    CASE("!", (note_put(&notes, 9, 50, long_label, 10))); /* also of one that is not known */
     CASE("", (note_put(&notes, 0, 0, "", 0), lap_put(&notes, MS, 0, "behind the end", 14)));
     CASE(", \\x1b[2J x1 1.0", lap_put(&notes, MS, 1, "\x1b[2J", 4));
     CASE(", a\\xe2\\x80\\xaeb x1 1.0", lap_put(&notes, MS, 1, "a\u202Eb", 5));
     CASE(", \\xe2\\x80\\x8e\\xd8\\x9c\\xe2\\x81\\xa9 x1 1.0", lap_put(&notes, MS, 1, "\u200E\u061C\u2069", 8));
-    CASE(", \\xff\\xc3 x1 1.0", lap_put(&notes, MS, 1, "\xff\xc3", 2));   /* no UTF-8, and a character that is cut */
+    CASE(", \\xff\\xc3 x1 1.0", lap_put(&notes, MS, 1, "\xff\xc3", 2)); /* no UTF-8, and a character that is cut */
     CASE(", a\\x00b\\n x1 1.0", lap_put(&notes, MS, 1, "a\0b\n", 4));
     /* So many escapes that they do not fit. */
     CASE(", \\x01\\x01\\x01\\x01\\x01\\x01\\x01\\x01\\x01\\x01\\x01\\x01\\x01… x1 1.0",
@@ -195,8 +195,11 @@ static void test_sums(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_written_is_read), cmocka_unit_test(test_sorted_and_joined), cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_random),          cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_written_is_read),
+        cmocka_unit_test(test_sorted_and_joined),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_sums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1264,15 +1264,15 @@ static void test_peer_laps(void **state)
     peer_lap(500000, "of the rest");
     end(0);
     feed();
-    assert_string_equal(text,
-                        "---\n"
-                        "> Entering batch\n"
-                        "  complete: 98.3100 ms, tot: 98.3100 ms (server 61.2000: handle 57.9000 [array lookup 50.1000,"
-                        " parse 7.8000], queue 3.3000; between 37.1100)\n"
-                        "  folded (x10): 20.0000 ms, tot: 118.3100 ms, mean 2.0000 ms, max 2.0000 ms (10 calls: server 15.0000"
-                        " [in all\\x1b 1.0000, label 6 0.7000, label 5 0.6000, label 4 0.5000]; between 5.0000)\n"
-                        "  (rest): 2.0000 ms (server 1.0000 [of the rest 0.5000]; between 1.0000)\n"
-                        "< Exiting batch, total time: 120.3100 ms\n");
+    assert_string_equal(
+        text, "---\n"
+              "> Entering batch\n"
+              "  complete: 98.3100 ms, tot: 98.3100 ms (server 61.2000: handle 57.9000 [array lookup 50.1000,"
+              " parse 7.8000], queue 3.3000; between 37.1100)\n"
+              "  folded (x10): 20.0000 ms, tot: 118.3100 ms, mean 2.0000 ms, max 2.0000 ms (10 calls: server 15.0000"
+              " [in all\\x1b 1.0000, label 6 0.7000, label 5 0.6000, label 4 0.5000]; between 5.0000)\n"
+              "  (rest): 2.0000 ms (server 1.0000 [of the rest 0.5000]; between 1.0000)\n"
+              "< Exiting batch, total time: 120.3100 ms\n");
 }
 
 /* Whatever calls are in, their sums go with it: the teardown sees that none is left. */
@@ -1356,14 +1356,15 @@ static void test_lines_are_cut_whole(void **state)
         assert_true(all <= room && out[all - 1] == '\n' && out[room] == '?');
     }
     char whole[256];
-    const size_t all = lap_line_add_calls(whole, sizeof whole, lap_line_rest(whole, sizeof whole, &place, 31.2), &calls, NULL, 0);
+    const size_t all =
+        lap_line_add_calls(whole, sizeof whole, lap_line_rest(whole, sizeof whole, &place, 31.2), &calls, NULL, 0);
     whole[all] = 0;
     assert_string_equal(whole,
                         "p     (rest): 0.0000312 ms (2 calls, 1 silent: server 5.0000: handle 4.0000, queue 1.0000; "
                         "between 3.0000: there 2.0000, back 1.0000)\n");
     assert_int_equal(lap_line_add_calls(whole, sizeof whole, all, &(struct lap_line_calls){.count = 0}, NULL, 0), all);
     assert_int_equal(lap_line_add_calls(whole, sizeof whole, 0, &calls, NULL, 0), 0);
-/* Laps stand behind what they are parts of, and where there is little room, as many as leave enough for what comes behind. */
+    /* Laps stand behind what they are parts of, and where there is little room, as many as leave enough for what comes behind. */
     const struct lap_peer_lap laps[] = {{2e6, 1, "array lookup"}, {1e6, 3, "parse"}};
     char wide[640];
     for (size_t room = 24; room < sizeof wide; room++) {
@@ -1374,8 +1375,9 @@ static void test_lines_are_cut_whole(void **state)
         assert_true(room < 300 || wide[with - 2] == ')');
     }
     wide[lap_line_add_calls(wide, sizeof wide, lap_line_rest(wide, sizeof wide, &place, 31.2), &calls, laps, 2)] = 0;
-    assert_string_equal(wide, "p     (rest): 0.0000312 ms (2 calls, 1 silent: server 5.0000: handle 4.0000 [array lookup 2.0000, "
-                              "parse 1.0000], queue 1.0000; between 3.0000: there 2.0000, back 1.0000)\n");
+    assert_string_equal(
+        wide, "p     (rest): 0.0000312 ms (2 calls, 1 silent: server 5.0000: handle 4.0000 [array lookup 2.0000, "
+              "parse 1.0000], queue 1.0000; between 3.0000: there 2.0000, back 1.0000)\n");
 }
 
 int main(void)
