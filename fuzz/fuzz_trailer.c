@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What peers send as trailers, to both sides of a call. Bytes: what is made right of it (enum right), then a trailer, of any length.
+ * What peers send as trailers, to both sides of a call. Bytes: what is made right of it (enum right), then a trailer, of any length,
+ * behind which there are notes. What of them is printed must be printable.
  */
 #include "fuzz_place.h"
 
@@ -19,13 +20,15 @@ enum right {
     RIGHT_DOMAIN = 16,
     IS_REQUEST = 32,
     SAYS_DOMAIN = 64,
-    ACCEPTS = 128 /* what peers wish for */
+    ACCEPTS = 128, /* what peers wish for */
+    SAYS_LAPS = 8  /* of a request, which has no rate */
 };
 enum { REPLY_SPAN = 8, RECEIVED = 16, REPLIED = 24, DOMAIN = 32, KHZ = 44, LEVEL = 5, REQUEST_SPAN = 24 };
 enum { WISH = 3, WISH_OFF = 1, NAMES_EARLIER = 128 };
 
 static uint8_t good[LAP_TRAILER_BYTES]; /* a reply to the call */
 static uint64_t last_served;
+static int says_laps;
 
 /* A call that is out, and that reply. */
 static void call_out(struct lap_call *call)
@@ -77,7 +80,9 @@ static int is_sum(uint64_t whole, uint64_t one, uint64_t other)
 
 static void reply_check(struct lap_call *call, const uint8_t *trailer, size_t count)
 {
+    LAP_PROFILE("client");
     const int error = lap_call_end(call, trailer, count);
+    LAP_MARK("reply");
     const struct lap_split *const split = &call->split;
     fuzz_expect(error == 0 || error == -ENOMSG || error == -EBADMSG || error == -EPROTO, "a code that is none of its");
     if (error != 0) {
@@ -100,9 +105,13 @@ static void request_check(const uint8_t *trailer, size_t count, unsigned right)
 {
     static const uint8_t zeros[LAP_TRAILER_BYTES];
     struct lap_serve serve;
-    uint8_t out[LAP_TRAILER_BYTES];
+    uint8_t out[LAP_REPLY_BYTES_MAX];
+    char label[64] = "label of the server";
     const int error = lap_serve_begin(&serve, trailer, count, 0, "serve");
-    const uint64_t bytes = lap_serve_reply(&serve, out);
+    memcpy(label, trailer, count < sizeof label - 1 ? count : sizeof label - 1);
+    lap_mark(serve.handle, "plain %d", error);
+    lap_mark_text(serve.handle, label);
+    const uint64_t bytes = lap_serve_reply_notes(&serve, out, sizeof out);
     const int is_off = right & ACCEPTS && error == 0 && (trailer[LEVEL] & WISH) == WISH_OFF;
     fuzz_expect(is_off == (serve.handle == 0), "a profiler that is not as it should be");
     fuzz_expect(is_off || lap_end(serve.handle) != 0, "a request without a profiler");
@@ -112,8 +121,11 @@ static void request_check(const uint8_t *trailer, size_t count, unsigned right)
                     "a reply to nothing");
         return;
     }
-    fuzz_expect(count >= LAP_TRAILER_BYTES && bytes == LAP_TRAILER_BYTES && lap_context_is_valid(&serve.context),
+    const int has_laps = bytes > LAP_TRAILER_BYTES;
+    fuzz_expect(count >= LAP_TRAILER_BYTES && bytes >= LAP_TRAILER_BYTES && bytes <= sizeof out &&
+                    has_laps == says_laps && lap_context_is_valid(&serve.context),
                 "no reply");
+    fuzz_expect(!has_laps || out[LAP_TRAILER_BYTES] == 2, "laps that are none");
     fuzz_expect(memcmp(out, good, 4) == 0 && memcmp(out + REPLY_SPAN, trailer + REQUEST_SPAN, 8) == 0 &&
                     memcmp(out + 5, zeros, 3) == 0,
                 "a reply that is none");
@@ -125,9 +137,12 @@ static void request_check(const uint8_t *trailer, size_t count, unsigned right)
     last_served = __builtin_bswap64(last_served);
 }
 
+/* Whatever peers have sent, a terminal is safe from it. */
 static void print_nowhere(const char *text, uint64_t length_bytes, void *user)
 {
-    (void)text, (void)length_bytes, (void)user;
+    (void)user;
+    for (uint64_t i = 0; i < length_bytes; i++)
+        fuzz_expect((uint8_t)text[i] >= 0x20 ? text[i] != 0x7F : text[i] == '\n', "a report that is not printable");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
@@ -136,7 +151,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         return 0;
     lap_sink_function(print_nowhere, NULL);
     const unsigned right = bytes[0];
-    lap_share(right & SAYS_DOMAIN ? LAP_SHARE_DOMAIN : 0);
+    says_laps = (right & SAYS_LAPS) != 0;
+    lap_share((right & SAYS_DOMAIN ? LAP_SHARE_DOMAIN : 0) | (says_laps ? LAP_SHARE_LAPS : 0));
     lap_accept(right & ACCEPTS ? LAP_ACCEPT_SLOW | LAP_ACCEPT_THRESHOLD : 0);
     struct lap_call call;
     call_out(&call);

@@ -19,10 +19,10 @@
  *     LAP_MARK("call complete");                               lap_end(serve.handle);
  *
  * Nothing that a peer sends is trusted: a trailer that is none, or another call's, is counted and refused, and the worst that a
- * peer can do is to give wrong times for its own part. Where it runs (the clock domain) leaves a process only by LAPMARK_SHARE=domain
- * or lap_share(). What a peer wishes to be kept, printed or switched here is so only by LAPMARK_ACCEPT or lap_accept(), and ten times
- * a second. Threads: a call may begin on one and end on another; each struct is for one at a time. Fork: a child has no part in
- * its parent's calls. Not for signal handlers, but harmless there. All since 0.1.
+ * peer can do is to give wrong times for its own part. Where it runs (the clock domain) and what it does (its laps) leave a process
+ * only by LAPMARK_SHARE or lap_share(). What a peer wishes to be kept, printed or switched here is so only by LAPMARK_ACCEPT or
+ * lap_accept(), and ten times a second. Threads: a call may begin on one and end on another; each struct is for one at a time. Fork: a
+ * child has no part in its parent's calls. Not for signal handlers, but harmless there. All since 0.1.
  */
 #ifndef LAPMARK_CALL_H
 #define LAPMARK_CALL_H
@@ -35,6 +35,8 @@ extern "C" {
 #endif
 
 #define LAP_TRAILER_BYTES 48
+#define LAP_NOTES_BYTES 200     /* what a reply may say behind its trailer, at most */
+#define LAP_REPLY_BYTES_MAX 248 /* both */
 
 /* How a call's time divides, in nanoseconds. */
 struct lap_split {
@@ -96,9 +98,11 @@ struct lap_serve {
 /* The clock that the library reads, in its ticks: for `arrived` below. Hot. */
 LAP_I_API uint64_t lap_now(void);
 
-/* Ends a call. `reply`: the trailer that came with the reply, of any alignment; NULL or 0 bytes: there was none, or no reply came.
- * Returns 0, or what is wrong with the reply, the call being ended all the same: -ENOMSG: no trailer (the peer is silent), -EBADMSG:
- * none of these, damaged, or with times that cannot be; -EPROTO: another call's; -EINVAL: it is not open. Warm. */
+/* Ends a call. `reply`: the trailer that came with the reply, and what came behind it, of any alignment; NULL or 0 bytes: there
+ * was none, or no reply came. Of what is behind a trailer that is taken, the server's laps are stored and printed with the call;
+ * what is wrong there is left out and counted, once. Returns 0, or what is wrong with the reply, the call being ended all the
+ * same: -ENOMSG: no trailer (the peer is silent), -EBADMSG: none of these, damaged, or with times that cannot be; -EPROTO:
+ * another call's; -EINVAL: it is not open. Warm. */
 LAP_I_API int lap_call_end(struct lap_call *call, const void *reply, uint64_t bytes);
 
 /* Ends a call to which no reply comes, once it is sent: then `split` has but the time that took, and the recording of the server
@@ -123,9 +127,17 @@ LAP_I_API struct lap_context lap_handle_context(uint64_t handle);
  * of its requests. An invalid context: nothing; a stale handle is counted. Warm: about 50 ns. */
 LAP_I_API void lap_link(uint64_t handle, const struct lap_context *other);
 
-/* What this process tells its peers, besides LAPMARK_SHARE: LAP_SHARE_DOMAIN: a number for its clock, the same for all processes of a
- * machine since it was booted; with it there and back are told apart. For calls that begin later. */
-enum lap_share { LAP_SHARE_DOMAIN = 1 };
+/* The same, and behind the trailer, as far as `room` goes, what else this process shares with its peers: with LAP_SHARE_LAPS the
+ * profiler's laps up to now, those of a label as one, at most four. `room`: at least LAP_TRAILER_BYTES; LAP_REPLY_BYTES_MAX is
+ * enough for all. Returns the bytes written, for lap_call_end() as they are. Without anything to tell as lap_serve_reply(); with
+ * it cold: it reads the rings that hold the profiler's events, 65,536 events of each at most, and that is a part of the server's
+ * time. */
+LAP_I_API uint64_t lap_serve_reply_notes(struct lap_serve *serve, void *out, uint64_t room);
+
+/* What this process tells its peers, besides LAPMARK_SHARE, as a sum of these. LAP_SHARE_DOMAIN: a number for its clock, the same
+ * for all processes of a machine since it was booted; with it there and back are told apart. LAP_SHARE_LAPS: what
+ * lap_serve_reply_notes() says of it: labels leave the process. For calls that begin later. */
+enum lap_share { LAP_SHARE_DOMAIN = 1, LAP_SHARE_LAPS = 2 };
 LAP_I_API void lap_share(uint32_t what);
 
 /* What peers may wish for, besides LAPMARK_ACCEPT; all of them together ten times a second, what comes beyond that is counted.
@@ -149,8 +161,10 @@ LAP_I_API int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, con
  * of the profiler: NULL. */
 LAP_I_API void lap_impl_link(uint64_t handle, uint32_t path, uint32_t relation, const struct lap_context *call,
                              const struct lap_context *other);
+/* For bindings, whose handles have their paths with them; and what is shared by all that says so. */
 LAP_I_API void lap_impl_call_begin_at(struct lap_call *call, struct lap_impl_site *site, uint64_t handle, uint32_t path,
                                       const struct lap_context *parent);
+LAP_I_API uint32_t lap_impl_shared(void);
 
 #ifdef __cplusplus
 }

@@ -59,6 +59,7 @@ enum lap_format_fixed_class {
     LAP_FORMAT_SERVE = 7,
     LAP_FORMAT_REPLY = 8,
     LAP_FORMAT_LINK = 9,
+    LAP_FORMAT_PEER_LAP = 10,
     LAP_FORMAT_FIRST_SITE_CLASS = 16
 };
 
@@ -154,6 +155,16 @@ enum lap_format_relation {
     LAP_FORMAT_LINK_PARENT = 2, /* it is a child of that step, which came without stamps */
     LAP_FORMAT_LINK_FOLLOWS = 3 /* that step led to it: one of a batch's requests, a call's earlier attempt */
 };
+/* A lap of a call's server, as its reply tells it: right behind the call. */
+struct LAP_FORMAT_PAYLOAD lap_format_peer_lap {
+    uint64_t size;
+    uint64_t handle;  /* as the call's */
+    uint64_t span_id; /* the call's */
+    uint64_t sum_ns;  /* of the checkpoints with this label */
+    uint32_t count;
+    uint32_t number; /* as the call's */
+    /* string label, then a zero word */
+};
 /* The state of a thread's open scopes, outermost first, at the start of a segment. */
 struct LAP_FORMAT_PAYLOAD lap_format_open {
     uint64_t size;
@@ -185,7 +196,8 @@ static_assert(sizeof(struct lap_format_handle_end) == 32 && sizeof(struct lap_fo
                   sizeof(struct lap_format_handle_begin) == 40 && sizeof(struct lap_format_handle_mark) == 24 &&
                   sizeof(struct lap_format_open) == 72 && sizeof(struct lap_format_thread) == 24 &&
                   sizeof(struct lap_format_call) == 96 && sizeof(struct lap_format_serve) == 56 &&
-                  sizeof(struct lap_format_reply) == 24 && sizeof(struct lap_format_link) == 48,
+                  sizeof(struct lap_format_reply) == 24 && sizeof(struct lap_format_link) == 48 &&
+                  sizeof(struct lap_format_peer_lap) == 40,
               "payloads");
 #define LAP_FORMAT_STRING_BYTES 256u /* a stored string with its 0 */
 #define LAP_FORMAT_EVENT_BYTES_MAX 4096u

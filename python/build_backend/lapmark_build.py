@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python" / "lapmark"
 
 #: What of src/ the extension has in itself, beside python/src/*.c.
-EXTENSION_SOURCES = ("text/line.c", "text/duration.c", "text/label.c", "decoder/class.c")
+EXTENSION_SOURCES = ("text/line.c", "text/duration.c", "text/label.c", "text/peer_laps.c", "decoder/class.c")
 EXTENSION_INCLUDES = ("include", "src/text", "src/decoder", "python/src")
 
 #: What an sdist holds: enough to build and read, and not the tests.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional, Tuple
+from typing import Any, Dict, Optional, Set, Tuple
 
 from . import _contexts, _engine, _text, _trailers, _wishes
 from ._contexts import Context
 from ._nodes import Node
-from ._settings import count
+from ._settings import count, parse_words, settings
 
 _KHZ = 1_000_000
 _SAMPLED, _RANDOM = 1, 2  # flags of a trace: who sent it records it; the last 7 bytes of its id are random
@@ -97,6 +97,8 @@ class Call:
 
     def _end(self, node: Node) -> None:
         total_ns = self._total_ns = max(_engine.clock() - self._sent_ns, 0)
+        laps: Tuple[_text.PeerLap, ...] = ()
+        is_bad = False
         try:
             self._parts, self._slow = _split(self._reply or b"", bytes.fromhex(self.span_id), total_ns)
         except _trailers.Silent:
@@ -105,10 +107,12 @@ class Call:
             self._error = "damaged"
         except LookupError:
             self._error = "another call's"
-        if self._error not in (None, "silent"):
+        if self._parts is not None and self._reply is not None:
+            laps, is_bad = _trailers.read_notes(self._reply[_trailers.BYTES:], self._parts[0])
+        if is_bad or self._error not in (None, "silent"):
             count("bad_trailer")
         if node.is_open:
-            one = _text.Calls.of(total_ns, self._parts)
+            one = _text.Calls.of(total_ns, self._parts, laps)
             node.calls = one if node.calls is None else node.calls.plus(one)
             if self._slow and _wishes.is_accepted("slow") and _wishes.grant():
                 node.threshold_ns = 0
@@ -151,7 +155,7 @@ class Call:
     @reply.setter
     def reply(self, trailer: Any) -> None:
         if self._node is not None and self._total_ns is None:
-            self._reply = None if trailer is None else _trailers.first_bytes(trailer)
+            self._reply = None if trailer is None else _trailers.first_bytes(trailer, _trailers.REPLY_BYTES)
 
     @property
     def span_id(self) -> str:
@@ -295,11 +299,26 @@ class Serve:
         context = self.context
         return context if context is not None and any(context.trace_id) and any(context.span_id) else self.parent
 
-    def reply(self, is_slow: bool) -> bytes:
+    def reply(self, node: Optional[Node]) -> bytes:
+        """`node`: of the profiler, whose laps are told where that is shared."""
         if self.context is None:
             return b""
+        laps = _laps(node) if node is not None and node.is_open and "laps" in _shared | settings().shares else ()
         queue_us = min((self.begin_ns - self.received_ns) // 1000, (1 << 32) - 1)
-        return _trailers.reply(is_slow, self.context.span_id, self.received_ns, queue_us, _KHZ, _engine.clock())
+        is_slow = node is not None and node.is_open and 0 < node.threshold_ns <= _engine.clock() - node.begin_ns
+        replied_ns = _engine.clock()
+        return (_trailers.reply(is_slow, self.context.span_id, self.received_ns, queue_us, _KHZ, replied_ns)
+                + _trailers.notes(laps, replied_ns - self.received_ns))
+
+
+def _laps(node: Node) -> Tuple[_text.PeerLap, ...]:
+    """Of an open profiler, those of a label as one."""
+    sums: Dict[object, _text.PeerLap] = {}
+    for item in list(node.items):
+        if not item.is_nested:
+            there = sums.get(item.key, _text.PeerLap(str(item.key), 0, 0))
+            sums[item.key] = there._replace(sum_ns=there.sum_ns + item.sum_ns, count=there.count + item.count)
+    return tuple(sums.values())
 
 
 def _whole(arrived: Any) -> int:
@@ -309,7 +328,13 @@ def _whole(arrived: Any) -> int:
     return 0
 
 
+_shared: Set[str] = set()
+
+
 def share(what: str) -> None:
-    """'domain' or 'nothing': what peers are told. This implementation has nothing to tell."""
-    if what not in ("domain", "nothing"):
-        raise ValueError(f"cannot share {what!r}: 'domain' or 'nothing'")
+    """'domain', 'laps', 'domain,laps' or 'nothing': what peers are told. This implementation has no number for its clock."""
+    words = parse_words(what, "domain", "laps") if isinstance(what, str) else None
+    if words is None:
+        raise ValueError(f"cannot share {what!r}: 'domain', 'laps', 'domain,laps' or 'nothing'")
+    _shared.clear()
+    _shared.update(words)

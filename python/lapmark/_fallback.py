@@ -140,12 +140,9 @@ class Profiler:
         _calls.link(self._node, other)
 
     def reply(self) -> bytes:
-        """Of one that lapmark.serve() made, 48 bytes to go with the reply; b'' where the request had none."""
-        if self._serve is None:
-            return b""
-        node = self._node
-        is_slow = node is not None and node.is_open and 0 < node.threshold_ns <= _engine.clock() - node.begin_ns
-        return self._serve.reply(is_slow)
+        """Of one that lapmark.serve() made, 48 bytes to go with the reply, or up to 248 with its laps where they are shared; b''
+        where the request had none."""
+        return b"" if self._serve is None else self._serve.reply(self._node)
 
     # ---- end ---------------------------------------------------------------------------------------------------------
 

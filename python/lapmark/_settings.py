@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Dict, Optional
+from typing import Dict, Optional, Set
 
 from ._environment import variable
 from ._streams import Where, parse_where
@@ -34,6 +34,12 @@ def say(text: str) -> None:
         count("sink_failed")
 
 
+def parse_words(what: str, *known: str) -> Optional[Set[str]]:
+    """Words with commas between them, or 'nothing'; None: others than are known."""
+    words = set(what.split(",")) - {"nothing"}
+    return words if words <= set(known) else None
+
+
 class Settings:
     """The environment's, and what lapmark.set() adds. `generation` rises with each change."""
 
@@ -54,8 +60,17 @@ class Settings:
         self.has_prefix = prefix == "on"
         if prefix not in (None, "", "on", "off"):
             self.ignore("LAPMARK_PREFIX", prefix)
+        self.shares = self._words("LAPMARK_SHARE", "domain", "laps")
+        self.accepts = self._words("LAPMARK_ACCEPT", "slow", "threshold")
         if variable("LAPMARK_RECORD"):
             say("cannot record: this is the pure-Python implementation, which only prints")
+
+    def _words(self, name: str, *known: str) -> Set[str]:
+        value = variable(name)
+        words = parse_words(value or "nothing", *known)
+        if words is None:
+            self.ignore(name, value)
+        return words or set()
 
     @staticmethod
     def ignore(name: str, value: Optional[str]) -> None:

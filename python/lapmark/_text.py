@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, NamedTuple, Optional, Tuple
 
 LABEL_BYTES = 511
 INDENT = 2
@@ -21,8 +21,8 @@ def pattern(label: str) -> str:
 
 def _is_control(point: int) -> bool:
     """Would it move the cursor, start a line or change the direction of what follows?"""
-    return (point < 0x20 or 0x7F <= point < 0xA0 or 0x2028 <= point <= 0x202E or 0x2066 <= point <= 0x2069
-            or 0xD800 <= point < 0xE000)
+    return (point < 0x20 or 0x7F <= point < 0xA0 or point in (0x61C, 0x200E, 0x200F) or 0x2028 <= point <= 0x202E
+            or 0x2066 <= point <= 0x2069 or 0xD800 <= point < 0xE000)
 
 
 _SHORT = {0x0A: "\\n", 0x09: "\\t", 0x0D: "\\r"}
@@ -33,19 +33,19 @@ def _escaped(character: str) -> str:
     return "".join(_SHORT.get(byte) or f"\\x{byte:02x}" for byte in data)
 
 
-def escape(label: str) -> str:
-    """A label as it may stand in a line: escapes for what would break it, at most LABEL_BYTES with "…" behind the rest."""
-    label = label[:LABEL_BYTES + 1]
-    if label.isprintable() and len(label) * 4 <= LABEL_BYTES:
+def escape(label: str, most: int = LABEL_BYTES) -> str:
+    """A label as it may stand in a line: escapes for what would break it, at most so many bytes with "…" behind the rest."""
+    label = label[:most + 1]
+    if label.isprintable() and len(label) * 4 <= most:
         return label
     parts, used, border = [], 0, 0
     for character in label:
         part = _escaped(character) if _is_control(ord(character)) else character
         used += len(part.encode("utf-8"))
-        if used > LABEL_BYTES:
+        if used > most:
             return "".join(parts[:border]) + "…"
         parts.append(part)
-        if used + len("…".encode("utf-8")) <= LABEL_BYTES:
+        if used + len("…".encode("utf-8")) <= most:
             border = len(parts)
     return "".join(parts)
 
@@ -77,24 +77,55 @@ def _part(before: str, ns: float) -> str:
     return before + ms(ns)[:-3]
 
 
+class PeerLap(NamedTuple):
+    """The checkpoints with one label of a server."""
+
+    label: str
+    sum_ns: int
+    count: int
+
+
+PEER_LAPS = 4  # of a reply, and of a line
+_PEER_LAPS_HELD = 8  # labels that a sum of several calls tells apart
+
+
+def greatest(laps: Iterable[PeerLap]) -> Tuple[PeerLap, ...]:
+    """Those for a reply or a line, the greatest first."""
+    return tuple(sorted(laps, key=lambda lap: -lap.sum_ns)[:PEER_LAPS])
+
+
+def joined(laps: Iterable[PeerLap]) -> Tuple[PeerLap, ...]:
+    """Those of a label as one; of the first labels."""
+    sums: Dict[str, PeerLap] = {}
+    for lap in laps:
+        there = sums.get(lap.label)
+        if there is not None:
+            sums[lap.label] = PeerLap(lap.label, there.sum_ns + lap.sum_ns, min(there.count + lap.count, (1 << 32) - 1))
+        elif len(sums) < _PEER_LAPS_HELD:
+            sums[lap.label] = lap
+    return tuple(sums.values())
+
+
 class Calls(NamedTuple):
-    """Calls to other processes that came back in a lap. `answered` of `count` said what they took."""
+    """Calls to other processes that came back in a lap. `answered` of `count` said what they took, and may tell their laps."""
 
     count: int
     answered: int
     server_ns: int
     queue_ns: int
     between_ns: int
+    laps: Tuple[PeerLap, ...] = ()
 
     @classmethod
-    def of(cls, total_ns: int, parts: Optional[Tuple[int, int]]) -> Calls:
+    def of(cls, total_ns: int, parts: Optional[Tuple[int, int]], laps: Tuple[PeerLap, ...]) -> Calls:
         """One; `parts` are what its server took, and what of that it waited there."""
         if parts is None:
             return cls(1, 0, 0, 0, 0)
-        return cls(1, 1, parts[0], parts[1], total_ns - parts[0])
+        return cls(1, 1, parts[0], parts[1], total_ns - parts[0], laps)
 
     def plus(self, other: Calls) -> Calls:
-        return Calls(*(mine + its for mine, its in zip(self, other)))
+        sums = Calls(*(mine + its for mine, its in zip(self, other)))
+        return sums._replace(laps=joined(sums.laps))
 
     def __str__(self) -> str:
         if not self.answered:
@@ -102,7 +133,11 @@ class Calls(NamedTuple):
         else:
             text = _part("server ", self.server_ns)
             if self.queue_ns:
-                text += _part(": handle ", self.server_ns - self.queue_ns) + _part(", queue ", self.queue_ns)
+                text += _part(": handle ", self.server_ns - self.queue_ns)
+            if self.laps:
+                text += " [" + ", ".join(_part(f"{lap.label} ", lap.sum_ns) for lap in greatest(self.laps)) + "]"
+            if self.queue_ns:
+                text += _part(", queue ", self.queue_ns)
             text += _part("; between ", self.between_ns)
         if self.count == 1:
             return f" ({text})"

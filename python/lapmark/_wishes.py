@@ -7,37 +7,29 @@ import math
 from typing import Any, Optional, Set, Tuple
 
 from . import _engine, _trailers
-from ._settings import count, environment, say
+from ._settings import count, parse_words, settings
 
 A_SECOND = 10
-_KINDS = ("slow", "threshold")
 _WISH_OFF, _WISH_ON = 1, 2
 
 _accepted: Set[str] = set()
-_accepted_by_environment: Optional[Set[str]] = None
 _granted_ns = 0
 
 
-def accept(*what: str) -> None:
-    """'slow', 'threshold': what peers may wish for, besides LAPMARK_ACCEPT; all of them together ten times a second. slow: where a
-    call was slow for its server, its profiler here prints, too, whatever its own threshold. threshold: what Call.wish() has put
-    into a request goes for the profiler that serves it; terms of LAPMARK and set() go before that."""
-    global _accepted  # pylint: disable=global-statement
-    for word in what:
-        if word not in _KINDS:
-            raise ValueError(f"cannot accept {word!r}: 'slow' or 'threshold'")
-    _accepted = set(what)
+def accept(what: str) -> None:
+    """'slow', 'threshold', 'slow,threshold' or 'nothing': what peers may wish for, besides LAPMARK_ACCEPT; all of them together ten
+    times a second. slow: where a call was slow for its server, its profiler here prints, too, whatever its own threshold.
+    threshold: what Call.wish() has put into a request goes for the profiler that serves it; terms of LAPMARK and set() go before
+    that."""
+    words = parse_words(what, "slow", "threshold") if isinstance(what, str) else None
+    if words is None:
+        raise ValueError(f"cannot accept {what!r}: 'slow', 'threshold', 'slow,threshold' or 'nothing'")
+    _accepted.clear()
+    _accepted.update(words)
 
 
 def is_accepted(what: str) -> bool:
-    global _accepted_by_environment  # pylint: disable=global-statement
-    if _accepted_by_environment is None:
-        value = environment("LAPMARK_ACCEPT") or ""
-        words = set() if value in ("", "nothing") else set(value.split(","))
-        _accepted_by_environment = words & set(_KINDS)
-        if words - _accepted_by_environment:
-            say(f"cannot read LAPMARK_ACCEPT='{value}'; it is ignored")
-    return what in _accepted or what in _accepted_by_environment
+    return what in _accepted or what in settings().accepts
 
 
 def grant() -> bool:

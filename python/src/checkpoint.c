@@ -62,8 +62,17 @@ static void lap_drop(struct lap *lap)
     if (!more)
         return;
     Py_XDECREF(more->label);
-    PyMem_RawFree(more->calls);
+    lap_calls_free(more->calls);
     PyMem_RawFree(more);
+}
+
+/* Folds a lap with what goes with it. */
+static void lap_fold_in(struct fold *fold, const struct lap *lap, uint64_t ticks)
+{
+    const struct lap_more *const more = lap_more_of(lap);
+    lap_fold_add(fold, lap, ticks);
+    if (more && more->calls && more->calls->laps)
+        lap_calls_add_laps(&fold->laps, more->calls->laps->laps, more->calls->laps->count);
 }
 
 /* Folds a lap and those of the same label behind it. */
@@ -114,7 +123,7 @@ static __attribute__((noinline)) void laps_make_room(struct profiler *self)
     for (struct lap *lap = self->lap_next, *const end = lap + count; lap < end;) {
         if (lap->what & 1 || !self->folds) {
             if (self->folds)
-                lap_fold_add(&self->folds[lap_key_of(lap)->index], lap, lap->ticks - before);
+                lap_fold_in(&self->folds[lap_key_of(lap)->index], lap, lap->ticks - before);
             before = lap->ticks;
             lap_drop(lap++);
         } else {
@@ -134,6 +143,8 @@ void lap_laps_drop(struct profiler *self)
             lap_drop(lap);
     if (self->laps != self->inline_laps)
         PyMem_RawFree(self->laps);
+    for (unsigned i = 0; self->folds && i <= LAP_KEYS_EACH; i++)
+        PyMem_RawFree(self->folds[i].laps);
     PyMem_RawFree(self->folds);
 }
 

@@ -214,9 +214,36 @@ static size_t add_wait(char *line, size_t bytes, const struct wait *wait)
 }
 
 /* The same for the calls to other processes that came back in it. */
-static size_t add_calls(char *line, size_t bytes, const struct lap_line_calls *calls)
+static size_t add_sums(char *line, size_t bytes, const struct lap_line_calls *calls, const struct peer_laps *laps)
 {
-    return calls ? lap_line_add_calls(line, LAP_LINE_BYTES, bytes, calls) : bytes;
+    struct peer_laps sorted = {.count = 0};
+    if (laps)
+        sorted = *laps;
+    lap_peer_laps_sort(sorted.laps, sorted.count);
+    return lap_line_add_calls(line, LAP_LINE_BYTES, bytes, calls, sorted.laps, sorted.count);
+}
+
+static size_t add_calls(char *line, size_t bytes, const struct lap_calls *calls)
+{
+    return calls ? add_sums(line, bytes, &calls->sum, calls->laps) : bytes;
+}
+
+/* Of a fold that is being printed: those of its older laps, and of what is held one by one. */
+static struct peer_laps laps_of_fold(const struct profiler *profiler, uint32_t index)
+{
+    const struct laps laps = laps_of(profiler);
+    struct peer_laps sum = {.count = 0};
+    if (profiler->folds && profiler->folds[index].laps)
+        sum = *profiler->folds[index].laps;
+    for (uint32_t i = 0; i < laps.count; i++) {
+        const struct lap *const lap = laps_at(&laps, i);
+        const struct lap_more *const more = lap_more_of(lap);
+        const struct peer_laps *const told =
+            more && more->calls && lap_key_of(lap)->index == index ? more->calls->laps : NULL;
+        for (uint32_t k = 0; told && k < told->count; k++)
+            lap_peer_laps_add(sum.laps, &sum.count, LAP_PEER_LAPS_HELD, &told->laps[k]);
+    }
+    return sum;
 }
 
 static void put_fold(struct text *text, const struct profiler *profiler, const struct fold *fold, uint32_t indent)
@@ -231,7 +258,10 @@ static void put_fold(struct text *text, const struct profiler *profiler, const s
                                        lap_ticks_to_ns(fold->last_ticks - profiler->begin_ticks)};
     const struct lap_line_sizes sizes = {fold->n_least, fold->n_greatest, (int)fold->key->is_size};
     const size_t bytes = add_wait(out, lap_line_laps(out, LAP_LINE_BYTES, &place, label, &line, &sizes), &fold->wait);
-    lap_text_line(text, add_calls(out, bytes, &fold->calls));
+    struct peer_laps laps = {.count = 0};
+    if (fold->calls.count > 0)
+        laps = laps_of_fold(profiler, fold->key->index);
+    lap_text_line(text, add_sums(out, bytes, &fold->calls, &laps));
 }
 
 static void put_lap(struct text *text, const struct profiler *profiler, const struct lap *lap, uint64_t ticks,
@@ -330,17 +360,45 @@ static const struct block *put_blocks(struct text *text, const struct block *blo
     return block;
 }
 
+/* All laps by their keys. */
+static void folds_make(const struct profiler *profiler, const struct laps *laps, struct fold folds[LAP_KEYS_EACH + 1])
+{
+    if (profiler->folds)
+        memcpy(folds, profiler->folds, (LAP_KEYS_EACH + 1) * sizeof *folds);
+    else
+        memset(folds, 0, (LAP_KEYS_EACH + 1) * sizeof *folds);
+    for (uint32_t i = 0; i < laps->count; i++)
+        lap_fold_add(&folds[lap_key_of(laps_at(laps, i))->index], laps_at(laps, i), lap_ticks(laps, i));
+}
+
+uint32_t lap_lines_laps(const struct profiler *profiler, struct lap_peer_lap laps[LAP_PEER_LAPS])
+{
+    struct fold folds[LAP_KEYS_EACH + 1];
+    struct lap_peer_lap sums[LAP_KEYS_EACH + 1];
+    uint32_t count = 0;
+    const struct laps all = laps_of(profiler);
+    folds_make(profiler, &all, folds);
+    for (unsigned k = 0; k <= LAP_KEYS_EACH; k++) {
+        char label[LAP_LABEL_BYTES];
+        if (folds[k].count == 0)
+            continue;
+        label_of_key(label, folds[k].key);
+        sums[count] =
+            (struct lap_peer_lap){.sum_ns = lap_ticks_to_ns(folds[k].sum_ticks), .count = (uint32_t)folds[k].count};
+        lap_label_escape(sums[count++].label, sizeof sums->label, label, strlen(label));
+    }
+    lap_peer_laps_sort(sums, count);
+    count = count < LAP_PEER_LAPS ? count : LAP_PEER_LAPS;
+    memcpy(laps, sums, count * sizeof *laps);
+    return count;
+}
+
 static void put_laps(struct text *text, struct profiler *profiler, uint32_t indent)
 {
     struct fold folds[LAP_KEYS_EACH + 1];
     uint8_t is_put[LAP_KEYS_EACH + 1] = {0};
     const struct laps laps = laps_of(profiler);
-    if (profiler->folds)
-        memcpy(folds, profiler->folds, sizeof folds);
-    else
-        memset(folds, 0, sizeof folds);
-    for (uint32_t i = 0; i < laps.count; i++)
-        lap_fold_add(&folds[lap_key_of(laps_at(&laps, i))->index], laps_at(&laps, i), lap_ticks(&laps, i));
+    folds_make(profiler, &laps, folds);
     const uint64_t gone = profiler->marks - laps.count;
     for (struct child_fold *fold = profiler->child_folds; fold; fold = fold->next)
         fold->is_shown = 0;

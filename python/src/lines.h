@@ -60,6 +60,8 @@ void lap_lines_put_exit(struct text *text, const struct profiler *profiler, uint
 /* `> label: total 1.2 ms (printed before)` into `out`, for which a block's own text has the room. Returns the bytes. */
 size_t lap_lines_shorten(char *out, const struct block *block);
 void lap_block_free(struct block *block);
+/* An open profiler's laps by label, the greatest sum first. Returns how many. */
+uint32_t lap_lines_laps(const struct profiler *profiler, struct lap_peer_lap laps[LAP_PEER_LAPS]);
 /* How many checkpoints it had at some ticks. */
 uint64_t lap_lines_marks_at(const struct profiler *profiler, uint64_t ticks);
 

@@ -114,11 +114,13 @@ static PyMethodDef functions[] = {
      "serve(msg=None, trailer=None, arrived=None, ...): a Profiler for a request that came with this trailer, if it had one; its "
      "reply() goes back. In its place, text: the traceparent of a request that has but that"},
     {"share", lap_calls_share, METH_O,
-     "share('domain'): tells peers a number for this machine's clock, so that the ways there and back are told apart; or 'nothing'"},
-    {"accept", (PyCFunction)(void (*)(void))lap_calls_accept, METH_FASTCALL,
-     "accept(*what): 'slow', 'threshold': what peers may wish for, besides LAPMARK_ACCEPT; all of them together ten times a second.\n"
-     "slow: where a call was slow for its server, its profiler here prints, too, whatever its own threshold. threshold: what\n"
-     "Call.wish() has put into a request goes for the profiler that serves it; terms of LAPMARK and set() go before that."},
+     "share('domain'): tells peers a number for this machine's clock, so that the ways there and back are told apart; 'laps': "
+     "what the laps of profilers that serve() made are; 'domain,laps' or 'nothing'"},
+    {"accept", lap_calls_accept, METH_O,
+     "accept('slow'), 'threshold', 'slow,threshold' or 'nothing': what peers may wish for, besides LAPMARK_ACCEPT; all of them together\n"
+     "ten times a second. slow: where a call was slow for its server, its profiler here prints, too, whatever its own threshold.\n"
+     "threshold: what Call.wish() has put into a request goes for the profiler that serves it; terms of LAPMARK and set() go before\n"
+     "that."},
     {"set_task_clock", module_set_task_clock, METH_O, NULL},
     {"end_process", module_end_process, METH_NOARGS, NULL},
     {"_exit", module_exit, METH_NOARGS, NULL},

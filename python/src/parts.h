@@ -120,7 +120,10 @@ PyObject *lap_profiler_reply(PyObject *object, PyObject *unused);
 PyObject *lap_calls_now(PyObject *self, PyObject *unused);
 PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 PyObject *lap_calls_share(PyObject *self, PyObject *what);
-PyObject *lap_calls_accept(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *lap_calls_accept(PyObject *self, PyObject *what);
+/* Adds laps of servers to a sum, which is made where there is none. */
+void lap_calls_add_laps(struct peer_laps **sum, const struct lap_peer_lap *laps, uint32_t count);
+void lap_calls_free(struct lap_calls *calls);
 /* What a profiler has of them. */
 void lap_calls_drop(struct profiler *self);
 /* In a forked child: those that are open are the parent's. */

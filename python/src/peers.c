@@ -4,6 +4,7 @@
  * keep it alive.
  */
 #include "lapmark/format.h"
+#include "lines.h"
 #include "parts.h"
 
 #include "lapmark.h"
@@ -13,7 +14,7 @@
 struct call {
     PyObject_HEAD struct lap_call call;
     struct node *node; /* held; NULL: it is off */
-    uint8_t reply[LAP_TRAILER_BYTES];
+    uint8_t reply[LAP_REPLY_BYTES_MAX];
     Py_ssize_t reply_bytes;
     int has_reply, is_ended, error;
     unsigned fork;
@@ -25,16 +26,33 @@ static unsigned forks;
 
 void lap_calls_after_fork(void) { forks++; }
 
+void lap_calls_free(struct lap_calls *calls)
+{
+    if (calls)
+        PyMem_RawFree(calls->laps);
+    PyMem_RawFree(calls);
+}
+
+void lap_calls_add_laps(struct peer_laps **sum, const struct lap_peer_lap *laps, uint32_t count)
+{
+    if (count > 0 && !*sum)
+        *sum = PyMem_RawCalloc(1, sizeof **sum);
+    lap_counts.failed += count > 0 && !*sum;
+    for (uint32_t i = 0; i < count && *sum; i++)
+        lap_peer_laps_add((*sum)->laps, &(*sum)->count, LAP_PEER_LAPS_HELD, &laps[i]);
+}
+
 void lap_calls_drop(struct profiler *self)
 {
-    PyMem_RawFree(self->calls);
+    lap_calls_free(self->calls);
     PyMem_RawFree(self->steps);
     self->calls = NULL;
     self->steps = NULL;
 }
 
-/* The first bytes of what should be a trailer. Returns how many, 0: there is none; one that is none where it has no bytes. */
-static Py_ssize_t trailer_copy(uint8_t out[LAP_TRAILER_BYTES], PyObject *object)
+/* The first bytes of what should be a trailer, with what is behind it. Returns how many, 0: there is none; one that is none where
+ * it has no bytes. */
+static Py_ssize_t trailer_copy(uint8_t *out, Py_ssize_t room, PyObject *object)
 {
     Py_buffer view;
     if (!object || object == Py_None)
@@ -44,7 +62,7 @@ static Py_ssize_t trailer_copy(uint8_t out[LAP_TRAILER_BYTES], PyObject *object)
         out[0] = 0xFF;
         return 1;
     }
-    const Py_ssize_t bytes = view.len < LAP_TRAILER_BYTES ? view.len : LAP_TRAILER_BYTES;
+    const Py_ssize_t bytes = view.len < room ? view.len : room;
     if (bytes > 0)
         memcpy(out, view.buf, (size_t)bytes);
     PyBuffer_Release(&view);
@@ -206,7 +224,8 @@ PyObject *lap_profiler_link(PyObject *object, PyObject *other)
 /* ---- the caller's end ---------------------------------------------------------------------------------------------- */
 
 /* Its profiler, if it is open, says so at its next checkpoint: which must then be a general one. */
-static void note(struct profiler *profiler, const struct lap_split *split)
+static void note(struct profiler *profiler, const struct lap_split *split, const struct lap_peer_lap *laps,
+                 uint32_t lap_count)
 {
     if (!profiler->calls)
         profiler->calls = PyMem_RawCalloc(1, sizeof *profiler->calls);
@@ -223,7 +242,8 @@ static void note(struct profiler *profiler, const struct lap_split *split)
         one.there_ns = (double)split->there_ns;
         one.back_ns = (double)split->back_ns;
     }
-    lap_line_calls_join(profiler->calls, &one);
+    lap_line_calls_join(&profiler->calls->sum, &one);
+    lap_calls_add_laps(&profiler->calls->laps, laps, lap_count);
     if (profiler->vectorcall == lap_call_fast)
         profiler->vectorcall = lap_call_general;
 }
@@ -234,18 +254,24 @@ static void call_end(struct call *self)
         return;
     self->error = lap_call_end(&self->call, self->reply, (uint64_t)self->reply_bytes);
     self->is_ended = 1;
-    lap_counts.bad_trailer += self->error < 0 && self->error != -ENOMSG;
+    struct lap_peer_lap laps[LAP_PEER_LAPS];
+    uint32_t count = 0;
+    int is_bad = self->error < 0 && self->error != -ENOMSG;
+    if (self->error == 0 && self->reply_bytes > LAP_TRAILER_BYTES)
+        count = lap_peer_laps_read(laps, self->reply + LAP_TRAILER_BYTES, (uint64_t)self->reply_bytes - LAP_TRAILER_BYTES,
+                                   (double)self->call.split.server_ns, &is_bad);
+    lap_counts.bad_trailer += is_bad != 0;
     if (!self->node || !self->node->profiler)
         return;
-    note(self->node->profiler, &self->call.split);
+    note(self->node->profiler, &self->call.split, laps, count);
     if (self->call.split.flags & LAP_SPLIT_KEPT)
         self->node->profiler->threshold_ns = 0;
 }
 
 static void reply_set(struct call *self, PyObject *reply)
 {
-    uint8_t copy[LAP_TRAILER_BYTES];
-    const Py_ssize_t bytes = trailer_copy(copy, reply);
+    uint8_t copy[LAP_REPLY_BYTES_MAX];
+    const Py_ssize_t bytes = trailer_copy(copy, sizeof copy, reply);
     if (self->is_ended || self == off_call)
         return;
     memcpy(self->reply, copy, (size_t)bytes);
@@ -432,30 +458,47 @@ PyObject *lap_calls_now(PyObject *self, PyObject *unused)
     return PyLong_FromUnsignedLongLong(lap_now());
 }
 
+/* Words with commas between them: bit 0 for the first of the two, bit 1 for the other, none for 'nothing'. -1, with an exception. */
+static int words_read(PyObject *text, const char *verb, const char *const words[2])
+{
+    const char *at = PyUnicode_Check(text) ? PyUnicode_AsUTF8(text) : NULL;
+    PyErr_Clear(); /* of a text that has no UTF-8 */
+    int found = 0;
+    for (size_t length = 0, is_last = 0; !is_last; at += length + 1) {
+        at = at ? at : "?";
+        length = strcspn(at, ",");
+        is_last = at[length] == 0;
+        const char *const known[] = {words[0], words[1], "nothing"};
+        int i = 0;
+        while (i < 3 && (strlen(known[i]) != length || memcmp(known[i], at, length) != 0))
+            i++;
+        if (i == 3) {
+            PyErr_Format(PyExc_ValueError, "cannot %s %R: '%s', '%s', '%s,%s' or 'nothing'", verb, text, words[0], words[1], words[0],
+                         words[1]);
+            return -1;
+        }
+        found |= i < 2 ? 1 << i : 0;
+    }
+    return found;
+}
+
 PyObject *lap_calls_share(PyObject *self, PyObject *what)
 {
     (void)self;
-    const int is_text = PyUnicode_Check(what), is_domain = is_text && PyUnicode_CompareWithASCIIString(what, "domain") == 0;
-    if (!is_domain && (!is_text || PyUnicode_CompareWithASCIIString(what, "nothing") != 0))
-        return PyErr_Format(PyExc_ValueError, "cannot share %R: 'domain' or 'nothing'", what);
-    lap_share(is_domain ? LAP_SHARE_DOMAIN : 0);
+    const int words = words_read(what, "share", (const char *const[]){"domain", "laps"});
+    if (words < 0)
+        return NULL;
+    lap_share((uint32_t)words); /* the bits are those of enum lap_share */
     Py_RETURN_NONE;
 }
 
-PyObject *lap_calls_accept(PyObject *self, PyObject *const *args, Py_ssize_t count)
+PyObject *lap_calls_accept(PyObject *self, PyObject *what)
 {
-    uint32_t accepted = 0;
     (void)self;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        const int is_text = PyUnicode_Check(args[i]);
-        if (is_text && PyUnicode_CompareWithASCIIString(args[i], "slow") == 0)
-            accepted |= LAP_ACCEPT_SLOW;
-        else if (is_text && PyUnicode_CompareWithASCIIString(args[i], "threshold") == 0)
-            accepted |= LAP_ACCEPT_THRESHOLD;
-        else
-            return PyErr_Format(PyExc_ValueError, "cannot accept %R: 'slow' or 'threshold'", args[i]);
-    }
-    lap_accept(accepted);
+    const int words = words_read(what, "accept", (const char *const[]){"slow", "threshold"});
+    if (words < 0)
+        return NULL;
+    lap_accept((uint32_t)words); /* as are these those of enum lap_accept */
     Py_RETURN_NONE;
 }
 
@@ -574,7 +617,7 @@ PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t coun
     const int is_text = arguments.own[1] && PyUnicode_Check(arguments.own[1]);
     struct lap_context parent;
     const int has_parent = is_text && traceparent_read(&parent, arguments.own[1]);
-    const Py_ssize_t bytes = is_text ? 0 : trailer_copy(trailer, arguments.own[1]);
+    const Py_ssize_t bytes = is_text ? 0 : trailer_copy(trailer, sizeof trailer, arguments.own[1]);
     const uint64_t arrived = arrived_read(arguments.own[2]);
     PyObject *held[2] = {NULL, NULL};
     struct profiler *const profiler = serve_wishes(&arguments, trailer, bytes, held) < 0
@@ -601,14 +644,24 @@ PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t coun
 PyObject *lap_profiler_reply(PyObject *object, PyObject *unused)
 {
     struct profiler *const self = (struct profiler *)object;
-    uint8_t out[LAP_TRAILER_BYTES];
+    uint8_t out[LAP_REPLY_BYTES_MAX];
+    struct lap_peer_lap laps[LAP_PEER_LAPS];
+    uint32_t count = 0;
     (void)unused;
     if (!self->steps)
         return PyBytes_FromStringAndSize(NULL, 0);
-    self->steps->serve.handle = self->handle; /* none, once it has ended */
-    self->steps->serve.is_slow = self->handle != 0 && self->threshold_ns != 0 &&
-                                 lap_ticks_to_ns(lap_now_ticks() - self->begin_ticks) >= self->threshold_ns;
-    return PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)lap_serve_reply(&self->steps->serve, out));
+    struct lap_serve *const serve = &self->steps->serve;
+    serve->handle = self->handle; /* none, once it has ended */
+    serve->is_slow = self->handle != 0 && self->threshold_ns != 0 &&
+                     lap_ticks_to_ns(lap_now_ticks() - self->begin_ticks) >= self->threshold_ns;
+    if (lap_impl_shared() & LAP_SHARE_LAPS && !(self->flags & PROFILER_ENDED))
+        count = lap_lines_laps(self, laps);
+    /* Not above what the trailer says. */
+    const double server_ns = lap_ticks_to_ns(lap_now() - serve->received_ticks);
+    uint64_t bytes = lap_serve_reply(serve, out);
+    if (bytes > 0)
+        bytes += lap_peer_laps_write(out + bytes, sizeof out - bytes, laps, count, server_ns);
+    return PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)bytes);
 }
 
 /* ---- the type ------------------------------------------------------------------------------------------------------ */

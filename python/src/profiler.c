@@ -309,7 +309,8 @@ static PyMethodDef methods[] = {
      "link(other): in recordings it follows that step, a Call or a traceparent, which is not its parent: a batch each of its "
      "requests"},
     {"reply", lap_profiler_reply, METH_NOARGS,
-     "reply(): of one that lapmark.serve() made, 48 bytes to go with the reply; b'' where the request had none"},
+     "reply(): of one that lapmark.serve() made, 48 bytes to go with the reply, up to 248 with its laps where those are shared; "
+     "b'' where the request had none"},
     {"__init_subclass__", (PyCFunction)(void (*)(void))profiler_init_subclass, METH_CLASS | METH_VARARGS | METH_KEYWORDS,
      NULL},
     {"__enter__", profiler_enter, METH_NOARGS, NULL},

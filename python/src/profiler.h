@@ -25,12 +25,22 @@ struct lap {
 struct wait {
     int64_t running_ns, waiting_ns, busy_ns;
 };
+/* Of several calls, what their servers' laps are in sum. */
+struct peer_laps {
+    uint32_t count;
+    struct lap_peer_lap laps[LAP_PEER_LAPS_HELD];
+};
+/* Calls to other processes that came back in a lap. */
+struct lap_calls {
+    struct lap_line_calls sum;
+    struct peer_laps *laps; /* NULL: none was told */
+};
 struct lap_more {
     struct key *key;
     PyObject *label; /* held; NULL: none was given */
     int64_t n;
     struct wait wait;
-    struct lap_line_calls *calls; /* that came back in it; NULL: none */
+    struct lap_calls *calls; /* that came back in it; NULL: none */
 };
 static inline struct lap_more *lap_more_of(const struct lap *lap)
 {
@@ -55,6 +65,7 @@ struct fold {
     int64_t n_least, n_greatest;
     struct wait wait;
     struct lap_line_calls calls;
+    struct peer_laps *laps; /* of the calls; of the profiler's own folds only */
 };
 
 static inline void lap_fold_add(struct fold *fold, const struct lap *lap, uint64_t ticks)
@@ -76,7 +87,7 @@ static inline void lap_fold_add(struct fold *fold, const struct lap *lap, uint64
         fold->n_least = n < fold->n_least ? n : fold->n_least;
         fold->n_greatest = n > fold->n_greatest ? n : fold->n_greatest;
         if (lap_more_of(lap)->calls)
-            lap_line_calls_join(&fold->calls, lap_more_of(lap)->calls);
+            lap_line_calls_join(&fold->calls, &lap_more_of(lap)->calls->sum);
     }
 }
 
@@ -152,7 +163,7 @@ struct profiler {
     uint64_t more_children; /* of more sites than it has room for */
     PyObject *task_clock;   /* record of the running task, held */
     struct wait task_times;
-    struct lap_line_calls *calls; /* that came back since the last checkpoint; NULL: none */
+    struct lap_calls *calls;      /* that came back since the last checkpoint; NULL: none */
     struct steps *steps;          /* of traces; NULL: it serves no request, and nobody has asked for its name */
     struct lap inline_laps[LAPS_INLINE];
 };

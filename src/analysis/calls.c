@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define NONE UINT32_MAX
-enum { SLOTS = 2 * LAP_CALLS_KINDS };
+enum { SLOTS = 2 * LAP_CALLS_KINDS, RECENT = 16 };
 
 /* The ways of a kind's calls by one clock: they do not count where that clock turns out to be two. */
 struct ways {
@@ -23,6 +23,15 @@ struct gathered_kind {
     struct lap_calls_kind kind; /* its counts; the times are made at the end */
     struct lap_distribution parts[LAP_CALLS_PARTS];
     struct ways *ways;
+    struct lap_peer_lap *laps; /* LAP_CALLS_LAPS_HELD, NULL: none yet */
+    uint32_t lap_count;
+};
+
+/* Calls whose laps may come yet: they stand right behind them, but those of other rings at that moment may come between. */
+struct recent {
+    uint64_t span_id;
+    const struct lap_ring *ring;
+    struct gathered_kind *kind;
 };
 
 struct gathering {
@@ -31,6 +40,8 @@ struct gathering {
     struct lap_calls_clocks *clocks;
     struct gathered_kind **kinds;
     size_t kind_count, kind_room;
+    struct recent recent[RECENT];
+    size_t recent_next;
     uint32_t slots[SLOTS]; /* kinds by label and owner; NONE: empty */
     int error;
 };
@@ -180,6 +191,7 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
         return;
     }
     kind_add(gathering, kind, domain, &instance);
+    gathering->recent[gathering->recent_next++ % RECENT] = (struct recent){call->span_id, cursor->ring, kind};
     slowest_offer(gathering, &instance);
     const int code = lap_calls_clocks_add(gathering->clocks, process, call);
     if (code < 0)
@@ -197,12 +209,33 @@ static void see_other(void *user, struct lap_decoder *decoder, const struct lap_
         gathering->error = code;
 }
 
+static void see_peer_lap(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+{
+    struct gathering *const gathering = user;
+    const struct lap_format_peer_lap *const told = (const struct lap_format_peer_lap *)(const void *)(event->words + 1);
+    for (size_t i = 0; i < RECENT; i++) {
+        const struct recent *const recent = &gathering->recent[i];
+        if (!recent->kind || recent->span_id != told->span_id || recent->ring != lap_cursor_of(decoder)->ring)
+            continue;
+        struct gathered_kind *const kind = recent->kind;
+        if (!kind->laps)
+            kind->laps = calloc(LAP_CALLS_LAPS_HELD, sizeof *kind->laps);
+        if (!kind->laps) {
+            gathering->error = -ENOMEM;
+            return;
+        }
+        const struct lap_peer_lap lap = lap_peer_lap_of(event->words);
+        lap_peer_laps_add(kind->laps, &kind->lap_count, LAP_CALLS_LAPS_HELD, &lap);
+        return;
+    }
+}
+
 /* ---- the pass ------------------------------------------------------------------------------------------------------ */
 
 /* By time, for the clocks: their bounds want the calls nearly in order. */
 static int gathering_read(struct gathering *gathering, struct lap_recording *recording)
 {
-    static const struct lap_visitor visitor = {.call = see_call, .other = see_other};
+    static const struct lap_visitor visitor = {.call = see_call, .peer_lap = see_peer_lap, .other = see_other};
     const struct lap_calls_options *const options = gathering->options;
     uint64_t done_bytes = 0, total_bytes = 0, told_bytes = 0;
     for (size_t i = 0; i < recording->process_count; i++)
@@ -252,6 +285,10 @@ static int kind_finish(const struct gathering *gathering, struct gathered_kind *
     for (int part = 0; part < LAP_CALLS_PARTS; part++)
         times_fill(&kind->kind.times[part], &kind->parts[part]);
     kind->kind.ways = kind->kind.times[LAP_CALLS_THERE].count;
+    lap_peer_laps_sort(kind->laps, kind->lap_count);
+    kind->kind.lap_count = kind->lap_count < LAP_CALLS_LAPS ? kind->lap_count : LAP_CALLS_LAPS;
+    if (kind->laps)
+        memcpy(kind->kind.laps, kind->laps, kind->kind.lap_count * sizeof *kind->laps);
     return code;
 }
 
@@ -312,6 +349,7 @@ static void gathering_done(struct gathering *gathering)
             lap_distribution_done(&ways->back);
             free(ways);
         }
+        free(kind->laps);
         free(kind);
     }
     free(gathering->kinds);

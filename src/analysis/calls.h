@@ -7,6 +7,7 @@
 #define LAP_CALLS_H
 
 #include "call_times.h"
+#include "peer_laps.h"
 #include "recording.h"
 #include "summary.h"
 
@@ -16,6 +17,8 @@
 
 #define LAP_CALLS_SLOWEST_MAX 10000u
 #define LAP_CALLS_KINDS 4096u /* what is beyond is one kind, LAP_CALLS_OTHERS */
+#define LAP_CALLS_LAPS 8u     /* of a kind: the greatest of LAP_CALLS_LAPS_HELD labels, those that were met first */
+#define LAP_CALLS_LAPS_HELD 64u
 #define LAP_CALLS_PAIRS 256u  /* of clocks; calls between further ones are counted only */
 #define LAP_CALLS_OTHERS "(others)"
 
@@ -55,6 +58,8 @@ struct lap_calls_kind {
     uint64_t one_way; /* nothing was to come back; their total is until they were sent */
     uint64_t ways;    /* of the answered: there and back are known */
     struct lap_calls_times times[LAP_CALLS_PARTS];
+    struct lap_peer_lap laps[LAP_CALLS_LAPS]; /* that the servers told, the greatest sum first */
+    uint32_t lap_count;
 };
 
 enum lap_calls_outcome { LAP_CALLS_IS_ANSWERED = 0, LAP_CALLS_IS_SILENT = 1, LAP_CALLS_IS_REFUSED = 2, LAP_CALLS_IS_ONE_WAY = 3 };

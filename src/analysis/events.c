@@ -104,6 +104,8 @@ static const struct payload *payload_of(const struct lap_class *class)
     static const struct payload reply[] = {{"handle", 'u'}, {"span_id", 'x'}, {"replied_ticks", 'u'}, {NULL, 0}};
     static const struct payload link[] = {{"handle", 'u'},  {"own_span_id", 'x'}, {"trace_id_high", 'x'}, {"trace_id_low", 'x'},
                                           {"span_id", 'x'}, {"relation", 'h'},    {"path", 'h'},          {NULL, 0}};
+    static const struct payload peer_lap[] = {{"handle", 'u'}, {"span_id", 'x'}, {"sum_ns", 'u'},
+                                              {"count", 'h'},  {"number", 'h'},  {NULL, 0}};
     switch ((enum lap_class_kind) class->kind) {
     case LAP_CLASS_BEGIN_WITH: return begin_with;
     case LAP_CLASS_HANDLE_BEGIN: return handle_begin;
@@ -117,6 +119,7 @@ static const struct payload *payload_of(const struct lap_class *class)
     case LAP_CLASS_SERVE: return serve;
     case LAP_CLASS_REPLY: return reply;
     case LAP_CLASS_LINK: return link;
+    case LAP_CLASS_PEER_LAP: return peer_lap;
     default: return none;
     }
 }
@@ -161,6 +164,8 @@ uint32_t lap_event_fields(const uint64_t *words, const struct lap_class *class, 
         string_add(&list, "message");
     if (class->kind == LAP_CLASS_THREAD)
         string_add(&list, "name");
+    if (class->kind == LAP_CLASS_PEER_LAP)
+        string_add(&list, "label");
     if (is_sized) {
         list.at = end - 8;
         list.end = end;

@@ -36,6 +36,19 @@ static json_t *times_json(const struct lap_calls_times *times)
     return value;
 }
 
+static json_t *laps_json(const struct lap_calls_kind *kind)
+{
+    json_t *const value = json_array();
+    for (uint32_t i = 0; i < kind->lap_count; i++) {
+        json_t *const lap = json_object();
+        lap_json_set(lap, "label", lap_json_text(kind->laps[i].label));
+        lap_json_set(lap, "sum_ns", lap_json_ns(kind->laps[i].sum_ns));
+        lap_json_set(lap, "count", lap_json_count(kind->laps[i].count));
+        lap_json_append(value, lap);
+    }
+    return value;
+}
+
 static json_t *kind_json(const struct lap_calls_kind *kind, enum lap_summary_by by)
 {
     static const char *const parts[LAP_CALLS_PARTS] = {
@@ -57,6 +70,7 @@ static json_t *kind_json(const struct lap_calls_kind *kind, enum lap_summary_by 
     lap_json_set(value, "sum_ns", lap_json_ns(kind->times[LAP_CALLS_TOTAL].sum_ns));
     for (int part = 0; part < LAP_CALLS_PARTS; part++)
         lap_json_set(value, parts[part], times_json(&kind->times[part]));
+    lap_json_set(value, "laps", laps_json(kind));
     return value;
 }
 

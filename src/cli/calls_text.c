@@ -282,6 +282,20 @@ static void add_rows(struct lap_table *table, const struct lap_calls *calls, con
     }
 }
 
+/* What the servers of a kind's calls say of their laps. */
+static void print_laps(const struct lap_calls_kind *kind)
+{
+    struct text text = {.length = 0};
+    for (uint32_t i = 0; i < kind->lap_count; i++) {
+        char duration[LAP_UNITS_BYTES], share[LAP_UNITS_BYTES];
+        add(&text, "%s %s %s (%s)", i > 0 ? "," : "", kind->laps[i].label,
+            lap_units_duration(duration, kind->laps[i].sum_ns),
+            lap_units_share(share, kind->laps[i].sum_ns, kind->times[LAP_CALLS_SERVER].sum_ns));
+    }
+    if (kind->lap_count > 0)
+        lap_head_line("laps", "of the server of \"%.512s\":%s", kind->name, text.bytes);
+}
+
 static void print_kinds(const struct lap_calls *calls)
 {
     for (size_t i = 0; i < calls->kind_count && !ferror(stdout);) {
@@ -295,12 +309,15 @@ static void print_kinds(const struct lap_calls *calls)
             free(printable);
         }
         struct lap_table *const table = lap_table_make(columns, COLUMNS);
+        const size_t start = i;
         for (; i < calls->kind_count && calls->kinds[i].process == first->process &&
                calls->kinds[i].thread == first->thread;
              i++)
             add_rows(table, calls, &calls->kinds[i]);
         lap_table_print(table, stdout, lap_terminal_get()->columns);
         lap_table_free(table);
+        for (size_t k = start; k < i; k++)
+            print_laps(&calls->kinds[k]);
     }
 }
 

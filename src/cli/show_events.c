@@ -31,7 +31,8 @@ static const char *kind_text(const struct lap_class *class)
                                         [LAP_CLASS_CALL] = "call",
                                         [LAP_CLASS_SERVE] = "serve",
                                         [LAP_CLASS_REPLY] = "reply",
-                                        [LAP_CLASS_LINK] = "link"};
+                                        [LAP_CLASS_LINK] = "link",
+                                        [LAP_CLASS_PEER_LAP] = "peer_lap"};
     return class->kind < sizeof kinds / sizeof *kinds ? kinds[class->kind] : "unknown";
 }
 

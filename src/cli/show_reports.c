@@ -218,7 +218,9 @@ static struct handle *find_handle(struct player *player, uint64_t number)
 /* Marks past the bound are left out; the report counts them by their numbers. */
 static void keep_event(struct handle *handle, const struct lap_event *event)
 {
-    if (handle->count >= HANDLE_EVENTS_MAX && (event->class->kind == LAP_CLASS_HANDLE_MARK || event->class->kind == LAP_CLASS_CALL))
+    const int kind = event->class->kind;
+    if (handle->count >= HANDLE_EVENTS_MAX &&
+        (kind == LAP_CLASS_HANDLE_MARK || kind == LAP_CLASS_CALL || kind == LAP_CLASS_PEER_LAP))
         return;
     const size_t bytes = event->end - event->offset;
     uint64_t *const copy = malloc(bytes);
@@ -249,11 +251,12 @@ static void see_handle(void *user, struct lap_decoder *decoder, const struct lap
     free_handle(handle);
 }
 
-/* Those of the thread's own scopes are with its report. */
+/* A call or a lap of its peer. Those of the thread's own scopes are with its report. */
 static void see_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
-    const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
-    if (call->handle != 0)
+    uint64_t number;
+    memcpy(&number, lap_event_payload(event->words, event->class), sizeof number);
+    if (number != 0)
         see_handle(user, decoder, event);
 }
 
@@ -342,7 +345,8 @@ static bool has_several_threads(const struct lap_recording *recording)
 
 int lap_show_reports(struct lap_recording *recording, const struct lap_show_filter *filter)
 {
-    static const struct lap_visitor visitor = {.handle = see_handle, .call = see_call, .done = see_done};
+    static const struct lap_visitor visitor = {
+        .handle = see_handle, .call = see_call, .peer_lap = see_call, .done = see_done};
     struct replay replay = {.filter = filter, .recording = recording, .names_threads = has_several_threads(recording)};
     struct lap_merge *merge;
     int error = lap_merge_make(&merge, recording, LAP_MERGE_BY_TIME, NULL, NULL);

@@ -68,7 +68,8 @@ static size_t next(const char *text, int *ret_columns)
         *ret_columns = -1;
         return 1;
     }
-    const bool turns = (character >= 0x2028 && character <= 0x202E) || (character >= 0x2066 && character <= 0x2069);
+    const bool turns = character == 0x61C || character == 0x200E || character == 0x200F ||
+                       (character >= 0x2028 && character <= 0x202E) || (character >= 0x2066 && character <= 0x2069);
     *ret_columns = turns ? -1 : wcwidth(character); /* a new line, or the direction of what follows */
     return bytes;
 }

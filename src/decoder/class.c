@@ -20,6 +20,8 @@ unsigned lap_class_fixed_words(enum lap_class_kind kind)
         return 1 + sizeof(struct lap_format_handle_end) / 8;
     case LAP_CLASS_CALL:
         return 1 + sizeof(struct lap_format_call) / 8;
+    case LAP_CLASS_PEER_LAP: /* without its size, as of classes with strings */
+        return sizeof(struct lap_format_peer_lap) / 8;
     case LAP_CLASS_SERVE:
         return 1 + sizeof(struct lap_format_serve) / 8;
     case LAP_CLASS_REPLY:
@@ -41,6 +43,7 @@ void lap_class_set_fixed(struct lap_class *classes)
         {LAP_FORMAT_THREAD, LAP_CLASS_THREAD, 1},     {LAP_FORMAT_HANDLE_END, LAP_CLASS_HANDLE_END, 0},
         {LAP_FORMAT_SERVE, LAP_CLASS_SERVE, 0},       {LAP_FORMAT_REPLY, LAP_CLASS_REPLY, 0},
         {LAP_FORMAT_LINK, LAP_CLASS_LINK, 0},
+        {LAP_FORMAT_PEER_LAP, LAP_CLASS_PEER_LAP, 1},
     };
     for (unsigned i = 0; i < sizeof fixed / sizeof *fixed; i++) {
         struct lap_class *const class = &classes[fixed[i].id];

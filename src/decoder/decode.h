@@ -84,6 +84,7 @@ struct lap_visitor {
     void (*abandoned)(void *user, struct lap_decoder *, const struct lap_event *, struct lap_open *scope);
     void (*handle)(void *user, struct lap_decoder *, const struct lap_event *); /* begin, mark, end: see the class's kind */
     void (*call)(void *user, struct lap_decoder *, const struct lap_event *);   /* a call that is over */
+    void (*peer_lap)(void *user, struct lap_decoder *, const struct lap_event *); /* of the call before it */
     /* pause, open, thread, serve, reply, link, orphans */
     void (*other)(void *user, struct lap_decoder *, const struct lap_event *);
     /* Takes as many events as it can in one go; see struct lap_run. Returns the offset behind them; the next one comes to
@@ -241,6 +242,10 @@ static inline __attribute__((always_inline)) uint32_t lap_decode_other(struct la
         decoder->events++;
         if (visitor->call)
             visitor->call(user, decoder, event);
+        return 0;
+    case LAP_CLASS_PEER_LAP:
+        if (visitor->peer_lap)
+            visitor->peer_lap(user, decoder, event);
         return 0;
     case LAP_CLASS_ABANDONED:
         for (uint64_t count = event->words[1]; count > 0 && decoder->depth > 0; count--) {

@@ -76,6 +76,7 @@ static const struct {
     {URI_SCHEME "serve", LAP_CLASS_SERVE, LAP_FORMAT_SERVE},
     {URI_SCHEME "reply", LAP_CLASS_REPLY, LAP_FORMAT_REPLY},
     {URI_SCHEME "link", LAP_CLASS_LINK, LAP_FORMAT_LINK},
+    {URI_SCHEME "peer_lap", LAP_CLASS_PEER_LAP, LAP_FORMAT_PEER_LAP},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 

@@ -218,6 +218,13 @@ static void forward_call(void *user, struct lap_decoder *decoder, const struct l
         to->visitor->call(to->user, decoder, event);
 }
 
+static void forward_peer_lap(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+{
+    const struct forward *const to = user;
+    if (to->visitor->peer_lap)
+        to->visitor->peer_lap(to->user, decoder, event);
+}
+
 static void forward_other(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     const struct forward *const to = user;
@@ -242,7 +249,8 @@ static struct lap_decode_result decode_forward(struct lap_cursor *cursor, uint32
                                                   .end = forward_end,
                                                   .abandoned = forward_abandoned,
                                                   .handle = forward_handle,
-                                                   .call = forward_call,
+                                                  .call = forward_call,
+                                                  .peer_lap = forward_peer_lap,
                                                   .other = forward_other,
                                                   .done = forward_done};
     static const struct lap_visitor nobody = {0};

@@ -1,85 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calls: stamps and trailers, and the events that say of them what both sides know.
+ * The caller's end of a call: its stamps, and the event that says of it what both sides know.
  */
 #define _GNU_SOURCE
-#include "lapmark/call.h"
-
+#include "call_notes.h"
 #include "call_times.h"
 #include "handle_table.h"
 #include "lapmark.h"
 #include "link.h"
-#include "process.h"
 #include "scope.h"
-#include "served.h"
-#include "snapshot.h"
+#include "trailer.h"
 #include "wishes.h"
 
-#include <errno.h>
-#include <string.h>
-
-/* ---- trailers: little-endian, of any alignment ------------------------------------------------------------------------ */
-
-enum { MAGIC_REQUEST = 0x514C, MAGIC_REPLY = 0x524C, VERSION = 1 }; /* "LQ", "LR" */
-enum { REPLY_SLOW = 1 };
-enum { LEVEL_WISH = 3, LEVEL_EARLIER = 128 }; /* enum lap_wish; in the domain's place is the span of an earlier call */
 #define KHZ_MAX 100000000u /* no clock is faster: 100 GHz */
-
-struct __attribute__((packed, may_alias)) lap_request_trailer {
-    uint16_t magic;
-    uint8_t version, length, flags, level; /* LEVEL_* */
-    uint16_t threshold; /* see wishes.h */
-    uint8_t trace_id[16], span_id[8];
-    uint64_t domain, sent_ticks;
-};
-struct __attribute__((packed)) lap_reply_trailer {
-    uint16_t magic;
-    uint8_t version, length, flags, reserved[3];
-    uint8_t span_id[8];
-    uint64_t received_ticks, replied_ticks, domain;
-    uint32_t queue_us, khz;
-};
-static_assert(sizeof(struct lap_request_trailer) == LAP_TRAILER_BYTES &&
-                  sizeof(struct lap_reply_trailer) == LAP_TRAILER_BYTES,
-              "trailers");
-
-/* Reads one of them into `out`; 0, -ENOMSG: there is none, -EBADMSG. */
-static int trailer_read(void *out, const void *from, uint64_t bytes, uint16_t magic)
-{
-    if (!from || bytes == 0)
-        return -ENOMSG;
-    if (bytes < LAP_TRAILER_BYTES)
-        return -EBADMSG;
-    memcpy(out, from, LAP_TRAILER_BYTES); /* once: it may lie where the peer can still write */
-    uint32_t head;
-    memcpy(&head, out, sizeof head);
-    if (head == 0)
-        return -ENOMSG;
-    return head == (magic | VERSION << 16 | (uint32_t)LAP_TRAILER_BYTES << 24) ? 0 : -EBADMSG;
-}
-
-static uint32_t shared = 0; /* enum lap_share; atomic */
-
-void lap_share(uint32_t what) { __atomic_store_n(&shared, what, __ATOMIC_RELAXED); }
-
-static uint64_t domain_told(void)
-{
-    const uint32_t what = __atomic_load_n(&shared, __ATOMIC_RELAXED) | lap_process.settings.shares;
-    return what & LAP_SHARE_DOMAIN ? lap_process_clock_domain() : 0;
-}
-
-/* Of a process that is there. */
-static inline uint64_t call_ticks(void)
-{
-    if (__builtin_expect(lap_process.clock.source == LAP_FORMAT_CLOCK_MONOTONIC, 0))
-        return lap_clock_ticks(&lap_process.clock);
-    return lap_impl_ticks();
-}
-
-/* A thread that has a ring is one of a process that is there: a fork takes it away. */
-static inline int is_there(void) { return lap_impl_local.thread->segment != 0 || lap_process_ensure() == 0; }
-
-uint64_t lap_now(void) { return is_there() ? call_ticks() : lap_impl_ticks(); }
 
 static inline uint64_t clock_domain(void)
 {
@@ -87,12 +20,10 @@ static inline uint64_t clock_domain(void)
     return domain != 0 ? domain : lap_process_clock_domain();
 }
 
-/* ---- the caller ------------------------------------------------------------------------------------------------------- */
-
 static inline void call_stamp(struct lap_call *call)
 {
     struct lap_request_trailer *const request = (struct lap_request_trailer *)call->request;
-    call->sent_ticks = request->sent_ticks = call_ticks();
+    call->sent_ticks = request->sent_ticks = lap_call_ticks();
 }
 
 /* Each member is stored here or before: clearing all of it first costs as much as the rest. */
@@ -108,14 +39,14 @@ static void call_open(struct lap_call *call, const struct lap_context *parent)
     }
     call->context.flags |= LAP_CONTEXT_SAMPLED; /* who is called should record it, too */
     struct lap_request_trailer *const request = (struct lap_request_trailer *)call->request;
-    request->magic = MAGIC_REQUEST;
-    request->version = VERSION;
+    request->magic = LAP_MAGIC_REQUEST;
+    request->version = LAP_TRAILER_VERSION;
     request->length = LAP_TRAILER_BYTES;
     request->flags = call->context.flags;
     const uint64_t earlier = lap_slow_call_told(call->class_id);
-    request->level = earlier != 0 ? LEVEL_EARLIER : 0;
+    request->level = earlier != 0 ? LAP_LEVEL_EARLIER : 0;
     request->threshold = 0;
-    request->domain = earlier != 0 ? earlier : domain_told();
+    request->domain = earlier != 0 ? earlier : lap_domain_told();
     memcpy(request->trace_id, call->context.trace_id, sizeof request->trace_id);
     memcpy(request->span_id, call->context.span_id, sizeof request->span_id);
     call->is_open = lap_process.life;
@@ -125,9 +56,9 @@ static void call_open(struct lap_call *call, const struct lap_context *parent)
 void lap_call_wish(struct lap_call *call, enum lap_wish wish, double threshold_ms)
 {
     struct lap_request_trailer *const request = (struct lap_request_trailer *)call->request;
-    if (request->magic != MAGIC_REQUEST) /* it is off */
+    if (request->magic != LAP_MAGIC_REQUEST) /* it is off */
         return;
-    request->level = (uint8_t)((request->level & LEVEL_EARLIER) | ((uint32_t)wish & LEVEL_WISH));
+    request->level = (uint8_t)((request->level & LAP_LEVEL_EARLIER) | ((uint32_t)wish & LAP_LEVEL_WISH));
     request->threshold = lap_wish_pack_threshold(threshold_ms);
 }
 
@@ -192,7 +123,7 @@ static int reply_take(struct lap_format_call *event, const struct lap_call *call
     event->received_ticks = event->replied_ticks = event->peer_domain = 0;
     event->peer_khz = event->queue_us = 0;
     event->flags = call->flags;
-    const int error = trailer_read(&reply, from, bytes, MAGIC_REPLY);
+    const int error = lap_trailer_read(&reply, from, bytes, LAP_MAGIC_REPLY);
     if (error < 0)
         return error;
     if (memcmp(reply.span_id, call->context.span_id, sizeof reply.span_id) != 0)
@@ -210,8 +141,8 @@ static int reply_take(struct lap_format_call *event, const struct lap_call *call
     event->peer_domain = reply.domain;
     event->peer_khz = reply.khz;
     event->queue_us = reply.queue_us;
-    if (reply.flags & REPLY_SLOW) {
-        event->flags = LAP_FORMAT_CALL_SLOW;
+    if (reply.flags & LAP_REPLY_SLOW) {
+        event->flags |= LAP_FORMAT_CALL_SLOW;
         if (lap_wishes_are_accepted(LAP_ACCEPT_SLOW) && lap_wish_grant(event->got_ticks))
             event->flags |= LAP_FORMAT_CALL_KEPT;
     }
@@ -294,7 +225,7 @@ int lap_call_end(struct lap_call *call, const void *reply, uint64_t bytes)
     call->is_open = 0;
     uint64_t position;
     struct lap_ring *const ring = lap_ring_take(0, &position);
-    uint64_t now = is_there() ? call_ticks() : lap_impl_ticks();
+    uint64_t now = lap_is_there() ? lap_call_ticks() : lap_impl_ticks();
     if (life != lap_process.life) { /* it is a call of the process that forked this one, whose paths are others */
         if (ring)
             lap_ring_give(ring, position);
@@ -302,14 +233,18 @@ int lap_call_end(struct lap_call *call, const void *reply, uint64_t bytes)
     }
     const uint64_t got_ticks = now;
     struct lap_format_call unseen;
-    position = ring ? lap_ring_room_at(ring, position, 8 + sizeof unseen, &now) : 0;
+    /* With the room that notes would take: few replies have some, and to ask for more costs nothing. */
+    position = ring ? lap_ring_room_at(ring, position, 8 + sizeof unseen + LAP_CALL_NOTES_EVENTS_BYTES, &now) : 0;
     if (position == 0)
         return call_close(call, &unseen, got_ticks, reply, bytes);
     struct lap_format_call *const event = (struct lap_format_call *)(uintptr_t)(position + 8);
-    const uint64_t end = position + 8 + sizeof *event;
+    uint64_t end = position + 8 + sizeof *event;
     const int error = call_close(call, event, got_ticks, reply, bytes);
     call_note(ring, position, end, call, event);
     *(uint64_t *)(uintptr_t)position = now << LAP_FORMAT_CLOCK_SHIFT | call->class_id;
+    if (__builtin_expect(bytes > LAP_TRAILER_BYTES, 0) && error == 0)
+        end = lap_call_notes_store(end, now, event, call->split.server_ns, (const char *)reply + LAP_TRAILER_BYTES,
+                                   bytes - LAP_TRAILER_BYTES);
     lap_impl_commit(ring->thread, end);
     lap_ring_give(ring, end);
     return error;
@@ -320,124 +255,4 @@ int lap_call_sent(struct lap_call *call)
     call->flags = LAP_FORMAT_CALL_ONE_WAY;
     const int error = lap_call_end(call, NULL, 0);
     return error == -ENOMSG ? 0 : error;
-}
-
-/* ---- the server ------------------------------------------------------------------------------------------------------- */
-
-/* Stores an event of a fixed class for a handle, which is the child of `parent` from then on, or not: NULL. */
-static void event_put(uint32_t class_id, const void *payload, uint32_t bytes, uint64_t handle, const struct lap_context *parent)
-{
-    uint64_t position, ticks;
-    struct lap_ring *const ring = lap_ring_take(0, &position);
-    position = ring ? lap_ring_room(ring, position, 8 + bytes, &ticks) : 0;
-    if (position == 0)
-        return;
-    lap_handle_note_parent(handle, ring, position, parent);
-    lap_ring_give(ring, lap_ring_store_fixed(ring, position, ticks, class_id, payload, bytes));
-}
-
-static int request_read(struct lap_request_trailer *request, struct lap_context *ret_context, const void *trailer, uint64_t bytes)
-{
-    *ret_context = (struct lap_context){.flags = 0};
-    const int error = trailer_read(request, trailer, bytes, MAGIC_REQUEST);
-    if (error < 0)
-        return error;
-    ret_context->flags = request->flags;
-    memcpy(ret_context->trace_id, request->trace_id, sizeof request->trace_id);
-    memcpy(ret_context->span_id, request->span_id, sizeof request->span_id);
-    return lap_context_is_valid(ret_context) ? 0 : -EBADMSG;
-}
-
-void lap_impl_serve_options(struct lap_options *options, const void *trailer, uint64_t bytes)
-{
-    struct lap_request_trailer request;
-    struct lap_context context;
-    if (!is_there() || !lap_wishes_are_accepted(LAP_ACCEPT_THRESHOLD) || request_read(&request, &context, trailer, bytes) < 0)
-        return;
-    const uint32_t wish = request.level & LEVEL_WISH;
-    const double threshold_ms = lap_wish_unpack_threshold_ms(request.threshold);
-    const int is_lower = request.threshold != 0 && threshold_ms < options->threshold_ms;
-    const int switches_on = wish == LAP_WISH_ON && options->disabled;
-    if ((is_lower || switches_on) && !lap_wish_grant(call_ticks())) /* what makes less work is free */
-        return;
-    if (request.threshold != 0)
-        options->threshold_ms = threshold_ms;
-    if (wish != LAP_WISH_AS_IT_IS)
-        options->disabled = wish == LAP_WISH_OFF;
-}
-
-/* A caller found it slow: its report is due after all. */
-static void served_keep(uint64_t span_id, uint64_t now)
-{
-    struct lap_served served;
-    uint64_t position;
-    struct lap_ring *const ring = lap_wishes_are_accepted(LAP_ACCEPT_SLOW) ? lap_ring_take(0, &position) : NULL;
-    if (!ring)
-        return;
-    if (!lap_served_take(&served, span_id)) {
-        lap_process_count_loss(LAP_FORMAT_LOSS_WISH, 1);
-    } else if (lap_wish_grant(now)) {
-        if (served.flags & LAP_SLOW_PRINTS)
-            lap_handle_print(ring, served.handle, served.class_id, &served.rings);
-        if (served.flags & LAP_SLOW_SNAPSHOTS)
-            position = lap_snapshot_breach(ring, position, served.class_id, served.total_ticks);
-    }
-    lap_ring_give(ring, position);
-}
-
-int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *trailer, uint64_t bytes,
-                         uint64_t arrived_ticks)
-{
-    struct lap_request_trailer request;
-    const uint64_t now = lap_now();
-    struct lap_context context;
-    const int error = request_read(&request, &context, trailer, bytes);
-    *serve = (struct lap_serve){.handle = handle,
-                                .begin_ticks = now,
-                                .received_ticks = arrived_ticks != 0 && arrived_ticks < now ? arrived_ticks : now};
-    if (error < 0) {
-        if (error != -ENOMSG)
-            lap_process_count_loss(LAP_FORMAT_LOSS_TRAILER, 1);
-        return error;
-    }
-    serve->has_trailer = 1;
-    serve->context = context;
-    const struct lap_format_serve event = {.handle = handle,
-                                           .trace_id_high = lap_id_number(request.trace_id),
-                                           .trace_id_low = lap_id_number(request.trace_id + 8),
-                                           .span_id = lap_id_number(request.span_id),
-                                           .sent_ticks = request.sent_ticks,
-                                           .received_ticks = serve->received_ticks,
-                                           .peer_domain = request.level & LEVEL_EARLIER ? 0 : request.domain};
-    if (handle != 0)
-        event_put(LAP_FORMAT_SERVE, &event, sizeof event, handle, &context);
-    if (handle != 0 && lap_wishes_are_accepted(LAP_ACCEPT_SLOW))
-        lap_handle_serves(handle, event.span_id);
-    if (request.level & LEVEL_EARLIER)
-        served_keep(request.domain, now);
-    return 0;
-}
-
-uint64_t lap_serve_reply(struct lap_serve *serve, void *out)
-{
-    memset(out, 0, LAP_TRAILER_BYTES);
-    if (!serve->has_trailer || !is_there())
-        return 0;
-    const double queue_us = (double)(serve->begin_ticks - serve->received_ticks) * lap_process.ns_per_tick / 1e3;
-    struct lap_reply_trailer reply = {.magic = MAGIC_REPLY,
-                                      .version = VERSION,
-                                      .length = LAP_TRAILER_BYTES,
-                                      .received_ticks = serve->received_ticks,
-                                      .domain = domain_told(),
-                                      .queue_us = queue_us < (double)UINT32_MAX ? (uint32_t)queue_us : UINT32_MAX,
-                                      .khz = (uint32_t)(1e6 / lap_process.ns_per_tick + 0.5)};
-    memcpy(reply.span_id, serve->context.span_id, sizeof reply.span_id);
-    reply.replied_ticks = call_ticks();
-    reply.flags = serve->is_slow || lap_handle_is_slow(serve->handle, reply.replied_ticks) ? REPLY_SLOW : 0;
-    memcpy(out, &reply, sizeof reply);
-    const struct lap_format_reply event = {
-        .handle = serve->handle, .span_id = lap_id_number(serve->context.span_id), .replied_ticks = reply.replied_ticks};
-    if (serve->handle != 0)
-        event_put(LAP_FORMAT_REPLY, &event, sizeof event, serve->handle, NULL);
-    return LAP_TRAILER_BYTES;
 }

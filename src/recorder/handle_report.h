@@ -5,6 +5,7 @@
 #ifndef LAP_HANDLE_REPORT_H
 #define LAP_HANDLE_REPORT_H
 
+#include "peer_laps.h"
 #include "ring.h"
 
 #include <stdint.h>
@@ -27,5 +28,10 @@ void lap_handle_rings_note(struct lap_handle_rings *rings, const struct lap_ring
 /* Gathers the handle's events and prints its report through the calling thread's `ring`, where its end is the last event.
  * What the rings no longer hold is counted in it. Cold: reads as many events as those rings had since it began. */
 void lap_handle_print(struct lap_ring *ring, uint64_t handle, uint32_t class_id, const struct lap_handle_rings *touched);
+
+/* Sums up the handle's laps by label, of the first labels and events that it had; see lap_handle_laps(). `ring` is the calling
+ * thread's, and its position must be taken. */
+uint32_t lap_handle_sum(const struct lap_ring *ring, uint64_t handle, const struct lap_handle_rings *touched,
+                        struct lap_peer_lap *laps);
 
 #endif

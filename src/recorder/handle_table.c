@@ -259,6 +259,23 @@ int lap_handle_is_slow(uint64_t handle, uint64_t ticks)
     return is_slow;
 }
 
+uint32_t lap_handle_laps(uint64_t handle, struct lap_peer_lap *laps)
+{
+    uint64_t position;
+    struct lap_ring *const ring = handle == 0 ? NULL : lap_ring_take(0, &position);
+    if (!ring)
+        return 0;
+    uint32_t count = 0;
+    struct slot *const slot = slot_find(handle);
+    if (slot) {
+        const struct lap_handle_rings rings = slot->rings;
+        slot_unlock(slot);
+        count = lap_handle_sum(ring, handle, &rings, laps);
+    }
+    lap_ring_give(ring, position);
+    return count;
+}
+
 static uint64_t now_ticks(void)
 {
     return lap_clock_ticks(&lap_process.clock);

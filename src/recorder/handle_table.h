@@ -38,6 +38,11 @@ int lap_handle_context_get(uint64_t handle, struct lap_context *ret_own, struct 
 /* Has an open handle with a threshold taken it by then? */
 int lap_handle_is_slow(uint64_t handle, uint64_t ticks);
 
+struct lap_peer_lap;
+/* The laps that an open handle had by now, those of a label as one, the greatest sum first: at most LAP_PEER_LAPS. Returns how
+ * many. Cold: reads the rings that it has events in. */
+uint32_t lap_handle_laps(uint64_t handle, struct lap_peer_lap *laps);
+
 /* A slot for a profiler whose state a binding keeps: its handle, 0 where none is free. It is not open for anybody here. */
 uint64_t lap_handle_take(void);
 void lap_handle_give(uint64_t handle);

@@ -183,9 +183,10 @@ static void text_add_trace(struct text *text, const struct lap_metadata_trace *t
 
 static void text_add_fixed_classes(struct text *text)
 {
-    static const uint8_t ids[] = {LAP_FORMAT_END,  LAP_FORMAT_ABANDONED,  LAP_FORMAT_PAUSE,
-                                  LAP_FORMAT_OPEN, LAP_FORMAT_HANDLE_END, LAP_FORMAT_THREAD,
-                                  LAP_FORMAT_SERVE, LAP_FORMAT_REPLY, LAP_FORMAT_LINK};
+    static const uint8_t ids[] = {LAP_FORMAT_END,   LAP_FORMAT_ABANDONED,  LAP_FORMAT_PAUSE,
+                                  LAP_FORMAT_OPEN,  LAP_FORMAT_HANDLE_END, LAP_FORMAT_THREAD,
+                                  LAP_FORMAT_SERVE, LAP_FORMAT_REPLY,      LAP_FORMAT_LINK,
+                                  LAP_FORMAT_PEER_LAP};
     /* Of each its name and its fields. */
     static const char fixed[] =
         "end\0\0"
@@ -199,7 +200,8 @@ static void text_add_fixed_classes(struct text *text)
         "thread\0U size; U thread_id; U thread_index; string name; U tail; \0"
         "serve\0U handle; X trace_id_high; X trace_id_low; X span_id; U sent_ticks; U received_ticks; X peer_domain; \0"
         "reply\0U handle; X span_id; U replied_ticks; \0"
-        "link\0U handle; X own_span_id; X trace_id_high; X trace_id_low; X span_id; W relation; W path; ";
+        "link\0U handle; X own_span_id; X trace_id_high; X trace_id_low; X span_id; W relation; W path; \0"
+        "peer_lap\0U size; U handle; X span_id; U sum_ns; W count; W number; string label; U tail; ";
     const char *name = fixed;
     for (size_t i = 0; i < sizeof ids; i++) {
         const char *const fields = name + strlen(name) + 1;

@@ -43,20 +43,22 @@ static int setting_is(const char *name, const char *word, const char *other)
     return 0;
 }
 
-/* Which of two words are in a list with commas: bits 0 and 1. */
-static uint32_t setting_list(const char *name, const char *first, const char *second)
+/* Words with commas between them: bit 0 for the first of `words`, and so on. */
+static uint32_t setting_words(const char *name, const char *const *words, size_t count)
 {
     const char *const value = secure_getenv(name);
     uint32_t found = 0;
-    for (const char *at = value && strcmp(value, "nothing") != 0 ? value : ""; *at;) {
+    for (const char *at = value; at && *at; at += *at == ',') {
         const size_t length = strcspn(at, ",");
-        if (length == strlen(first) && strncmp(at, first, length) == 0)
-            found |= 1;
-        else if (length == strlen(second) && strncmp(at, second, length) == 0)
-            found |= 2;
-        else
+        size_t i = 0;
+        while (i < count && (strlen(words[i]) != length || memcmp(words[i], at, length) != 0))
+            i++;
+        if (i == count && (length != strlen("nothing") || memcmp(at, "nothing", length) != 0)) {
             warn_value(name, value, at);
-        at += length + (at[length] == ',');
+            return 0;
+        }
+        found |= i < count ? 1u << i : 0;
+        at += length;
     }
     return found;
 }
@@ -113,8 +115,8 @@ void lap_settings_read(struct lap_settings *settings)
     settings->is_full = setting_is("LAPMARK_MODE", "full", "flight");
     settings->keeps_slow = setting_is("LAPMARK_KEEP", "slow", "all");
     settings->has_prefix = setting_is("LAPMARK_PREFIX", "on", "off");
-    settings->shares = setting_list("LAPMARK_SHARE", "domain", "");
-    settings->accepts = setting_list("LAPMARK_ACCEPT", "slow", "threshold");
+    settings->shares = setting_words("LAPMARK_SHARE", (const char *const[]){"domain", "laps"}, 2);
+    settings->accepts = setting_words("LAPMARK_ACCEPT", (const char *const[]){"slow", "threshold"}, 2);
     setting_size("LAPMARK_RING", &ring_bytes);
     settings->segment_bytes = segment_bytes(ring_bytes);
     setting_size("LAPMARK_MEMORY", &settings->memory_bytes);

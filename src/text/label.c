@@ -88,8 +88,8 @@ static size_t utf8_bytes(const unsigned char *text, size_t bytes, uint32_t *ret_
 /* Would it move the cursor, start a line or change the direction of what follows? */
 static int is_control(uint32_t point)
 {
-    return point < 0x20 || (point >= 0x7F && point < 0xA0) || (point >= 0x2028 && point <= 0x202E) ||
-           (point >= 0x2066 && point <= 0x2069);
+    return point < 0x20 || (point >= 0x7F && point < 0xA0) || point == 0x61C || point == 0x200E || point == 0x200F ||
+           (point >= 0x2028 && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
 }
 
 static void sink_escape(struct sink *sink, unsigned char byte)

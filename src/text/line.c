@@ -183,7 +183,27 @@ static void line_add_part(struct line *line, const char *before, double ns)
     line_add_bytes(line, text, bytes - 3);
 }
 
-size_t lap_line_add_calls(char *out, size_t out_bytes, size_t bytes, const struct lap_line_calls *calls)
+/* What may come behind the laps of a note has its room. */
+#define LINE_BEHIND_LAPS_BYTES 160u
+
+static void line_add_laps(struct line *line, const struct lap_peer_lap *laps, uint32_t count)
+{
+    const char *before = " [";
+    for (uint32_t i = 0; i < count && i < LAP_PEER_LAPS; i++) {
+        const size_t bytes = strlen(laps[i].label) + LAP_DURATION_BYTES + 4;
+        if (line->bytes + bytes + LINE_BEHIND_LAPS_BYTES > line->room)
+            continue;
+        line_add(line, before);
+        line_add(line, laps[i].label);
+        line_add_part(line, " ", laps[i].sum_ns);
+        before = ", ";
+    }
+    if (*before == ',')
+        line_add(line, "]");
+}
+
+size_t lap_line_add_calls(char *out, size_t out_bytes, size_t bytes, const struct lap_line_calls *calls,
+                          const struct lap_peer_lap *laps, uint32_t lap_count)
 {
     if (bytes == 0 || calls->count == 0)
         return bytes;
@@ -203,10 +223,11 @@ size_t lap_line_add_calls(char *out, size_t out_bytes, size_t bytes, const struc
         line_add(&line, "peer silent");
     } else {
         line_add_part(&line, "server ", calls->server_ns);
-        if (calls->queue_ns > 0) {
+        if (calls->queue_ns > 0)
             line_add_part(&line, ": handle ", calls->server_ns - calls->queue_ns);
+        line_add_laps(&line, laps, lap_count);
+        if (calls->queue_ns > 0)
             line_add_part(&line, ", queue ", calls->queue_ns);
-        }
         line_add_part(&line, "; between ", calls->between_ns);
         if (calls->ways == calls->answered) {
             line_add_part(&line, ": there ", calls->there_ns);

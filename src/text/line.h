@@ -7,6 +7,8 @@
 #ifndef LAP_LINE_H
 #define LAP_LINE_H
 
+#include "peer_laps.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -78,8 +80,11 @@ static inline void lap_line_calls_join(struct lap_line_calls *to, const struct l
     to->back_ns += more->back_ns;
 }
 /* Adds to a line that is written, in front of its newline: ` (server 61.2000: handle 57.9000, queue 3.3000; between 37.1100)`, in
- * milliseconds; ` (2 calls, 1 silent: server ...)`. Returns the line's bytes, at most `out_bytes`. */
-size_t lap_line_add_calls(char *out, size_t out_bytes, size_t bytes, const struct lap_line_calls *calls);
+ * milliseconds; ` (2 calls, 1 silent: server ...)`. Of their servers' laps, sorted, the first LAP_PEER_LAPS for which there is
+ * room stand behind what they are parts of: `handle 57.9000 [array lookup 50.1000, parse 7.8000]`. Returns the line's bytes, at
+ * most `out_bytes`. */
+size_t lap_line_add_calls(char *out, size_t out_bytes, size_t bytes, const struct lap_line_calls *calls,
+                          const struct lap_peer_lap *laps, uint32_t lap_count);
 /* `(12 more lines)` */
 size_t lap_line_more(char *out, size_t out_bytes, const struct lap_line_place *place, uint64_t lines);
 /* `(12 events no longer held)`; `what` is a singular, "event" or "checkpoint". */

@@ -374,6 +374,24 @@ static void report_call(void *user, struct lap_decoder *decoder, const struct la
     lap_tree_calls_add(&report->tree, &report->calls[decoder->depth - 1], &times);
 }
 
+/* A lap of the server of the call before it; of none where that found no room. */
+static void peer_lap_add(struct lap_report *report, uint16_t calls, const uint64_t *words)
+{
+    const struct lap_peer_lap lap = lap_peer_lap_of(words);
+    if (calls != 0)
+        lap_tree_calls_add_lap(&report->tree, calls, &lap);
+}
+
+static void report_peer_lap(void *user, struct lap_decoder *decoder, const struct lap_event *event)
+{
+    struct lap_report *const report = user;
+    const struct lap_format_peer_lap *const told = (const struct lap_format_peer_lap *)(const void *)(event->words + 1);
+    if (told->handle != 0 || decoder->depth == 0 || report->stack[decoder->depth - 1] == 0)
+        return;
+    lap_report_reserve(report, 1);
+    peer_lap_add(report, report->calls[decoder->depth - 1], event->words);
+}
+
 static void report_abandoned(void *user, struct lap_decoder *decoder, const struct lap_event *event,
                              struct lap_open *scope)
 {
@@ -429,8 +447,12 @@ static void synchronize(struct lap_report *report, const struct lap_decoder *dec
 struct lap_decode_result lap_report_run(struct lap_report *report, struct lap_decoder *decoder, const void *segment,
                                         uint64_t begin_ticks, uint32_t from, uint32_t to)
 {
-    static const struct lap_visitor visitor = {
-        .mark = report_mark, .begin = report_begin, .end = report_end, .abandoned = report_abandoned, .call = report_call};
+    static const struct lap_visitor visitor = {.mark = report_mark,
+                                               .begin = report_begin,
+                                               .end = report_end,
+                                               .abandoned = report_abandoned,
+                                               .call = report_call,
+                                               .peer_lap = report_peer_lap};
     report->settings.classes = decoder->classes;
     report->settings.class_count = decoder->class_count;
     synchronize(report, decoder);
@@ -514,6 +536,8 @@ void lap_report_handle_mark(struct lap_report *report, const uint64_t *words)
             lap_tree_node(&report->tree, report->handle)->flags |= LAP_TREE_ASKED_FOR;
         return;
     }
+    if (report->handle != 0 && class->kind == LAP_CLASS_PEER_LAP)
+        peer_lap_add(report, report->handle_calls, words);
     if (report->handle == 0 || class->kind != LAP_CLASS_HANDLE_MARK)
         return;
     const struct lap_format_handle_mark *const mark = lap_event_payload(words, class);

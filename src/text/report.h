@@ -88,8 +88,8 @@ void lap_report_open(struct lap_report *report, const struct lap_decoder *decode
 /* Starts a handle's report from its LAP_CLASS_HANDLE_BEGIN event, or where that is gone from `class_id` and NULL. A
  * report that was started and not ended is dropped. */
 void lap_report_handle_begin(struct lap_report *report, const uint64_t *words, uint32_t class_id);
-/* Its LAP_CLASS_HANDLE_MARK events, in the order of their numbers, and between them its LAP_CLASS_CALL ones; gaps are counted in a
- * line. */
+/* Its LAP_CLASS_HANDLE_MARK events, in the order of their numbers, and between them its LAP_CLASS_CALL ones, each with its
+ * LAP_CLASS_PEER_LAP ones behind it; gaps are counted in a line. */
 void lap_report_handle_mark(struct lap_report *report, const uint64_t *words);
 /* Its LAP_CLASS_HANDLE_END event, or NULL for one that is still open `total_ticks` after its begin. Prints it, if it is
  * one that prints. Returns 1 if it did. */

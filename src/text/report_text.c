@@ -131,7 +131,11 @@ static struct lap_line_fold line_fold(const struct lap_report *report, const str
 
 static size_t add_calls(struct lap_report *report, uint16_t calls, char *out, size_t room, size_t bytes)
 {
-    return calls == 0 ? bytes : lap_line_add_calls(out, room, bytes, &report->tree.units[calls].calls);
+    if (calls == 0)
+        return bytes;
+    struct lap_peer_lap laps[LAP_PEER_LAPS_HELD];
+    const uint32_t count = lap_tree_calls_laps(&report->tree, calls, laps);
+    return lap_line_add_calls(out, room, bytes, &report->tree.units[calls].calls.sum, laps, count);
 }
 
 static void put_missed(struct lap_report *report, uint32_t indent, uint64_t count, const char *what)

@@ -92,10 +92,21 @@ void lap_tree_copy_free(struct lap_tree *tree, uint16_t copy)
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
+static void lap_tree_peer_laps_free(struct lap_tree *tree, uint16_t index)
+{
+    while (index != 0) {
+        const uint16_t next = tree->units[index].peer_lap.next;
+        unit_give(tree, index);
+        index = next;
+    }
+}
+
 void lap_tree_calls_free(struct lap_tree *tree, uint16_t *sum)
 {
-    if (*sum != 0)
+    if (*sum != 0) {
+        lap_tree_peer_laps_free(tree, tree->units[*sum].calls.laps);
         unit_give(tree, *sum);
+    }
     *sum = 0;
 }
 
@@ -105,7 +116,7 @@ void lap_tree_calls_add(struct lap_tree *tree, uint16_t *sum, const struct lap_c
         *sum = unit_take(tree);
     if (*sum == 0)
         return;
-    struct lap_line_calls *const calls = &tree->units[*sum].calls;
+    struct lap_line_calls *const calls = &tree->units[*sum].calls.sum;
     calls->count++;
     calls->answered += times->has_server != 0;
     calls->ways += times->has_ways != 0;
@@ -124,8 +135,34 @@ void lap_tree_calls_join(struct lap_tree *tree, uint16_t *sum, uint16_t from)
         *sum = *sum == 0 ? from : *sum;
         return;
     }
-    lap_line_calls_join(&tree->units[*sum].calls, &tree->units[from].calls);
-    unit_give(tree, from);
+    lap_line_calls_join(&tree->units[*sum].calls.sum, &tree->units[from].calls.sum);
+    for (uint16_t at = tree->units[from].calls.laps; at != 0; at = tree->units[at].peer_lap.next)
+        lap_tree_calls_add_lap(tree, *sum, &tree->units[at].peer_lap.lap);
+    lap_tree_calls_free(tree, &from);
+}
+
+void lap_tree_calls_add_lap(struct lap_tree *tree, uint16_t sum, const struct lap_peer_lap *lap)
+{
+    uint16_t *link = &tree->units[sum].calls.laps;
+    uint32_t count = 0;
+    for (; *link != 0; link = &tree->units[*link].peer_lap.next, count++)
+        if (strcmp(tree->units[*link].peer_lap.lap.label, lap->label) == 0) {
+            lap_peer_lap_join(&tree->units[*link].peer_lap.lap, lap);
+            return;
+        }
+    *link = count < LAP_PEER_LAPS_HELD ? unit_take(tree) : 0;
+    if (*link != 0)
+        tree->units[*link].peer_lap.lap = *lap;
+}
+
+uint32_t lap_tree_calls_laps(const struct lap_tree *tree, uint16_t sum, struct lap_peer_lap laps[LAP_PEER_LAPS_HELD])
+{
+    uint32_t count = 0;
+    for (uint16_t at = tree->units[sum].calls.laps; at != 0 && count < LAP_PEER_LAPS_HELD;
+         at = tree->units[at].peer_lap.next)
+        laps[count++] = tree->units[at].peer_lap.lap;
+    lap_peer_laps_sort(laps, count);
+    return count;
 }
 
 /* ---- lines ------------------------------------------------------------------------------------------------------- */

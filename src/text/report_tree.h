@@ -83,6 +83,18 @@ struct lap_tree_node {
     uint16_t reserved[3];
 };
 
+/* Calls that came back in a line, and a list of what their servers' laps are in sum. */
+struct lap_tree_calls {
+    struct lap_line_calls sum;
+    uint16_t laps;
+    uint16_t reserved[3];
+};
+struct lap_tree_peer_lap {
+    struct lap_peer_lap lap;
+    uint16_t next;
+    uint16_t reserved[3];
+};
+
 struct lap_tree_chunk {
     uint64_t words[LAP_TREE_PAYLOAD_WORDS];
     uint16_t next;
@@ -90,7 +102,8 @@ struct lap_tree_chunk {
 };
 
 union lap_tree_unit {
-    struct lap_line_calls calls;
+    struct lap_tree_calls calls;
+    struct lap_tree_peer_lap peer_lap;
     struct lap_tree_line line;
     struct lap_tree_node node;
     struct lap_tree_chunk chunk;
@@ -152,6 +165,10 @@ void lap_tree_copy_free(struct lap_tree *tree, uint16_t copy);
 void lap_tree_calls_add(struct lap_tree *tree, uint16_t *sum, const struct lap_call_times *times);
 void lap_tree_calls_join(struct lap_tree *tree, uint16_t *sum, uint16_t from);
 void lap_tree_calls_free(struct lap_tree *tree, uint16_t *sum);
+/* Adds a lap of a server to a sum that is there; of further ones than LAP_PEER_LAPS_HELD labels nothing. */
+void lap_tree_calls_add_lap(struct lap_tree *tree, uint16_t sum, const struct lap_peer_lap *lap);
+/* Copies those, sorted. Returns how many. */
+uint32_t lap_tree_calls_laps(const struct lap_tree *tree, uint16_t sum, struct lap_peer_lap laps[LAP_PEER_LAPS_HELD]);
 
 /* A zeroed line at a node's end; `head` 0 makes it the head of its label. 0 when there is no unit. */
 uint16_t lap_tree_line_make(struct lap_tree *tree, uint16_t owner, uint64_t key, uint16_t head);

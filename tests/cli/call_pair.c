@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { THERE_MS = 2, QUEUE_MS = 3, BUSY_MS = 12, BACK_MS = 4 };
+enum { THERE_MS = 2, QUEUE_MS = 3, BUSY_MS = 12, PARSE_MS = 2, BACK_MS = 4 };
 enum { RECEIVED = 16, REPLIED = 24, DOMAIN = 32, KHZ = 44 }; /* places in a reply's trailer */
 
 static const char *mode;
@@ -30,17 +30,21 @@ static double now_ms(void)
 
 static void serve(int fd)
 {
-    uint8_t request[LAP_TRAILER_BYTES], reply[LAP_TRAILER_BYTES];
+    uint8_t request[LAP_TRAILER_BYTES], reply[LAP_REPLY_BYTES_MAX];
     while (read(fd, request, sizeof request) == (ssize_t)sizeof request) {
         struct lap_serve serve;
         const uint64_t arrived = lap_now();
         wait_ms(QUEUE_MS);
         lap_serve_begin(&serve, request, sizeof request, arrived, "serve");
-        for (const double end = now_ms() + BUSY_MS; now_ms() < end;)
+        for (const double end = now_ms() + BUSY_MS - PARSE_MS; now_ms() < end;)
             continue;
-        lap_serve_reply(&serve, reply);
+        lap_mark(serve.handle, "look up %d", 1);
+        for (const double end = now_ms() + PARSE_MS; now_ms() < end;)
+            continue;
+        lap_mark(serve.handle, "parse");
+        const size_t bytes = lap_serve_reply_notes(&serve, reply, sizeof reply);
         wait_ms(BACK_MS);
-        if (write(fd, reply, sizeof reply) != (ssize_t)sizeof reply)
+        if (write(fd, reply, bytes) != (ssize_t)bytes)
             break;
         lap_end(serve.handle);
     }
@@ -76,17 +80,18 @@ static void tamper(uint8_t reply[LAP_TRAILER_BYTES], int number, int count)
 static void call_one(int fd, int number, int count)
 {
     struct lap_call call;
-    uint8_t reply[LAP_TRAILER_BYTES];
+    uint8_t reply[LAP_REPLY_BYTES_MAX];
     if (strcmp(mode, "kinds") == 0 && number % 2 == 1)
         lap_call_begin(&call, "put item");
     else
         lap_call_begin(&call, "get items");
     wait_ms(strcmp(mode, "slow_wire") == 0 ? 20 * THERE_MS : THERE_MS);
-    if (write(fd, call.request, sizeof call.request) < 0 || read(fd, reply, sizeof reply) != (ssize_t)sizeof reply)
+    const ssize_t bytes = write(fd, call.request, sizeof call.request) < 0 ? -1 : read(fd, reply, sizeof reply);
+    if (bytes < LAP_TRAILER_BYTES)
         exit(3);
     tamper(reply, number, count);
     const int is_silent = strcmp(mode, "silent") == 0 ? number % 4 == 0 : strcmp(mode, "all_silent") == 0;
-    lap_call_end(&call, is_silent ? NULL : reply, sizeof reply);
+    lap_call_end(&call, is_silent ? NULL : reply, (uint64_t)bytes);
     LAP_MARK("got the reply");
 }
 

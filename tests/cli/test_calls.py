@@ -10,7 +10,7 @@ import common
 
 WORK = tempfile.mkdtemp(prefix="lapmark-test-", dir="/var/tmp" if os.access("/var/tmp", os.W_OK) else None)
 RECORDED = set()
-THERE_MS, QUEUE_MS, BUSY_MS, BACK_MS = 2, 3, 12, 4
+THERE_MS, QUEUE_MS, BUSY_MS, PARSE_MS, BACK_MS = 2, 3, 12, 2, 4
 PARTS = ("total_ns", "answered_ns", "server_ns", "queue_ns", "handle_ns", "between_ns", "there_ns", "back_ns")
 ROUNDING_NS = 0.01
 
@@ -22,8 +22,8 @@ def recorded(mode, count=20, **variables):
         if not RECORDED:
             common.workload(WORK, "call_pair")
         RECORDED.add(mode)
-        result = common.run(f"{WORK}/call_pair", mode, str(count), LAPMARK_RECORD=directory, LAPMARK_PRINT="off",
-                            **{"LAPMARK_SHARE": "domain", **variables})
+        result = common.run(f"{WORK}/call_pair", mode.split("_laps", 1)[0], str(count), LAPMARK_RECORD=directory,
+                            LAPMARK_PRINT="off", **{"LAPMARK_SHARE": "domain", **variables})
         common.equal((result.status, result.err), (0, ""), result)
     return directory
 
@@ -105,6 +105,41 @@ def test_same_as_the_events():
         close(value["sum_ns"], sum(split_by_hand(fields, rate)["answered_ns"] for _, fields, rate in events))
         sums = [kind["sum_ns"] for kind in value["calls"]]
         common.equal(sums, sorted(sums, reverse=True))
+
+
+def laps_by_hand(directory):
+    """For each kind what its calls' laps are in sum, from the events that stand behind each."""
+    sums, name = {}, None
+    for event in map(json.loads, common.lapmark("show", "--events", "--json", directory).out.splitlines()):
+        fields = event["fields"]
+        if event["kind"] == "call":
+            name, span = event["name"], fields["span_id"]
+        if event["kind"] == "peer_lap":
+            common.equal(fields["span_id"], span)
+            sum_ns, count = sums.get((name, fields["label"]), (0, 0))
+            sums[name, fields["label"]] = sum_ns + fields["sum_ns"], count + fields["count"]
+    return sums
+
+
+def test_laps():
+    """What the server tells of its own work, by kind, is what the events say, and lasts as long as it worked."""
+    directory = recorded("kinds_laps", LAPMARK_SHARE="laps")
+    sums = laps_by_hand(directory)
+    value = common.lapmark_json("calls", directory)
+    common.equal(sums, {(kind["name"], lap["label"]): (lap["sum_ns"], lap["count"])
+                        for kind in value["calls"] for lap in kind["laps"]})
+    common.equal(sorted(sums), [(name, label) for name in ("get items", "put item") for label in ("look up #", "parse")])
+    for kind in value["calls"]:
+        common.equal([(lap["label"], lap["count"]) for lap in kind["laps"]], [("look up #", 10), ("parse", 10)])
+        for lap, least_ms in zip(kind["laps"], (BUSY_MS - PARSE_MS, PARSE_MS)):
+            common.check(lap["sum_ns"] >= least_ms * 1e6 * 10 * 0.99, kind)
+        common.check(sum(lap["sum_ns"] for lap in kind["laps"]) <= kind["handle_ns"]["mean"] * 10 * 1.001, kind)
+        line = re.search(f'^laps +of the server of "{kind["name"]}": look up # .* ms \\(.*%\\), parse .* ms',
+                         common.lapmark("calls", directory).out, re.MULTILINE)
+        common.check(line, kind["name"])
+    for kind in common.lapmark_json("calls", recorded("kinds"))["calls"]:
+        common.equal(kind["laps"], [])
+    common.check("laps" not in common.lapmark("calls", recorded("kinds")).out)
 
 
 def test_slowest():

@@ -63,15 +63,17 @@ def test_schemas():
             for inner in each["laps"]:
                 same(inner, lap, ["n"])
 
-        top, kind, times, instance, clock, step = tables("lapmark-calls")
+        top, kind, lap, times, instance, clock, step = tables("lapmark-calls")
         program = common.workload(directory, "call_pair")
         for arguments in (["silent", "8"], ["step", "12"]):
-            common.run(program, *arguments, cwd=directory, LAPMARK_RECORD="calls", LAPMARK_SHARE="domain", LAPMARK_PRINT="off")
+            common.run(program, *arguments, cwd=directory, LAPMARK_RECORD="calls", LAPMARK_PRINT="off",
+                       LAPMARK_SHARE="domain,laps")
         for options, optional in (([], ["process", "thread"]), (["--by", "thread"], [])):
             value = common.lapmark_json("calls", *options, "calls", cwd=directory)
             same(value, top)
             for each in value["calls"]:
                 same(each, kind, optional)
+                same(each["laps"][0], lap)
                 for numbers in (each[name] for name in each if isinstance(each[name], dict) and name != "thread"):
                     same(numbers, times)
             for each in value["slowest"]:

@@ -172,7 +172,7 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
     struct lap_call plain, with;
     struct lap_serve serve;
     uint8_t reply[LAP_TRAILER_BYTES];
-    lap_share(LAP_SHARE_DOMAIN);
+    lap_share(LAP_SHARE_DOMAIN | LAP_SHARE_LAPS);
     lap_accept(LAP_ACCEPT_SLOW);
     int error = lap_serve_begin(&serve, trailer, bytes, lap_now(), "serve");
     error |= lap_serve_begin(&serve, NULL, 0, 0, "serve %s, %d", peer, error);
@@ -187,6 +187,7 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
     lap_call_begin_with(&with, made, "made before");
     error |= lap_serve_reply(&serve, reply) != LAP_TRAILER_BYTES;
     (void)lap_serve_reply(&serve, reply);
+    error |= lap_serve_reply_notes(&serve, reply, sizeof reply) < LAP_TRAILER_BYTES;
     error |= lap_call_end(&plain, reply, sizeof reply);
     (void)lap_call_end(&with, NULL, 0);
     error |= lap_call_sent(&with) | lap_serve_parent(&serve, &plain.context);

@@ -154,6 +154,7 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
     lap_call_begin_with(&with, made, "made before");
     error |= lap_serve_reply(&serve, reply) != LAP_TRAILER_BYTES;
     (void)lap_serve_reply(&serve, reply);
+    error |= lap_serve_reply_notes(&serve, reply, sizeof reply) < LAP_TRAILER_BYTES;
     error |= lap_call_end(&plain, reply, sizeof reply);
     (void)lap_call_end(&with, nullptr, 0);
     error |= lap_call_sent(&with) | lap_serve_parent(&serve, &plain.context);

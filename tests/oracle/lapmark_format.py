@@ -56,7 +56,8 @@ ESCAPE = re.compile(rb'\\([0-7]{3}|.)', re.S)
 LITERALS = {"uint64_t": "Q", "int64_t": "q", "uint32_t": "I", "double_t": "d", "pointer_t": "Q"}
 
 FLAG_N, FLAG_TEXT, FLAG_NUMBERED, FLAG_LIBRARY, FLAG_RUN_TIME, FLAG_FOUND = 1, 2, 4, 8, 16, 32
-FIXED_CLASSES = {1: "end", 2: "abandoned", 3: "pause", 4: "open", 5: "handle_end", 6: "thread", 7: "serve", 8: "reply", 9: "link"}
+FIXED_CLASSES = {1: "end", 2: "abandoned", 3: "pause", 4: "open", 5: "handle_end", 6: "thread", 7: "serve", 8: "reply", 9: "link",
+                 10: "peer_lap"}
 FIRST_SITE_CLASS = 16
 PAYLOADS = {
     "begin": "", "mark": "", "end": "", "abandoned": "uint64_t count", "pause": "uint64_t ticks",
@@ -75,7 +76,9 @@ PAYLOADS = {
     "reply": "uint64_t handle,pointer_t span_id,uint64_t replied_ticks",
     "link": "uint64_t handle,pointer_t own_span_id,pointer_t trace_id_high,pointer_t trace_id_low,pointer_t span_id,"
             "uint32_t relation,uint32_t path",
+    "peer_lap": "uint64_t handle,pointer_t span_id,uint64_t sum_ns,uint32_t count,uint32_t number",
 }
+OWN_STRINGS = {"open": "message", "thread": "name", "peer_lap": "label"}
 ARGUMENTS = {"i": "int64_t", "u": "uint64_t", "f": "double_t", "p": "pointer_t", "s": "string"}
 
 
@@ -115,8 +118,8 @@ class EventClass:
         strings = [field for field in arguments if field[0] == "string"]
         if self.flags & FLAG_TEXT:
             strings.append(("string", "text"))
-        if self.kind in ("open", "thread"):
-            strings.append(("string", {"open": "message", "thread": "name"}[self.kind]))
+        if self.kind in OWN_STRINGS:
+            strings.append(("string", OWN_STRINGS[self.kind]))
         fields += [field for field in arguments if field[0] != "string"]
         return [("uint64_t", "size")] + fields + strings + [("uint64_t", "tail")] if strings else fields
 
@@ -466,7 +469,7 @@ def place_of(event):
 
 
 def is_counted(event):
-    return event.event_class.kind not in ("abandoned", "pause", "open", "thread", "serve", "reply", "link")
+    return event.event_class.kind not in ("abandoned", "pause", "open", "thread", "serve", "reply", "link", "peer_lap")
 
 
 Lap = collections.namedtuple("Lap", "kind path ticks event")  # kind: lap, rest or total

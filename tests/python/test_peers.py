@@ -9,13 +9,14 @@ import multiprocessing
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-from common_calls import BYTES, NOTE, Text, echo, is_least, is_most, now_ms, receive
+from common_calls import BYTES, NOTE, Text, counted, echo, is_least, is_most, now_ms, receive
 from common_python import EXPECTED, PACKAGE, busy, by_label, environment, main, python, skip
 
 import lapmark
@@ -254,6 +255,7 @@ SERVER = """
             with lapmark.serve('handle request', request, lapmark.now()) as profiler:
                 time.sleep(0.003)
                 profiler('slept')
+                time.sleep(0.001)
                 reply = profiler.reply()
             end.sendall(reply)
     """
@@ -265,7 +267,7 @@ CLIENT = """
         for _ in range(2):
             with profiler.call('get items') as call:
                 end.sendall(call.request)
-                call.reply = end.recv(48)
+                call.reply = end.recv(512)
             profiler('complete')
             print(json.dumps([call.error, call.total_ms, call.server_ms, call.handle_ms, call.between_ms, call.there_ms,
                               call.back_ms]))
@@ -315,9 +317,118 @@ def test_both_implementations():
     check_between("python", "c")
 
 
+def check_laps(client, server):
+    """The client prints the laps that the server does."""
+    _, client_err, server_err = between(client, server, LAPMARK_SHARE="laps")
+    slept = [float(number) for number in re.findall(r"slept: (\d+\.\d+) ms", server_err)]
+    told = [float(number) for number in re.findall(r" \[slept (\d+\.\d+)\]", client_err)]
+    assert len(slept) == len(told) == 2, client_err + server_err
+    for lap, number in zip(slept, told):
+        assert abs(lap - number) < 0.0002, client_err + server_err
+
+
+def test_laps_between():
+    check_laps(lapmark.implementation, lapmark.implementation)
+    if lapmark.implementation == "c":
+        check_laps("c", "python")
+        check_laps("python", "c")
+
+
+def _serve_laps(call, *labels):
+    """Of a server with these laps."""
+    profiler = lapmark.serve("serve", call.request, ms_threshold=1e9)
+    laps = {}
+    for number, label in enumerate(labels):
+        busy(0.3 * (number + 1))
+        laps[label] = laps.get(label, 0) + profiler(label)
+    busy(0.5)  # so that its laps are within what the server took, which begins a moment after the first one
+    reply = profiler.reply()
+    profiler("behind it")
+    profiler.finish()
+    return reply, laps
+
+
+def test_laps_printed():
+    """By label, of one call or several, the greatest first; in little more than no calls at all without the opt-in."""
+    text = Text()
+    with Profiler("client", sink=text) as profiler:
+        call = profiler.call("x")
+        reply, _ = _serve_laps(call, "not shared")
+        assert len(reply) == BYTES
+        call.end(reply)
+        profiler("nothing told")
+        lapmark.share("domain,laps")
+        try:
+            sums = {}
+            for labels in (("lookup", "parse", "lookup"), ("lookup", "größer")):
+                call = profiler.call("x")
+                reply, laps = _serve_laps(call, *labels)
+                assert BYTES < len(reply) <= 248
+                call.reply = reply
+                assert call.reply == reply and call.end() == call.total_ms
+                for label, lap in laps.items():
+                    sums[label] = sums.get(label, 0) + lap
+            profiler("two calls")
+            call = profiler.call("x")
+            reply, five = _serve_laps(call, "a label of more than the forty bytes that are sent", "b\x1b\u200e", "c", "d", "e")
+            call.end(reply)
+            profiler("four of five")
+            for number in range(5):
+                call = profiler.call("x")
+                call.end(_serve_laps(call, f"number {number}")[0])
+                profiler("folded")
+            call = profiler.call("x")
+            call.end(_serve_laps(call, "the rest's")[0])
+        finally:
+            lapmark.share("nothing")
+    lines = dict(line.split(": ", 1) for line in text.lines() if ": " in line)
+    told = {name: re.findall(r"([^,\[]+?) (\d+\.\d+)(?:, |$)", found[1]) if (found := re.search(r"\[(.*?)\]", line)) else []
+            for name, line in lines.items()}
+    assert not told["nothing told"], text
+    assert {label for label, _ in told["two calls"]} == set(sums), text
+    for label, number in told["two calls"]:
+        assert abs(float(number) - sums[label]) < 0.001, (text, sums)
+    for pairs in told.values():
+        numbers = [float(number) for _, number in pairs]
+        assert numbers == sorted(numbers, reverse=True), text
+    shown = {"a label of more than the forty bytes that are sent": "a label of more than the forty bytes …",
+             "b\x1b\u200e": r"b\x1b\xe2\x80\x8e"}
+    wanted = {shown.get(label, label): lap for label, lap in five.items()}
+    assert len(told["four of five"]) == 4 and dict(told["four of five"]).keys() < wanted.keys(), text
+    for label, number in told["four of five"]:
+        assert abs(float(number) - wanted[label]) < 0.001, (text, wanted)
+    assert [label for label, _ in told["folded (x5)"]] == ["number #"] and "(5 calls: " in lines["folded (x5)"], text
+    assert [label for label, _ in told["(rest)"]] == ["the rest's"], text
+    assert not any(label == "behind it" for pairs in told.values() for label, _ in pairs), text
+
+
+def test_laps_hostile():
+    """Of notes that no server sends nothing is believed, and each reply with them is counted once."""
+    def lap(sum_ns, count, label):
+        return struct.pack("<BBQI", 2, 12 + len(label), sum_ns, count) + label
+    good = lap(1, 1, b"good")
+    for notes, told, is_bad in (
+            (good, "good 0.00000100", 0), (b"", "", 0), (good + b"\0" + b"\2" * 50, "good 0.00000100", 0),
+            (good + b"\x4d\3abc" + lap(2, 1, b"good"), "good 0.00000300", 0), (b"\2", "", 1),
+            (good + b"\2\xff" + b"x" * 300, "good 0.00000100", 1),
+            (lap(1 << 50, 1, b"long"), "", 1), (lap((1 << 64) - 1, 1, b"for ever"), "", 1), (lap(1, 0, b"none"), "", 1),
+            (lap(1, 1, b""), "", 1), (b"\2\x0b" + b"x" * 11, "", 1), (lap(1, 1, b"x" * 41), "", 1),
+            (lap(1, 1, b"cut")[:-1], "", 1),
+            (lap(1, 1, b"x") * 1000, "x 0.00000400", 1), (lap(1, 1, b"\x1b[2J\n\0"), r"\x1b[2J\n\x00 0.00000100", 0),
+            (lap(1, 1, "a\u202eb\u2066\u061c".encode()), r"a\xe2\x80\xaeb\xe2\x81\xa6\xd8\x9c 0.00000100", 0),
+            (lap(1, 1, b"\xff\xc3"), r"\xff\xc3 0.00000100", 0), (lap(1, 1, b"\1" * 20), r"\x01" * 13 + "… 0.00000100", 0)):
+        text = Text()
+        with Profiler("client", sink=text) as profiler:
+            call = profiler.call("x")
+            reply = lapmark.serve("echo", call.request, ms_threshold=1e9).reply() + notes
+            assert counted(lambda call=call, reply=reply: call.end(reply)) == is_bad, notes
+            profiler("lap")
+        assert call.error is None and (f" [{told}]; between" in repr(text) if told else " [" not in repr(text)), (notes, text)
+
+
 def test_share():
     """Both ways are told apart where both ends have said where they run."""
-    for what in ("domains", "", 1, None):
+    for what in ("domains", "", 1, None, "domain,", "laps,lap", "domain laps", "\ud800"):
         try:
             lapmark.share(what)
         except ValueError:

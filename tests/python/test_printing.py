@@ -99,6 +99,7 @@ NASTY = {
     "zero\0byte": "zero\\x00byte",
     "ümläut 漢字 🎉": "ümläut 漢字 🎉",
     "\u2028\u2029": "\\xe2\\x80\\xa8\\xe2\\x80\\xa9",
+    "\u200e\u061c": "\\xe2\\x80\\x8e\\xd8\\x9c",
     "\u202eright to left": "\\xe2\\x80\\xaeright to left",
     "\x85\x9f\x7f": "\\xc2\\x85\\xc2\\x9f\\x7f",
     "back\\slash": "back\\slash",

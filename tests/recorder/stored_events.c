@@ -177,7 +177,7 @@ static size_t event_bytes(const struct class *class, uint32_t id, const uint64_t
                                      [LAP_FORMAT_SERVE] = 8,
                                      [LAP_FORMAT_REPLY] = 4,
                                      [LAP_FORMAT_LINK] = 7};
-    if (id == LAP_FORMAT_OPEN || id == LAP_FORMAT_THREAD)
+    if (id == LAP_FORMAT_OPEN || id == LAP_FORMAT_THREAD || id == LAP_FORMAT_PEER_LAP)
         return words[1];
     if (id < LAP_FORMAT_FIRST_SITE_CLASS)
         return 8 * fixed[id];

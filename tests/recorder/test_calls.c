@@ -210,6 +210,179 @@ static void test_folded(void **state)
                           "< Exiting client, total time: T\n");
 }
 
+/* ---- the laps of the server ------------------------------------------------------------------------------------------ */
+
+/* What the server's checkpoints said, by label: the oracle of what its caller is told. */
+static struct {
+    const char *label;
+    uint64_t ns;
+} laps[8];
+
+static void note_lap(const char *label, uint64_t ns)
+{
+    unsigned i = 0;
+    while (laps[i].label && strcmp(laps[i].label, label) != 0)
+        i++;
+    laps[i].label = label;
+    laps[i].ns += ns;
+}
+
+/* Says what the line of that name has to tell. */
+static void say_laps(const char *line)
+{
+    printf("%s", line);
+    for (unsigned i = 0; laps[i].label; i++)
+        printf("|%s=%.6f", laps[i].label, (double)laps[i].ns / 1e6);
+    printf("\n");
+    memset(laps, 0, sizeof laps);
+}
+
+static void *mark_elsewhere(void *serve)
+{
+    spend_us(1000);
+    note_lap("parse", lap_mark(((struct lap_serve *)serve)->handle, "parse"));
+    return NULL;
+}
+
+/* A call of a server with three laps of two labels, one of them on a thread of its own, and one with this text. */
+static int call_with_laps(struct lap_call *call, lap_handle handle, const char *text, uint64_t room)
+{
+    struct lap_serve serve;
+    uint8_t reply[LAP_REPLY_BYTES_MAX];
+    pthread_t thread;
+    lap_call_begin_with(call, LAP_CALL_OPTS(.handle = handle), "call");
+    if (lap_serve_begin_with(&serve, LAP_OPTS(.threshold_ms = 1e6), call->request, sizeof call->request, 0, "serve") != 0)
+        return 90;
+    spend_us(200);
+    note_lap("array lookup #", lap_mark(serve.handle, "array lookup %d", 1));
+    if (pthread_create(&thread, NULL, mark_elsewhere, &serve) != 0 || pthread_join(thread, NULL) != 0)
+        return 91;
+    spend_us(2000);
+    note_lap("array lookup #", lap_mark(serve.handle, "array lookup %d", 2));
+    spend_us(200);
+    note_lap(text, lap_mark_text(serve.handle, text));
+    spend_us(100); /* so that its laps are within what the server took, which begins a moment after the first one */
+    const uint64_t bytes = lap_serve_reply_notes(&serve, reply, room);
+    lap_mark(serve.handle, "behind its reply");
+    lap_end(serve.handle);
+    return bytes < LAP_TRAILER_BYTES || bytes > room ? 92 : lap_call_end(call, reply, bytes);
+}
+
+static int case_laps(void)
+{
+    struct lap_call call;
+    LAP_PROFILE("client");
+    if (call_with_laps(&call, 0, "send", LAP_REPLY_BYTES_MAX) != 0)
+        return 1;
+    LAP_MARK("nothing is shared");
+    memset(laps, 0, sizeof laps);
+    lap_share(LAP_SHARE_LAPS);
+    if (call_with_laps(&call, 0, "send", LAP_REPLY_BYTES_MAX) != 0 || !is_split(&call, 3300000))
+        return 2;
+    LAP_MARK("all");
+    say_laps("all");
+    if (call_with_laps(&call, 0, "send", LAP_TRAILER_BYTES) != 0)
+        return 3;
+    LAP_MARK("no room");
+    memset(laps, 0, sizeof laps);
+    for (int i = 0; i < 2; i++)
+        if (call_with_laps(&call, 0, "send", LAP_REPLY_BYTES_MAX) != 0)
+            return 4;
+    LAP_MARK("two calls");
+    say_laps("two calls");
+    for (int i = 0; i < 5; i++) {
+        if (call_with_laps(&call, 0, "send", LAP_REPLY_BYTES_MAX) != 0)
+            return 5;
+        LAP_MARK("folded");
+    }
+    say_laps("folded");
+    const lap_handle handle = lap_begin("handle");
+    if (call_with_laps(&call, handle, "fifty bytes of which forty are sent as they come\x1b", LAP_REPLY_BYTES_MAX) != 0)
+        return 6;
+    laps[2].label = "fifty bytes of which forty are sent a…";
+    lap_mark(handle, "its lap");
+    say_laps("its lap");
+    lap_end(handle);
+    return 0;
+}
+
+/* The line of that name tells just the laps of `wanted`, "name|label=1.234000|...", the greatest first. */
+static void assert_laps(const char *text, char *wanted)
+{
+    char start[64], *rest = NULL;
+    snprintf(start, sizeof start, "  %s", strtok_r(wanted, "|", &rest));
+    const char *const line = strstr(text, start);
+    assert_non_null(line);
+    const char *const open = strchr(line, '[');
+    assert_true(open && open < strchr(line, '\n'));
+    double last = 1e9;
+    unsigned told = 0;
+    for (const char *at = open + 1; *at != ']'; told++, at += strspn(at, ", ")) {
+        while (strncmp(at, " ", 1) != 0 || strspn(at + 1, "0123456789.") < 6)
+            at++;
+        char *end;
+        const double ms = strtod(at, &end);
+        assert_true(ms <= last);
+        last = ms;
+        at = end;
+    }
+    for (char *one = strtok_r(NULL, "|", &rest); one; one = strtok_r(NULL, "|", &rest), told--) {
+        *strchr(one, '=') = 0;
+        const char *const found = strstr(open, one);
+        assert_true(found && found < strchr(line, '\n') && found[strlen(one)] == ' ');
+        const double ms = strtod(found + strlen(one), NULL), wanted_ms = strtod(one + strlen(one) + 1, NULL);
+        assert_true(ms > wanted_ms - 0.001 && ms < wanted_ms + 0.001);
+    }
+    assert_int_equal(told, 0);
+}
+
+static void test_laps(void **state)
+{
+    (void)state;
+    const char *const directory = temporary_directory();
+    struct outcome outcome = run_case("laps", variable("LAPMARK_RECORD", directory), NULL);
+    assert_ended_well(&outcome);
+    const char *const process = process_directory(directory, 0);
+    babeltrace_agrees(process);
+    check_finds_it_sound(process);
+    const char *const shown = lapmark_says("show", process, NULL);
+    char *rest = NULL;
+    unsigned lines = 0;
+    for (char *line = strtok_r(outcome.out, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest), lines++) {
+        char *const copy = strdup(line);
+        assert_laps(outcome.err, line);
+        assert_laps(shown, copy);
+        free(copy);
+    }
+    assert_int_equal(lines, 4);
+    struct stored *const stored = stored_load(process);
+    assert_int_equal(stored_of_kind(stored, "call"), 11);
+    assert_int_equal(stored_named(stored, "lapmark:peer_lap"), 3 * 9);
+    assert_int_equal(stored->control.losses[LAP_FORMAT_LOSS_TRAILER], 0);
+    /* Each stands behind its call, and says so. */
+    const struct lap_format_call *call = NULL;
+    for (size_t i = 0; i < stored->count; i++) {
+        const struct stored_event *const event = &stored->events[i];
+        if (strcmp(event->kind, "call") == 0)
+            call = (const void *)(event->words + 1);
+        if (event->class_id != LAP_FORMAT_PEER_LAP)
+            continue;
+        const struct lap_format_peer_lap *const told = (const void *)(event->words + 1);
+        assert_true(call && told->span_id == call->span_id && told->handle == call->handle &&
+                    told->number == call->number);
+        assert_true(told->count == (strcmp((const char *)(told + 1), "array lookup #") == 0 ? 2 : 1));
+    }
+    stored_free(stored);
+    times_replace(outcome.err);
+    notes_replace(outcome.err);
+    assert_non_null(strstr(outcome.err, "  nothing is shared: T, tot: T (server N; between N)\n"));
+    assert_non_null(strstr(outcome.err, "  no room: T, tot: T (server N; between N)\n"));
+    assert_non_null(strstr(outcome.err, "  two calls: T, tot: T (2 calls: server N ["));
+    assert_non_null(strstr(outcome.err, " N]; between N)\n"));
+    assert_null(strstr(outcome.err, "behind its reply"));
+    outcome_free(&outcome);
+}
+
 /* ---- threads and handles -------------------------------------------------------------------------------------------- */
 
 static struct lap_call travelling;
@@ -775,11 +948,12 @@ static void test_many(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_nested),    cmocka_unit_test(test_several), cmocka_unit_test(test_ways),
-        cmocka_unit_test(test_folded),    cmocka_unit_test(test_threads), cmocka_unit_test(test_unmarked),
-        cmocka_unit_test(test_contexts),  cmocka_unit_test(test_off),     cmocka_unit_test(test_wrong_use),
-        cmocka_unit_test(test_fork),      cmocka_unit_test(test_stored),  cmocka_unit_test(test_told_slow),
-        cmocka_unit_test(test_restarted), cmocka_unit_test(test_many),    cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_laps),      cmocka_unit_test(test_nested),   cmocka_unit_test(test_several),
+        cmocka_unit_test(test_ways),      cmocka_unit_test(test_folded),   cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_unmarked),  cmocka_unit_test(test_contexts), cmocka_unit_test(test_off),
+        cmocka_unit_test(test_wrong_use), cmocka_unit_test(test_fork),     cmocka_unit_test(test_stored),
+        cmocka_unit_test(test_told_slow), cmocka_unit_test(test_restarted),
+        cmocka_unit_test(test_many),      cmocka_unit_test(test_paths),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
@@ -787,10 +961,12 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"nested", case_nested},       {"several", case_several},   {"ways", case_ways},         {"folded", case_folded},
-        {"threads", case_threads},     {"unmarked", case_unmarked}, {"contexts", case_contexts}, {"off", case_off},
-        {"wrong_use", case_wrong_use}, {"fork", case_fork},         {"stored", case_stored},     {"told_slow", case_told_slow},
-        {"restarted", case_restarted}, {"many", case_many},         {"paths", case_paths},       {NULL, NULL},
+        {"laps", case_laps},           {"nested", case_nested},     {"several", case_several},
+        {"ways", case_ways},           {"folded", case_folded},     {"threads", case_threads},
+        {"unmarked", case_unmarked},   {"contexts", case_contexts}, {"off", case_off},
+        {"wrong_use", case_wrong_use}, {"fork", case_fork},         {"stored", case_stored},
+        {"told_slow", case_told_slow}, {"restarted", case_restarted},
+        {"many", case_many},           {"paths", case_paths},       {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

@@ -17,6 +17,7 @@
 /* Where the parts of a trailer lie. */
 enum { VERSION = 2, LENGTH = 3, REPLY_SPAN = 8, RECEIVED = 16, REPLIED = 24, DOMAIN = 32, QUEUE_US = 40, KHZ = 44 };
 enum { REQUEST_TRACE = 8, REQUEST_SPAN = 24 };
+enum { REPLY_MAX = 16 * 1024 };
 
 static uint8_t *page_end;
 static size_t page_bytes;
@@ -25,17 +26,18 @@ static unsigned refused;
 static int pages_make(void)
 {
     page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-    uint8_t *const pages = mmap(NULL, 2 * page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED || mprotect(pages + page_bytes, page_bytes, PROT_NONE) < 0)
+    const size_t bytes = (REPLY_MAX + page_bytes - 1) / page_bytes * page_bytes;
+    uint8_t *const pages = mmap(NULL, bytes + page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED || mprotect(pages + bytes, page_bytes, PROT_NONE) < 0)
         return -1;
-    page_end = pages + page_bytes;
+    page_end = pages + bytes;
     return 0;
 }
 
 /* A copy that ends where the memory does. */
 static uint8_t *at_end(const uint8_t *trailer, size_t bytes)
 {
-    memset(page_end - 64, 0x5a, 64);
+    memset(page_end - 512, 0x5a, 512);
     memcpy(page_end - bytes, trailer, bytes < LAP_TRAILER_BYTES ? bytes : LAP_TRAILER_BYTES);
     return page_end - bytes;
 }
@@ -93,6 +95,66 @@ static int end_with(struct lap_call *call, const uint8_t *reply, size_t bytes)
     return error;
 }
 
+/* Behind a good reply, such notes. Aborts unless that is counted once, or is right. */
+static int with_notes(const uint8_t *notes, size_t bytes, int is_bad)
+{
+    struct lap_call call;
+    uint8_t reply[LAP_TRAILER_BYTES];
+    call_out(&call, reply);
+    uint8_t *const at = at_end(reply, sizeof reply + bytes);
+    memcpy(at + sizeof reply, notes, bytes);
+    const int error = lap_call_end(&call, at, sizeof reply + bytes);
+    if (error != 0 || !is_sound(&call, error))
+        abort();
+    refused += is_bad != 0;
+    return 0;
+}
+
+/* A lap among notes; returns its bytes. */
+static size_t lap_put(uint8_t *out, uint64_t sum_ns, uint32_t count, const char *label, size_t label_bytes)
+{
+    out[0] = 2;
+    out[1] = (uint8_t)(12 + label_bytes);
+    memcpy(out + 2, &sum_ns, 8);
+    memcpy(out + 10, &count, 4);
+    memcpy(out + 14, label, label_bytes);
+    return 14 + label_bytes;
+}
+
+static int replies_with_notes(void)
+{
+    static uint8_t notes[REPLY_MAX];
+    const char terminal[] = "\x1b]0;title\a\x1b[2J\r\n", turned[] = "\u202Edesrever\u2066\u200F\u061C";
+    const char none[] = "\xff\xfe\xc3\x28\xed\xa0\x80";
+    size_t used = lap_put(notes, 1000, 1, terminal, sizeof terminal - 1);
+    used += lap_put(notes + used, 1000, 1, turned, sizeof turned - 1);
+    used += lap_put(notes + used, 1000, 1, none, sizeof none - 1);
+    with_notes(notes, used, 0);
+    LAP_MARK("labels");
+    /* Sums that cannot be: each, or all together. */
+    with_notes(notes, lap_put(notes, UINT64_MAX, 1, "for ever", 8), 1);
+    with_notes(notes, lap_put(notes, UINT64_C(1) << 50, 1, "long", 4), 1);
+    with_notes(notes, lap_put(notes, 1000, 0, "none", 4), 1);
+    LAP_MARK("sums");
+    /* A thousand laps; a label as long as a length can say; notes that end past the notes. */
+    for (used = 0; used < 1000 * 15;)
+        used += lap_put(notes + used, 1, 1, "x", 1);
+    with_notes(notes, used, 1);
+    memset(notes, 'x', sizeof notes);
+    notes[0] = 2, notes[1] = 255;
+    with_notes(notes, 257, 1);
+    with_notes(notes, 200, 1);
+    notes[1] = 198; /* to the last byte */
+    with_notes(notes, 200, 1);
+    notes[0] = 77; /* which nobody knows */
+    with_notes(notes, 200, 0);
+    with_notes(notes, 199, 1);
+    notes[0] = 0;
+    with_notes(notes, 200, 0);
+    LAP_MARK("lengths");
+    return 0;
+}
+
 /* The result with a good reply of which one part is another. */
 static int with_part(unsigned offset, uint64_t value, size_t bytes)
 {
@@ -132,6 +194,7 @@ static int replies_cut(void)
         const int wanted = bytes == 0 ? -ENOMSG : bytes < LAP_TRAILER_BYTES ? -EBADMSG : 0;
         if (end_with(&call, reply, bytes) != wanted)
             return 1;
+        refused += bytes > LAP_TRAILER_BYTES; /* what is behind it is no notes */
     }
     return 0;
 }
@@ -240,6 +303,35 @@ static int case_replies(void)
         LAP_MARK("replies");
     }
     printf("%u\n", refused);
+    return 0;
+}
+
+static int case_notes(void)
+{
+    LAP_PROFILE("client");
+    const int result = pages_make() < 0 ? 1 : replies_with_notes();
+    printf("%u\n", refused);
+    return result;
+}
+
+/* Any bytes behind a good trailer. */
+static int case_notes_random(void)
+{
+    if (pages_make() < 0)
+        return 1;
+    LAP_PROFILE("client");
+    unsigned seed = 1;
+    for (int i = 0; i < 20000; i++) {
+        struct lap_call call;
+        uint8_t reply[LAP_TRAILER_BYTES];
+        const size_t bytes = (size_t)rand_r(&seed) % 220;
+        call_out(&call, reply);
+        uint8_t *const at = at_end(reply, sizeof reply + bytes);
+        for (size_t k = 0; k < bytes; k++)
+            at[sizeof reply + k] = (uint8_t)(rand_r(&seed) % 3 ? rand_r(&seed) % 24 : rand_r(&seed));
+        if (lap_call_end(&call, at, sizeof reply + bytes) != 0)
+            return 1;
+    }
     return 0;
 }
 
@@ -352,6 +444,51 @@ static void test_replies(void **state)
     check_case("replies");
 }
 
+/* Of a label that would write elsewhere on a terminal nothing but its escapes comes out, printed or stored. */
+static void test_notes(void **state)
+{
+    (void)state;
+    const char *const directory = temporary_directory();
+    struct outcome outcome = run_case("notes", variable("LAPMARK_RECORD", directory), NULL);
+    assert_ended_well(&outcome);
+    const char *const process = process_directory(directory, 0);
+    babeltrace_agrees(process);
+    check_finds_it_sound(process);
+    const char *const labels = "\\x1b]0;title\\x07\\x1b[2J\\r\\n 0.00100";
+    assert_non_null(strstr(outcome.err, labels));
+    assert_non_null(strstr(outcome.err, "\\xe2\\x80\\xaedesrever\\xe2\\x81\\xa6\\xe2\\x80\\x8f\\xd8\\x9c 0.00100"));
+    assert_non_null(strstr(outcome.err, "\\xff\\xfe\\xc3(\\xed\\xa0\\x80 0.00100"));
+    for (const char *at = outcome.err; *at; at++)
+        assert_true(*at == '\n' || (unsigned char)*at >= 0x20);
+    assert_non_null(strstr(lapmark_says("show", process, NULL), labels));
+    struct stored *const stored = stored_load(process);
+    assert_int_equal(stored->control.losses[LAP_FORMAT_LOSS_TRAILER], strtoul(outcome.out, NULL, 10));
+    assert_int_equal(stored_named(stored, "lapmark:peer_lap"), 3 + 1); /* of a thousand of one label, the first four */
+    for (size_t i = 0; i < stored->count; i++) {
+        const struct lap_format_peer_lap *const told = (const void *)(stored->events[i].words + 1);
+        for (const char *at = (const char *)(told + 1); stored->events[i].class_id == LAP_FORMAT_PEER_LAP && *at; at++)
+            assert_in_range(*at, 0x20, 0x7E);
+    }
+    stored_free(stored);
+    outcome_free(&outcome);
+}
+
+static void test_notes_random(void **state)
+{
+    (void)state;
+    const char *const directory = temporary_directory();
+    struct outcome outcome = run_case("notes_random", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", NULL);
+    assert_ended_well(&outcome);
+    outcome_free(&outcome);
+    const char *const process = process_directory(directory, 0);
+    babeltrace_agrees(process);
+    check_finds_it_sound(process);
+    struct stored *const stored = stored_load(process);
+    assert_true(stored->control.losses[LAP_FORMAT_LOSS_TRAILER] > 10000);
+    assert_int_equal(stored_lost(stored), 0);
+    stored_free(stored);
+}
+
 static void test_requests(void **state)
 {
     (void)state;
@@ -360,12 +497,17 @@ static void test_requests(void **state)
 
 static int tests(void)
 {
-    const struct CMUnitTest all[] = {cmocka_unit_test(test_replies), cmocka_unit_test(test_requests)};
+    const struct CMUnitTest all[] = {cmocka_unit_test(test_replies), cmocka_unit_test(test_notes),
+                                     cmocka_unit_test(test_notes_random), cmocka_unit_test(test_requests)};
     return cmocka_run_group_tests(all, NULL, NULL);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct test_case cases[] = {{"replies", case_replies}, {"requests", case_requests}, {NULL, NULL}};
+    static const struct test_case cases[] = {{"replies", case_replies},
+                                             {"notes", case_notes},
+                                             {"notes_random", case_notes_random},
+                                             {"requests", case_requests},
+                                             {NULL, NULL}};
     return run_cases_or_tests(argc, argv, cases, tests);
 }

@@ -179,6 +179,9 @@ static void fixed_classes_describe(struct synthetic *process)
         {LAP_FORMAT_LINK, "link",
          "uint64_t handle; pointer_t own_span_id; pointer_t trace_id_high; pointer_t trace_id_low; pointer_t span_id; "
          "uint32_t relation; uint32_t path; "},
+        {LAP_FORMAT_PEER_LAP, "peer_lap",
+         "uint64_t size; uint64_t handle; pointer_t span_id; uint64_t sum_ns; uint32_t count; uint32_t number; "
+         "string label; uint64_t tail; "},
     };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         text_add(process,

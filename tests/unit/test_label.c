@@ -207,6 +207,8 @@ static void test_control_characters(void **state)
     assert_string_equal(format("%s", "s", "\xff \xc3 \xc0\x80 \xed\xa0\x80"), "\\xff \\xc3 \\xc0\\x80 \\xed\\xa0\\x80");
     assert_string_equal(format("%s", "s", "\xc2\x9b[1m \xe2\x80\xa8 \xe2\x80\xae"),
                         "\\xc2\\x9b[1m \\xe2\\x80\\xa8 \\xe2\\x80\\xae");
+    assert_string_equal(format("%s", "s", "\xe2\x80\x8e \xe2\x80\x8f \xd8\x9c \xe2\x80\x8d"),
+                        "\\xe2\\x80\\x8e \\xe2\\x80\\x8f \\xd8\\x9c \xe2\x80\x8d");
     assert_string_equal(format("%c", "i", I(0)), "\\x00");
     assert_string_equal(format("%c", "i", I(-1)), "\\xff");
 }

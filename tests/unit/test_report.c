@@ -1226,6 +1226,55 @@ static void test_calls(void **state)
               "< Exiting batch, total time: 128.3100 ms\n");
 }
 
+/* A lap of the call's server, right behind it. */
+static void peer_lap(uint64_t sum_ns, const char *label)
+{
+    const size_t label_words = strlen(label) / 8 + 1;
+    uint64_t text_words[16] = {0};
+    event(LAP_FORMAT_PEER_LAP, 0);
+    const uint64_t payload[] = {8 * (1 + 5 + label_words + 1), 0, 3, sum_ns, 1};
+    static_assert(sizeof payload == sizeof(struct lap_format_peer_lap), "payload");
+    for (size_t i = 0; i < sizeof payload / sizeof *payload; i++)
+        word(payload[i]);
+    memcpy(text_words, label, strlen(label));
+    for (size_t i = 0; i < label_words + 1; i++)
+        word(text_words[i]);
+}
+
+static void test_peer_laps(void **state)
+{
+    (void)state;
+    const uint32_t batch = profiler_class("batch"), get = class_add(LAP_CLASS_CALL, 0, 0, 0, "get"),
+                   complete = mark_class("complete"), folded = mark_class("folded");
+    event(batch, 0);
+    peer_lap(1000000, "of no call");
+    call(get, 98310000, 61200000, 3300);
+    peer_lap(50100000, "array lookup");
+    peer_lap(7800000, "parse");
+    event(complete, 0);
+    for (int i = 0; i < 10; i++) { /* by label, of the first eight the greatest four */
+        char label[16];
+        snprintf(label, sizeof label, "label %d", i);
+        call(get, 2000000, 1500000, 0);
+        peer_lap(100000 * (unsigned)(i + 1), label);
+        peer_lap(100000, "in all\x1b");
+        event(folded, 0);
+    }
+    call(get, 2000000, 1000000, 0);
+    peer_lap(500000, "of the rest");
+    end(0);
+    feed();
+    assert_string_equal(
+        text, "---\n"
+              "> Entering batch\n"
+              "  complete: 98.3100 ms, tot: 98.3100 ms (server 61.2000: handle 57.9000 [array lookup 50.1000,"
+              " parse 7.8000], queue 3.3000; between 37.1100)\n"
+              "  folded (x10): 20.0000 ms, tot: 118.3100 ms, mean 2.0000 ms, max 2.0000 ms (10 calls: server 15.0000"
+              " [in all\\x1b 1.0000, label 6 0.7000, label 5 0.6000, label 4 0.5000]; between 5.0000)\n"
+              "  (rest): 2.0000 ms (server 1.0000 [of the rest 0.5000]; between 1.0000)\n"
+              "< Exiting batch, total time: 120.3100 ms\n");
+}
+
 /* Whatever calls are in, their sums go with it: the teardown sees that none is left. */
 static void test_calls_random(void **state)
 {
@@ -1243,9 +1292,12 @@ static void test_calls_random(void **state)
         for (int i = 0; i < 1000; i++) {
             const int action = rand() % 10;
             thresholds[profilers[rand() % 8]] = rand() % 3 == 0 ? 1000000 : 0;
-            if (action < 4)
+            if (action < 4) {
+                static const char *const labels[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"};
                 call(get, (unsigned)rand() % 1000, rand() % 2 ? 100 : 0, 0);
-            else if (action < 6)
+                for (int laps = rand() % 5; laps > 0; laps--)
+                    peer_lap(10, labels[rand() % 12]);
+            } else if (action < 6)
                 event(steps[rand() % 20], 10);
             else if (action < 8 && depth < 30)
                 event(profilers[rand() % 8], (depth++, 10));
@@ -1300,17 +1352,32 @@ static void test_lines_are_cut_whole(void **state)
     for (size_t room = 24; room < sizeof out; room++) {
         memset(out, '?', sizeof out);
         const size_t bytes = lap_line_rest(out, room, &(struct lap_line_place){NULL, 0, 2}, 31.2);
-        const size_t all = lap_line_add_calls(out, room, bytes, &calls);
+        const size_t all = lap_line_add_calls(out, room, bytes, &calls, NULL, 0);
         assert_true(all <= room && out[all - 1] == '\n' && out[room] == '?');
     }
     char whole[256];
-    const size_t all = lap_line_add_calls(whole, sizeof whole, lap_line_rest(whole, sizeof whole, &place, 31.2), &calls);
+    const size_t all =
+        lap_line_add_calls(whole, sizeof whole, lap_line_rest(whole, sizeof whole, &place, 31.2), &calls, NULL, 0);
     whole[all] = 0;
     assert_string_equal(whole,
                         "p     (rest): 0.0000312 ms (2 calls, 1 silent: server 5.0000: handle 4.0000, queue 1.0000; "
                         "between 3.0000: there 2.0000, back 1.0000)\n");
-    assert_int_equal(lap_line_add_calls(whole, sizeof whole, all, &(struct lap_line_calls){.count = 0}), all);
-    assert_int_equal(lap_line_add_calls(whole, sizeof whole, 0, &calls), 0);
+    assert_int_equal(lap_line_add_calls(whole, sizeof whole, all, &(struct lap_line_calls){.count = 0}, NULL, 0), all);
+    assert_int_equal(lap_line_add_calls(whole, sizeof whole, 0, &calls, NULL, 0), 0);
+    /* Laps stand behind what they are parts of, and where there is little room, as many as leave enough for what comes behind. */
+    const struct lap_peer_lap laps[] = {{2e6, 1, "array lookup"}, {1e6, 3, "parse"}};
+    char wide[640];
+    for (size_t room = 24; room < sizeof wide; room++) {
+        memset(wide, '?', sizeof wide);
+        const size_t bytes = lap_line_rest(wide, room, &place, 31.2);
+        const size_t with = lap_line_add_calls(wide, room, bytes, &calls, laps, 2);
+        assert_true(with <= room && wide[with - 1] == '\n' && wide[room] == '?');
+        assert_true(room < 300 || wide[with - 2] == ')');
+    }
+    wide[lap_line_add_calls(wide, sizeof wide, lap_line_rest(wide, sizeof wide, &place, 31.2), &calls, laps, 2)] = 0;
+    assert_string_equal(
+        wide, "p     (rest): 0.0000312 ms (2 calls, 1 silent: server 5.0000: handle 4.0000 [array lookup 2.0000, "
+              "parse 1.0000], queue 1.0000; between 3.0000: there 2.0000, back 1.0000)\n");
 }
 
 int main(void)
@@ -1350,6 +1417,7 @@ int main(void)
         TEST(test_handles),
         TEST(test_handle_inside_an_open_scope),
         TEST(test_calls),
+        TEST(test_peer_laps),
         TEST(test_calls_random),
         TEST(test_calls_of_many_labels),
         TEST(test_lines_are_cut_whole),
