@@ -494,6 +494,7 @@ LAP_I_INLINE int lap_impl_no_call(void *memory, uint64_t bytes)
         lap_call_begin(call, label);                                                                                     \
     } while (0)
 #define lap_call_end(call, reply, bytes) (LAP_I_UNUSED(reply), LAP_I_UNUSED(bytes), lap_impl_no_call((call), sizeof *(call)))
+#define lap_call_part(call, reply, bytes) lap_call_end(call, reply, bytes)
 #define lap_call_sent(call) lap_impl_no_call((call), sizeof *(call))
 #define lap_serve_begin(serve, trailer, bytes, arrived, ...)                                                             \
     __extension__({                                                                                                      \

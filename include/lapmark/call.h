@@ -114,6 +114,10 @@ LAP_I_API int lap_call_sent(struct lap_call *call);
  * Warm. */
 LAP_I_API int lap_serve_parent(struct lap_serve *serve, const struct lap_context *context);
 
+/* One of several replies to a call, but the last, which goes to lap_call_end() and alone gives the split: what this one says of the
+ * two clocks is stored, and whether it was slow for the server. Returns as that does. Warm. */
+LAP_I_API int lap_call_part(struct lap_call *call, const void *reply, uint64_t bytes);
+
 /* Stamps t3 and writes the reply's trailer; what the profiler does after that is not the call's. Returns LAP_TRAILER_BYTES, or 0 with
  * zeros written: the request had no trailer, so that its sender may not know what this is. Once for each reply. Warm. */
 LAP_I_API uint64_t lap_serve_reply(struct lap_serve *serve, void *out);

@@ -124,7 +124,8 @@ enum lap_format_call_flags {
     LAP_FORMAT_CALL_REFUSED = 1, /* the reply's trailer was none, or another call's */
     LAP_FORMAT_CALL_SLOW = 2,    /* the peer says that it took its threshold */
     LAP_FORMAT_CALL_ONE_WAY = 4, /* no reply comes: it was over when it was sent, and t4 is that */
-    LAP_FORMAT_CALL_KEPT = 8     /* it was slow for the peer, and so its profiler here is kept and printed, too */
+    LAP_FORMAT_CALL_KEPT = 8,    /* it was slow for the peer, and so its profiler here is kept and printed, too */
+    LAP_FORMAT_CALL_PART = 16    /* one of its replies, and not the last: it is no call more, and says but what its times say of clocks */
 };
 /* A profiler that serves a call; its clock is when it began. */
 struct LAP_FORMAT_PAYLOAD lap_format_serve {

@@ -117,6 +117,18 @@ class Call:
             if self._slow and _wishes.is_accepted("slow") and _wishes.grant():
                 node.threshold_ns = 0
 
+    def part(self, reply: Any) -> None:
+        """One of several replies to the call, but the last, which end() takes, came with this trailer. It is only looked at here: what
+        it says of two clocks is for recordings."""
+        if self._node is None or self._total_ns is not None or self._process != os.getpid():
+            return
+        try:
+            _split(_trailers.first_bytes(reply, _trailers.BYTES), bytes.fromhex(self.span_id), max(_engine.clock() - self._sent_ns, 0))
+        except _trailers.Silent:
+            pass
+        except (_trailers.Damaged, LookupError):
+            count("bad_trailer")
+
     def sent(self) -> float:
         """It is sent, and no reply will come; returns the total in ms."""
         if self._node is not None and self._total_ns is None and self._process == os.getpid():

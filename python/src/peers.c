@@ -309,6 +309,17 @@ static PyObject *call_wish(PyObject *object, PyObject *args, PyObject *keywords)
     Py_RETURN_NONE;
 }
 
+static PyObject *call_take_part(PyObject *object, PyObject *trailer)
+{
+    struct call *const self = (struct call *)object;
+    uint8_t reply[LAP_TRAILER_BYTES];
+    if (!self->call.is_open || self->fork != forks)
+        Py_RETURN_NONE;
+    const int error = lap_call_part(&self->call, reply, (uint64_t)trailer_copy(reply, sizeof reply, trailer));
+    lap_counts.bad_trailer += error < 0 && error != -ENOMSG;
+    Py_RETURN_NONE;
+}
+
 static PyObject *call_sent(PyObject *object, PyObject *unused)
 {
     (void)unused;
@@ -672,6 +683,8 @@ static PyMethodDef methods[] = {
     {"wish", (PyCFunction)(void (*)(void))call_wish, METH_VARARGS | METH_KEYWORDS,
      "wish(ms_threshold=0.0, disabled=None): what the server's profiler should have, if the server accepts that: before the request\n"
      "is sent. 0.0 and None: its own"},
+    {"part", call_take_part, METH_O,
+     "part(reply): one of several replies to the call, but the last, which end() takes, came with this trailer"},
     {"sent", call_sent, METH_NOARGS, "sent(): it is sent, and no reply will come; returns the total in milliseconds"},
     {"__enter__", call_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))call_exit, METH_FASTCALL, NULL},

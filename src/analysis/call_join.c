@@ -174,7 +174,8 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
     struct lap_call_join *const join = user;
     const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
     const uint32_t process = (uint32_t)lap_cursor_of(decoder)->process->index;
-    side_add(join, &(const struct side){call->span_id, process, call->path, true, false});
+    if (!(call->flags & LAP_FORMAT_CALL_PART))
+        side_add(join, &(const struct side){call->span_id, process, call->path, true, false});
 }
 
 /* One that serves without stamps, by a traceparent; and whom that was of, where it was no call. */

@@ -160,12 +160,22 @@ static void slowest_offer(struct gathering *gathering, const struct lap_calls_in
     calls->slowest[at] = *instance;
 }
 
+static void clocks_add(struct gathering *gathering, const struct lap_process *process, const struct lap_format_call *call)
+{
+    const int code = lap_calls_clocks_add(gathering->clocks, process, call);
+    if (code < 0)
+        gathering->error = code;
+}
+
 static void see_call(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     struct gathering *const gathering = user;
     const struct lap_cursor *const cursor = lap_cursor_of(decoder);
     const struct lap_process *const process = cursor->process;
     const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
+    clocks_add(gathering, process, call);
+    if (call->flags & LAP_FORMAT_CALL_PART)
+        return;
     const uint64_t domain = process->control.clock_domain;
     struct lap_calls_instance instance = {.name = lap_catalog_name(&process->catalog, event->class_id),
                                           .process = process,
@@ -193,9 +203,6 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
     kind_add(gathering, kind, domain, &instance);
     gathering->recent[gathering->recent_next++ % RECENT] = (struct recent){call->span_id, cursor->ring, kind};
     slowest_offer(gathering, &instance);
-    const int code = lap_calls_clocks_add(gathering->clocks, process, call);
-    if (code < 0)
-        gathering->error = code;
 }
 
 static void see_other(void *user, struct lap_decoder *decoder, const struct lap_event *event)

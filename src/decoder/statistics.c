@@ -583,7 +583,7 @@ static void on_call(void *user, struct lap_decoder *decoder, const struct lap_ev
 {
     (void)decoder;
     const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
-    if (call->path < LAP_FORMAT_PATHS)
+    if (call->path < LAP_FORMAT_PATHS && !(call->flags & LAP_FORMAT_CALL_PART))
         lap_statistics_add(user, call->path, call->got_ticks - call->sent_ticks);
 }
 

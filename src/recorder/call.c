@@ -183,7 +183,7 @@ static void call_note(struct lap_ring *ring, uint64_t position, uint64_t end, co
     struct lap_slow_call slow = {.sent_ticks = event->sent_ticks,
                                  .took_ticks = event->got_ticks - event->sent_ticks,
                                  .class_id = call->class_id};
-    if (event->received_ticks != 0 && !(event->flags & LAP_FORMAT_CALL_SLOW))
+    if (event->received_ticks != 0 && !(event->flags & (LAP_FORMAT_CALL_SLOW | LAP_FORMAT_CALL_PART)))
         slow.span_id = event->span_id;
     if (call->handle != 0) {
         event->number = lap_handle_note_call(call->handle, ring, position, &slow, is_kept);
@@ -247,6 +247,17 @@ int lap_call_end(struct lap_call *call, const void *reply, uint64_t bytes)
                                    bytes - LAP_TRAILER_BYTES);
     lap_impl_commit(ring->thread, end);
     lap_ring_give(ring, end);
+    return error;
+}
+
+int lap_call_part(struct lap_call *call, const void *reply, uint64_t bytes)
+{
+    const uint32_t life = call->is_open;
+    call->flags = LAP_FORMAT_CALL_PART;
+    const int error = lap_call_end(call, reply, bytes < LAP_TRAILER_BYTES ? bytes : LAP_TRAILER_BYTES);
+    call->flags = 0;
+    call->split = (struct lap_split){.total_ns = 0};
+    call->is_open = error == -EINVAL ? 0 : life;
     return error;
 }
 

@@ -367,7 +367,7 @@ static void report_call(void *user, struct lap_decoder *decoder, const struct la
     report->last = event->ticks - decoder->paused; /* a scope that is abandoned lasted at least until its reply */
     if (call->flags & LAP_FORMAT_CALL_KEPT)
         ask_for(report, decoder->depth);
-    if (report->stack[decoder->depth - 1] == 0 || call->flags & LAP_FORMAT_CALL_ONE_WAY)
+    if (report->stack[decoder->depth - 1] == 0 || call->flags & (LAP_FORMAT_CALL_ONE_WAY | LAP_FORMAT_CALL_PART))
         return;
     const struct lap_call_times times = lap_call_times(call, report->settings.ns_per_tick, report->settings.clock_domain);
     lap_report_reserve(report, 1);
@@ -530,7 +530,7 @@ void lap_report_handle_mark(struct lap_report *report, const uint64_t *words)
     if (report->handle != 0 && class->kind == LAP_CLASS_CALL) {
         const struct lap_format_call *const call = lap_event_payload(words, class);
         const struct lap_call_times times = lap_call_times(call, report->settings.ns_per_tick, report->settings.clock_domain);
-        if (!(call->flags & LAP_FORMAT_CALL_ONE_WAY))
+        if (!(call->flags & (LAP_FORMAT_CALL_ONE_WAY | LAP_FORMAT_CALL_PART)))
             lap_tree_calls_add(&report->tree, &report->handle_calls, &times);
         if (call->flags & LAP_FORMAT_CALL_KEPT)
             lap_tree_node(&report->tree, report->handle)->flags |= LAP_TREE_ASKED_FOR;

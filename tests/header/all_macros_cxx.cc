@@ -157,6 +157,7 @@ int calls(const void *trailer, uint64_t bytes, lap_handle handle, const char *pe
     error |= lap_serve_reply_notes(&serve, reply, sizeof reply) < LAP_TRAILER_BYTES;
     error |= lap_call_end(&plain, reply, sizeof reply);
     (void)lap_call_end(&with, nullptr, 0);
+    error |= lap_call_part(&with, reply, sizeof reply);
     error |= lap_call_sent(&with) | lap_serve_parent(&serve, &plain.context);
     const lap_context own = lap_handle_context(handle);
     lap_link(handle, &own);

@@ -47,6 +47,17 @@ def test_replies_of_others():
     assert lapmark.reply_of(replayed) == old.span_id and len(old.span_id) == 16
 
 
+def test_one_of_several_replies():
+    call = open_call()
+    assert counted(lambda: call.part(echo(call))) == 0 and call.total_ms is None and call.server_ms is None
+    assert counted(lambda: call.part(None)) == 0
+    for wrong in (b"x" * BYTES, "text", echo(open_call())):
+        assert counted(lambda wrong=wrong: call.part(wrong)) == 1
+    call.end(echo(call))
+    assert call.error is None and call.server_ms is not None
+    assert counted(lambda: call.part(b"late")) == 0
+
+
 def test_damaged_replies():
     for size in range(1, BYTES):
         assert ended(lambda call, size=size: echo(call)[:size]) == "damaged", size

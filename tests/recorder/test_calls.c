@@ -866,6 +866,64 @@ static void test_told_slow(void **state)
     outcome_free(&outcome);
 }
 
+/* Several replies to one call: the last gives the split, all are stored. */
+static int case_parts(void)
+{
+    struct lap_call call, other;
+    struct lap_serve serve;
+    uint8_t replies[3][LAP_TRAILER_BYTES];
+    LAP_PROFILE("client");
+    lap_call_begin(&other, "another");
+    lap_call_begin(&call, "call");
+    if (lap_serve_begin_with(&serve, LAP_OPTS(.threshold_ms = 1e9), call.request, sizeof call.request, 0, "serve") != 0)
+        return 1;
+    for (int i = 0; i < 3; i++) {
+        spend_us(100);
+        lap_serve_reply(&serve, replies[i]);
+    }
+    lap_end(serve.handle);
+    if (lap_call_part(&call, replies[0], sizeof replies[0]) != 0 || lap_call_part(&call, replies[1], sizeof replies[1]) != 0 ||
+        call.split.flags != 0)
+        return 2;
+    if (lap_call_part(&other, replies[1], sizeof replies[1]) != -EPROTO || lap_call_part(&other, NULL, 0) != -ENOMSG)
+        return 3;
+    if (lap_call_end(&call, replies[2], sizeof replies[2]) != 0 || !is_split(&call, 290000))
+        return 4;
+    LAP_MARK("answered");
+    return lap_call_part(&call, replies[2], sizeof replies[2]) == -EINVAL ? 0 : 5;
+}
+
+static void test_parts(void **state)
+{
+    (void)state;
+    const char *const directory = temporary_directory();
+    struct outcome outcome = run_case("parts", variable("LAPMARK_RECORD", directory), NULL);
+    assert_told(&outcome, "> Entering client\n"
+                          "  answered: T, tot: T (server N; between N)\n"
+                          "  (rest): T\n"
+                          "< Exiting client, total time: T\n");
+    const char *const process = process_directory(directory, 0);
+    babeltrace_agrees(process);
+    check_finds_it_sound(process);
+    struct stored *const stored = stored_load(process);
+    uint64_t last_replied = 0;
+    unsigned parts = 0, calls = 0;
+    for (size_t i = 0; i < stored->count; i++) {
+        if (strcmp(stored->events[i].name, "call") != 0)
+            continue;
+        const struct lap_format_call *const call = (const struct lap_format_call *)(const void *)(stored->events[i].words + 1);
+        assert_true(call->replied_ticks > last_replied);
+        last_replied = call->replied_ticks;
+        parts += call->flags == LAP_FORMAT_CALL_PART;
+        calls += call->flags == 0;
+    }
+    assert_int_equal(parts, 2);
+    assert_int_equal(calls, 1);
+    assert_int_equal(stored->control.losses[LAP_FORMAT_LOSS_TRAILER], 1);
+    stored_free(stored);
+    assert_non_null(strstr(lapmark_says("calls --json", directory, NULL), "\"count\": 1,"));
+}
+
 /* A recording ends and another begins while a call is out. */
 static int case_restarted(void)
 {
@@ -948,7 +1006,7 @@ static void test_many(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_laps),      cmocka_unit_test(test_nested),   cmocka_unit_test(test_several),
+        cmocka_unit_test(test_parts),     cmocka_unit_test(test_laps),      cmocka_unit_test(test_nested),   cmocka_unit_test(test_several),
         cmocka_unit_test(test_ways),      cmocka_unit_test(test_folded),   cmocka_unit_test(test_threads),
         cmocka_unit_test(test_unmarked),  cmocka_unit_test(test_contexts), cmocka_unit_test(test_off),
         cmocka_unit_test(test_wrong_use), cmocka_unit_test(test_fork),     cmocka_unit_test(test_stored),
@@ -961,7 +1019,7 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"laps", case_laps},           {"nested", case_nested},     {"several", case_several},
+        {"parts", case_parts},         {"laps", case_laps},           {"nested", case_nested},     {"several", case_several},
         {"ways", case_ways},           {"folded", case_folded},     {"threads", case_threads},
         {"unmarked", case_unmarked},   {"contexts", case_contexts}, {"off", case_off},
         {"wrong_use", case_wrong_use}, {"fork", case_fork},         {"stored", case_stored},
