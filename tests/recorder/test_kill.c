@@ -73,7 +73,8 @@ static void wait_for(const struct done *of, uint64_t steps)
     }
 }
 
-/* Each thread's numbers are there without a gap up to the last whose checkpoint returned, and at most one more. */
+/* Each thread's numbers are there without a gap up to the last whose checkpoint returned, and at most one more. Where a bound of the
+ * disk has taken all before a segment, that one's state says how many there were. */
 static void check_steps(const struct stored *stored, const struct done *of)
 {
     uint64_t next[THREADS] = {0};
@@ -89,9 +90,15 @@ static void check_steps(const struct stored *stored, const struct done *of)
         if (strcmp(event->name, "thread %d") == 0)
             thread = (int)event->values[0];
         else if (event->class_id == LAP_FORMAT_OPEN && event->words[1] > 8 + sizeof(struct lap_format_open) + 16) {
+            const struct lap_format_open *const open = (const struct lap_format_open *)(const void *)(event->words + 1);
             int number;
-            if (sscanf((const char *)(event->words + 1 + sizeof(struct lap_format_open) / 8), "thread %d", &number) == 1)
-                thread = number;
+            if (sscanf((const char *)(open + 1), "thread %d", &number) != 1)
+                continue;
+            thread = number;
+            if (seen[thread])
+                assert_int_equal(open->marks, next[thread]);
+            seen[thread] = 1;
+            next[thread] = open->marks;
         } else if (strcmp(event->name, "step") == 0) {
             assert_in_range(thread, 0, THREADS - 1);
             if (seen[thread])

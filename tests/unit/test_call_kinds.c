@@ -276,6 +276,7 @@ static void test_anything(void **state)
             seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
             words[word] = values[(seed >> 40) % VALUES];
         }
+        words[offsetof(struct lap_format_call, flags) / 8] &= ~(uint64_t)LAP_FORMAT_CALL_PART; /* which is no call */
         synthetic_event(&ring, 10, i % 2 ? GET : PUT, words, sizeof words / 8);
     }
     client_close(&client, &ring);
