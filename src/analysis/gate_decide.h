@@ -5,7 +5,7 @@
  * is: heavy tails, drift, a neighbour that comes and goes (Fisher, The Design of Experiments, 1935). That is all the test needs.
  *
  * Pairs are taken until the answer is clear. After 20, 30, 45, ... of them there is a look: the k-th may err with
- * LAP_GATE_FAMILY_ERROR / (k (k + 1)), which is LAP_GATE_FAMILY_ERROR for all looks there will ever be, divided among the nodes by
+ * LAP_GATE_FAMILY_ERROR / (k (k + 1)), which is LAP_GATE_FAMILY_ERROR for all looks there will ever be, shared by the nodes as in
  * Holm (1979). What a look finds is suspected, and must be found again in a second round, of as many fresh pairs, with
  * LAP_GATE_SECOND_ERROR; where it is not, the first round goes on. So identical code fails in at most the product of the two.
  *

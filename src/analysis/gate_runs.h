@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a gate knows of runs: for each node, which is a path of labels, and each run how often it was and what one took. One thread.
+ * What a gate knows of runs: for each node, which is a path of labels, and each run how often it was and what one took.
  */
 #ifndef LAP_GATE_RUNS_H
 #define LAP_GATE_RUNS_H

@@ -8,7 +8,7 @@
 
 enum { EXACT_MAX = 40, BISECTIONS = 60 };
 #define Z_FAR 9.0       /* beyond, there is less than 1e-18 */
-#define RESOLUTION 1e-9 /* of logarithms of ratios */
+#define RESOLUTION 1e-6 /* of logarithms of ratios */
 
 static int by_value(const void *left, const void *right)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Wilcoxon's signed rank test of differences, and the estimate that belongs to it (Hodges and Lehmann, 1963). W is the number of
- * pairs of differences, each with itself too, whose mean is above `shift`; that is the sum of ranks of Wilcoxon (Tukey, 1949), and
- * needs nothing but the differences in order. Where signs were drawn by a coin, the test is exact whatever the differences are.
+ * Wilcoxon's signed rank test of differences, and the estimate that belongs to it (Hodges and Lehmann, 1963). W is the number
+ * of pairs of differences, each with itself too, whose mean is above `shift`; that is the sum of ranks of Wilcoxon (Tukey, 1949),
+ * and needs nothing but the differences in order. Where a coin drew the signs, the test is exact whatever the differences are.
  */
 #ifndef LAP_SIGNED_RANK_H
 #define LAP_SIGNED_RANK_H
@@ -18,8 +18,8 @@ double lap_signed_rank_above(const double *sorted, size_t count, double shift);
 /* The same for so small a W, or a smaller. */
 double lap_signed_rank_below(const double *sorted, size_t count, double shift);
 
-/* The shift from which W lies `z` standard deviations above what is expected: the estimate with 0, the lower and the upper end of a
- * 95 % interval with 1.96 and -1.96. Not outside of the least and the greatest difference. */
+/* The shift from which W lies `z` standard deviations above what is expected, within 1e-6: the estimate with 0, the lower and the
+ * upper end of a 95 % interval with 1.96 and -1.96. Not outside of the least and the greatest difference. */
 double lap_signed_rank_shift(const double *sorted, size_t count, double z);
 
 /* The normal distribution: below z; and the z below which there is `share`, between 0 and 1. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`gate` over runs in turn, over recordings and baselines; what it refuses; its Markdown and JUnit. Its rates: unit/gate_rates."""
+"""`gate` over runs in turn, over recordings and baselines; what it refuses; its Markdown and JUnit. Rates: tests/gate."""
 import os
 import re
 import shutil
@@ -9,7 +9,7 @@ import xml.etree.ElementTree as xml
 import common
 
 WORK = tempfile.mkdtemp(prefix="lapmark-test-", dir="/var/tmp" if os.access("/var/tmp", os.W_OK) else None)
-JOB = common.workload(WORK, "gate_job", "tests/gate")
+JOB = f"{common.BUILD}/tests/programs/gate_job"
 RUNS = [f"run-{number}" for number in range(14)]
 STEPS = [["job"], ["job", "draw"], ["job", "parse"], ["job", "sort"], ["job", "count"], ["job", "render"]]
 
@@ -90,7 +90,7 @@ def test_once():
 
 def test_power():
     lines = baseline()
-    noisy = written([faster(line, 3 if int(line.split("\t")[1]) % 2 else 0.3) if line.startswith("run") else line for line in lines])
+    noisy = written([faster(line, 3 if line.startswith("run") and int(line.split("\t")[1]) % 2 else 0.3) for line in lines])
     result = gate("--baseline", noisy, "--", *RUNS)
     common.equal(result.status, 0, result)
     common.check("could not have told a slowdown of 5.0% from none" in result.out, result)
@@ -148,7 +148,7 @@ def test_baselines_refused():
         (lines + ["run\t0\tlap\t1\t-1\t1\t1\tx"], "not: run, number, kind"),
         (lines + ["run\t0\tlop\t1\t1\t1\t1\tx"], "not: run, number, kind"),
         (lines + ["run\t0\tlap\t1\t1\t1\t1\tx\\y"], "a backslash that is none of"),
-        (lines[:machine] + ["machine\tkernel\t2.0"] + lines[machine + 1:], "is of another machine: its kernel is '2.0', here it is '"),
+        (lines[:machine] + ["machine\tkernel\t2.0"] + lines[machine + 1:], "of another machine: its kernel is '2.0', here it is '"),
     ]
     for wrong, message in cases:
         result = gate("--baseline", written(wrong, "wrong.tsv"), "--", *RUNS)
@@ -178,7 +178,8 @@ def test_refused():
     for arguments, message in cases:
         result = gate(*arguments)
         common.equal((result.status, result.out), (2, ""), (arguments, result))
-        common.check(result.err.startswith("lapmark: ") and message in result.err and result.err.count("\n") == 1, (arguments, result))
+        common.check(result.err.startswith("lapmark: ") and message in result.err, (arguments, result))
+        common.equal(result.err.count("\n"), 1, (arguments, result))
     result = gate("--base", JOB, "--new", JOB, TMPDIR="/nowhere")
     common.equal(result.status, 2, result)
     common.check("TMPDIR says where else" in result.err, result)

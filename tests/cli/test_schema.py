@@ -107,7 +107,7 @@ def test_schemas():
                     same(each["interval"], numbers)
 
         top, step, side = tables("lapmark-gate")
-        job = common.workload(directory, "gate_job", "tests/gate")
+        job = f"{common.BUILD}/tests/programs/gate_job"
         names = [f"run-{number}" for number in range(24)]
         for name in names:
             common.lapmark("record", "-o", name, "--", job, cwd=directory)
