@@ -5,8 +5,8 @@
 usage: tests/gate/record_runs.py LOOPS RUNS FILE [--alone]
 
 Writes one row a run, in the order of time: what each step takes that is taken once, in microseconds, with four digits. Takes what
-is built with the tests. With --alone the job and its loops go before all else that the machine does (needs root), and the loops turn
-only while a run does: so a machine that has other work tells what a quiet one would.
+is built with the tests. With --alone the job and its loops go before all else that the machine does (needs root), and the loops
+turn only while a run does: so a machine that has other work tells what a quiet one would.
 """
 import argparse
 import csv
