@@ -73,7 +73,7 @@ int lap_gate_add(struct lap_gate *gate, const double *base_ns, const double *new
         return error;
     for (size_t i = 0; i < gate->node_count; i++) {
         struct lap_gate_node *const node = &gate->nodes[i];
-        const double difference = log(new_ns[i] / base_ns[i]);
+        const double difference = base_ns[i] > 0 && new_ns[i] > 0 ? log(new_ns[i] / base_ns[i]) : 0;
         if (gate->is_second) {
             node->second[gate->second_pairs] = difference;
         } else {

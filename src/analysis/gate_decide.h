@@ -74,7 +74,8 @@ void lap_gate_done(struct lap_gate *gate);
 /* How many more pairs are wanted before something can be said. 0: it is decided, and what follows from the pairs is worked out.
  * Returns 0 or -ENOMEM. */
 int lap_gate_wants(struct lap_gate *gate, size_t *ret_pairs);
-/* Adds a pair: of each node the mean cost of an instance, above 0. Returns 0 or -ENOMEM. */
+/* Adds a pair: of each node the mean cost of an instance; 0 where a run has none, and then the pair speaks for neither side. Returns
+ * 0 or -ENOMEM. */
 int lap_gate_add(struct lap_gate *gate, const double *base_ns, const double *new_ns);
 /* The time is used, or these are all pairs: the next look is the last. A second round still goes to its end, since what is
  * suspected must be known. */

@@ -43,10 +43,12 @@ def faster(line, factor, label="parse"):
 
 
 def test_in_turn():
+    before = common.shared_memory()
     with common.Directory() as place:
         result = gate("--base", f"{JOB}; echo loud", "--new", f"{JOB} 300", "--json", "--junit", "slow.xml", TMPDIR=place)
         common.equal((result.status, result.err), (1, ""), result)
         common.equal(os.listdir(place), [], "runs were left behind")
+        common.check(not [name for name in common.shared_memory() - before if name.startswith("gate_job")], "in shared memory, too")
         value = common.json.loads(result.out)
         common.check(value["interleaved"] and value["pairs"] >= 20 and value["second_pairs"] == value["pairs"], value)
         parse = next(node for node in value["nodes"] if node["path"] == ["job", "parse"])

@@ -220,6 +220,27 @@ static void test_rounds(void **state)
     }
 }
 
+/* A node that is missing in some runs neither fails by that nor hides that the others are slower. */
+static void test_missing(void **state)
+{
+    (void)state;
+    static const double run_ns[1] = {1e6};
+    for (int slower = 0; slower < 2; slower++) {
+        const struct lap_gate_rules rules = {.max_slowdown = 0.05};
+        struct lap_gate gate;
+        assert_int_equal(lap_gate_init(&gate, &rules, run_ns, 1), 0);
+        int pair = 0;
+        for (size_t wanted; lap_gate_wants(&gate, &wanted) == 0 && wanted > 0; pair++) {
+            const double base = pair % 8 == 3 ? 0 : 1e6, new = pair % 8 == 5 ? 0 : slower ? 1.5e6 : 1e6;
+            assert_int_equal(lap_gate_add(&gate, &base, &new), 0);
+        }
+        assert_int_equal(gate.failed, slower);
+        near(gate.nodes[0].ratio, slower ? 1.5 : 1, 0.01);
+        assert_true(isfinite(gate.detectable));
+        lap_gate_done(&gate);
+    }
+}
+
 static void test_least_pairs(void **state)
 {
     (void)state;
@@ -239,7 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_printed_table), cmocka_unit_test(test_brute_force), cmocka_unit_test(test_ties),
         cmocka_unit_test(test_estimate),      cmocka_unit_test(test_interval),    cmocka_unit_test(test_normal),
-        cmocka_unit_test(test_rounds),        cmocka_unit_test(test_least_pairs),
+        cmocka_unit_test(test_rounds),        cmocka_unit_test(test_least_pairs), cmocka_unit_test(test_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
