@@ -320,8 +320,6 @@ int lap_gate_wants(struct lap_gate *gate, size_t *ret_pairs)
 
 size_t lap_gate_least_pairs(size_t node_count)
 {
-    size_t pairs = 1;
-    for (double error = 0.5; error > LAP_GATE_FAMILY_ERROR * LAP_GATE_SECOND_ERROR / (double)node_count; error /= 2)
-        pairs++;
-    return pairs;
+    const double level = LAP_GATE_FAMILY_ERROR * LAP_GATE_SECOND_ERROR / (double)node_count;
+    return (size_t)ceil(-log2(level)); /* one of 2^pairs ways to draw the signs */
 }

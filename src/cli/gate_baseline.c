@@ -217,7 +217,7 @@ static int read_lines(struct reading *reading, FILE *in)
     char *line = NULL;
     size_t room = 0;
     int status = 0;
-    for (ssize_t length; status == 0 && (length = getline(&line, &room, in)) >= 0;) {
+    while (status == 0 && getline(&line, &room, in) >= 0) {
         reading->line++;
         line[strcspn(line, "\n")] = 0;
         if (reading->line == 1)
