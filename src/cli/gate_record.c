@@ -76,6 +76,8 @@ int lap_gate_read(struct lap_gate_runs *runs, enum lap_gate_side side, char *dir
 /* Did the program itself do what it should? */
 static int check_launch(const struct lap_launch *launch, const char *command, size_t recorded)
 {
+    if (lap_launch_ending())
+        return lap_message_trouble("ended by SIG%s: nothing can be said", sigabbrev_np(lap_launch_ending()));
     if (launch->signal)
         return lap_message_trouble("'%s' was ended by SIG%s: a gate needs runs that go well", command,
                                    sigabbrev_np(launch->signal));

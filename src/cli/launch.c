@@ -17,17 +17,21 @@ static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUS
 enum { PASSED_ON = sizeof passed_on / sizeof *passed_on };
 enum { STATUS_NOT_FOUND = 127, STATUS_NOT_RUNNABLE = 126, STATUS_SIGNAL = 128 };
 
-static volatile sig_atomic_t program;
+static volatile sig_atomic_t program, ending;
 
 /* The terminal sends to all of its foreground group, so the program has had it already; another process sends to us. */
 static void pass_on(int signal, siginfo_t *info, void *context)
 {
     (void)context;
     const int error = errno;
+    if (signal != SIGUSR1 && signal != SIGUSR2)
+        ending = signal;
     if (info->si_code <= 0 && program > 0)
         kill((pid_t)program, signal);
     errno = error;
 }
+
+int lap_launch_ending(void) { return ending; }
 
 struct dispositions {
     struct sigaction passed_on[PASSED_ON];

@@ -3,7 +3,10 @@
 import os
 import re
 import shutil
+import signal
+import subprocess
 import tempfile
+import time
 import xml.etree.ElementTree as xml
 
 import common
@@ -156,6 +159,22 @@ def test_baselines_refused():
         result = gate("--baseline", written(wrong, "wrong.tsv"), "--", *RUNS)
         common.equal((result.status, result.out), (2, ""), (message, result))
         common.check("'wrong.tsv'" in result.err and message in result.err and result.err.count("\n") == 1, (message, result))
+
+
+def test_interrupted():
+    """At whatever moment it comes, between two runs as well."""
+    with common.Directory() as place:
+        for turn in range(6):
+            process = subprocess.Popen([common.LAPMARK, "gate", "--base", JOB, "--new", JOB], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True, env=common.environment(TMPDIR=place), cwd=WORK,
+                                       start_new_session=True)
+            while not os.listdir(place):
+                time.sleep(0.01)
+            time.sleep(0.5 + 0.013 * turn)
+            os.killpg(process.pid, signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+            common.equal((process.returncode, out, err), (2, "", "lapmark: ended by SIGINT: nothing can be said\n"))
+            common.equal(os.listdir(place), [], "runs were left behind")
 
 
 def test_refused():
