@@ -12,7 +12,7 @@ struct lap_gate_result {
     const struct lap_gate *gate;
     const struct lap_gate_runs *runs;
     const size_t *paths; /* of the gate's nodes, in the runs */
-    size_t compared;     /* runs a side of the first round */
+    size_t compared;     /* runs a side, by which the steps were chosen */
     double elapsed_ns;
     bool is_interleaved;
 };
@@ -25,7 +25,7 @@ char *lap_gate_caution(const struct lap_gate_result *result);
 char *lap_gate_path_text(const struct lap_gate_path *path);
 /* "fails", "passes", "unclear" */
 const char *lap_gate_word(const struct lap_gate_node *node);
-/* "8.1%", "<0.1%"; "over 1900%" where nobody needs to know. Below 0 with its sign. */
+/* "8.1%", "-0.3%"; "over 1000%" where nobody needs to know more exactly. */
 #define LAP_GATE_PERCENT_BYTES 32
 char *lap_gate_percent(char out[LAP_GATE_PERCENT_BYTES], double slowdown);
 
