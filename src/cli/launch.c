@@ -17,17 +17,21 @@ static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUS
 enum { PASSED_ON = sizeof passed_on / sizeof *passed_on };
 enum { STATUS_NOT_FOUND = 127, STATUS_NOT_RUNNABLE = 126, STATUS_SIGNAL = 128 };
 
-static volatile sig_atomic_t program;
+static volatile sig_atomic_t program, ending;
 
 /* The terminal sends to all of its foreground group, so the program has had it already; another process sends to us. */
 static void pass_on(int signal, siginfo_t *info, void *context)
 {
     (void)context;
     const int error = errno;
+    if (signal != SIGUSR1 && signal != SIGUSR2)
+        ending = signal;
     if (info->si_code <= 0 && program > 0)
         kill((pid_t)program, signal);
     errno = error;
 }
+
+int lap_launch_ending(void) { return ending; }
 
 struct dispositions {
     struct sigaction passed_on[PASSED_ON];
@@ -35,15 +39,22 @@ struct dispositions {
     sigset_t mask;
 };
 
-/* Blocks the signals until the program's number is known; what was ignored (nohup) stays so. */
+/* Blocks the signals until the program's number is known; what was ignored (nohup) stays so. They are taken once and kept: the
+ * next program finds them as the first one did. */
 static void take_signals(struct dispositions *old)
 {
+    static struct dispositions first;
+    static bool is_taken;
     struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigset_t mask;
     sigemptyset(&mask);
     for (int i = 0; i < PASSED_ON; i++)
         sigaddset(&mask, passed_on[i]);
     sigprocmask(SIG_BLOCK, &mask, &old->mask);
+    if (is_taken) {
+        *old = first;
+        return;
+    }
     for (int i = 0; i < PASSED_ON; i++) {
         sigaction(passed_on[i], NULL, &old->passed_on[i]);
         if (old->passed_on[i].sa_handler != SIG_IGN)
@@ -51,6 +62,8 @@ static void take_signals(struct dispositions *old)
     }
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, &old->pipe);
+    first = *old;
+    is_taken = true;
 }
 
 static _Noreturn void become(char **argv, const struct lap_launch_variable *variables, size_t count,

@@ -20,7 +20,10 @@ struct lap_launch {
     bool was_run; /* false: status is 127 (not found) or 126, and the message is written */
 };
 
-/* Returns 0, or 2 with the message written where there is no process to be had. Once in a process. */
+/* Returns 0, or 2 with the message written where there is no process to be had. */
 int lap_launch_run(struct lap_launch *ret_launch, char **argv, const struct lap_launch_variable *variables, size_t count);
+
+/* The signal that has asked for an end since the first program was run, also between two: for who runs many. 0: none. */
+int lap_launch_ending(void);
 
 #endif

@@ -86,6 +86,19 @@ int lap_arguments_count(const struct lap_arguments *arguments, enum lap_option_i
     return 0;
 }
 
+int lap_arguments_percent(const struct lap_arguments *arguments, enum lap_option_id id, double *ret_share)
+{
+    static const struct unit percents[] = {{"%", 0.01}, {NULL, 0}};
+    double value;
+    if (!arguments->given[id])
+        return 0;
+    if (!parse(arguments->values[id], percents, &value) || value <= 0)
+        return lap_message_trouble("--%s: '%s' is no percentage above 0 such as 5%% or 2.5%%", long_name(arguments, id),
+                                   arguments->values[id]);
+    *ret_share = value;
+    return 0;
+}
+
 int lap_arguments_word(const struct lap_arguments *arguments, enum lap_option_id id, int *ret_index)
 {
     if (!arguments->given[id])

@@ -67,8 +67,28 @@ const struct lap_option lap_options[] = {
      "write into DIR, not into the first free of lapmark-snapshot, lapmark-snapshot-2, ...", LAP_COMMAND_SNAPSHOT},
     {LAP_OPTION_LAST, 0, "last", "TIME", LAP_COMPLETE_NOTHING, NULL,
      "what came in the last TIME, such as 500ms, not all that the rings hold", LAP_COMMAND_SNAPSHOT},
+    {LAP_OPTION_BASE, 0, "base", "COMMAND", LAP_COMPLETE_NOTHING, NULL, "run COMMAND, by the shell, for the base",
+     LAP_COMMAND_GATE},
+    {LAP_OPTION_NEW, 0, "new", "COMMAND", LAP_COMPLETE_NOTHING, NULL,
+     "run COMMAND, by the shell, for what is held against it", LAP_COMMAND_GATE},
+    {LAP_OPTION_MAX_SLOWDOWN, 0, "max-slowdown", "PERCENT", LAP_COMPLETE_NOTHING, NULL,
+     "fail where a step is slower by PERCENT or more, not 5%", LAP_COMMAND_GATE},
+    {LAP_OPTION_MIN_EFFECT, 0, "min-effect", "TIME", LAP_COMPLETE_NOTHING, NULL,
+     "and where that adds TIME or more to a run, not 100us", LAP_COMMAND_GATE},
+    {LAP_OPTION_MAX_TIME, 0, "max-time", "TIME", LAP_COMPLETE_NOTHING, NULL,
+     "run pairs for TIME at most, not 5min, where it is not clear before", LAP_COMMAND_GATE},
+    {LAP_OPTION_REQUIRE_POWER, 0, "require-power", NULL, LAP_COMPLETE_NOTHING, NULL,
+     "end with 2 where the limit could not have been told from no slowdown", LAP_COMMAND_GATE},
+    {LAP_OPTION_BASELINE, 0, "baseline", "FILE", LAP_COMPLETE_NOTHING, NULL, "take the base's runs from FILE",
+     LAP_COMMAND_GATE},
+    {LAP_OPTION_WRITE_BASELINE, 0, "write-baseline", "FILE", LAP_COMPLETE_NOTHING, NULL,
+     "write the runs of --new or NEW into FILE", LAP_COMMAND_GATE},
+    {LAP_OPTION_MARKDOWN, 0, "markdown", "FILE", LAP_COMPLETE_NOTHING, NULL, "write the result as Markdown, too",
+     LAP_COMMAND_GATE},
+    {LAP_OPTION_JUNIT, 0, "junit", "FILE", LAP_COMPLETE_NOTHING, NULL, "write the result as JUnit's XML, too",
+     LAP_COMMAND_GATE},
     {LAP_OPTION_JSON, 0, "json", NULL, LAP_COMPLETE_NOTHING, NULL, "write JSON",
-     RECORDING | READING | LAP_COMMAND_CTL | LAP_COMMAND_TOP | LAP_COMMAND_SNAPSHOT},
+     RECORDING | READING | LAP_COMMAND_GATE | LAP_COMMAND_CTL | LAP_COMMAND_TOP | LAP_COMMAND_SNAPSHOT},
     {LAP_OPTION_VERSION, 0, "version", NULL, LAP_COMPLETE_NOTHING, NULL, "print the version", LAP_COMMAND_NONE},
     {LAP_OPTION_HELP, 'h', "help", NULL, LAP_COMPLETE_NOTHING, NULL, "print this help", UINT32_MAX},
 };
@@ -94,6 +114,12 @@ const struct lap_command lap_commands[] = {
     {LAP_COMMAND_CALLS, "calls", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "where the time of calls to other processes went",
      "Without RECORDING: the newest lapmark-recording* of the current directory.", lap_command_calls},
+    {LAP_COMMAND_GATE, "gate", "[[BASE...] -- NEW...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
+     "is anything slower than before? for CI",
+     "Runs the commands of --base and --new in turn, or takes recordings, each of one run: BASE\n"
+     "before '--', NEW behind it.\n"
+     "Exit status 0: nothing is slower, 1: something is, 2: it cannot be said, or trouble.",
+     lap_command_gate},
     {LAP_COMMAND_CHECK, "check", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "is a recording sound? what is lost, what was still open?",
      "Exit status 0: sound, 1: not, 2: trouble.\n"
@@ -240,6 +266,15 @@ static int check_operands(const struct lap_arguments *arguments)
     return 0;
 }
 
+/* Before getopt moves the operands together. */
+static int count_behind_dashes(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--") == 0)
+            return argc - i - 1;
+    return 0;
+}
+
 int lap_arguments_parse(struct lap_arguments *ret_arguments, const struct lap_command *command, int argc, char **argv)
 {
     struct option longs[LAP_OPTIONS * 2];
@@ -266,6 +301,7 @@ int lap_arguments_parse(struct lap_arguments *ret_arguments, const struct lap_co
     letters[letter_count] = 0;
 
     struct lap_arguments arguments = {.command = command};
+    const int dashed = count_behind_dashes(argc, argv);
     opterr = 0;
     optind = 0;
     for (;;) {
@@ -287,6 +323,7 @@ int lap_arguments_parse(struct lap_arguments *ret_arguments, const struct lap_co
     }
     arguments.operands = argv + optind;
     arguments.operand_count = argc - optind;
+    arguments.dashed_count = dashed;
     if (!arguments.given[LAP_OPTION_HELP] && check_operands(&arguments) != 0)
         return LAP_EXIT_TROUBLE;
     *ret_arguments = arguments;
@@ -300,7 +337,7 @@ enum { HELP_COLUMN = 24, HELP_WIDTH = 80 };
 /* `text` from the column on, wrapped; the cursor stands at `at`. */
 static void wrap(FILE *out, size_t at, const char *text)
 {
-    if (at + 1 > HELP_COLUMN) {
+    if (at + 2 > HELP_COLUMN) {
         fputc('\n', out);
         at = 0;
     }

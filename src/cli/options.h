@@ -36,6 +36,16 @@ enum lap_option_id {
     LAP_OPTION_SNAPSHOT,
     LAP_OPTION_SLOWEST,
     LAP_OPTION_MERGE,
+    LAP_OPTION_BASE,
+    LAP_OPTION_NEW,
+    LAP_OPTION_MAX_SLOWDOWN,
+    LAP_OPTION_MIN_EFFECT,
+    LAP_OPTION_MAX_TIME,
+    LAP_OPTION_REQUIRE_POWER,
+    LAP_OPTION_BASELINE,
+    LAP_OPTION_WRITE_BASELINE,
+    LAP_OPTION_MARKDOWN,
+    LAP_OPTION_JUNIT,
     LAP_OPTION_JSON,
     LAP_OPTIONS
 };
@@ -74,7 +84,8 @@ enum lap_command_bit {
     LAP_COMMAND_CTL = 1024,
     LAP_COMMAND_TOP = 2048,
     LAP_COMMAND_SNAPSHOT = 4096,
-    LAP_COMMAND_CALLS = 8192
+    LAP_COMMAND_CALLS = 8192,
+    LAP_COMMAND_GATE = 1 << 20
 };
 
 /* A command line, taken apart. Points into argv. */
@@ -84,6 +95,7 @@ struct lap_arguments {
     const char *values[LAP_OPTIONS]; /* NULL where not given or without argument */
     char **operands;                 /* ended by NULL */
     int operand_count;
+    int dashed_count; /* operands behind a "--", 0 without one */
 };
 
 struct lap_command {
@@ -122,6 +134,8 @@ void lap_help_print(FILE *out, const struct lap_command *command);
 int lap_arguments_size(const struct lap_arguments *arguments, enum lap_option_id id, uint64_t *ret_bytes);
 int lap_arguments_duration(const struct lap_arguments *arguments, enum lap_option_id id, uint64_t *ret_ns);
 int lap_arguments_count(const struct lap_arguments *arguments, enum lap_option_id id, uint64_t *ret_count);
+/* "5%" is 0.05. */
+int lap_arguments_percent(const struct lap_arguments *arguments, enum lap_option_id id, double *ret_share);
 /* The index of the value among the option's words. */
 int lap_arguments_word(const struct lap_arguments *arguments, enum lap_option_id id, int *ret_index);
 

@@ -108,6 +108,18 @@ def test_schemas():
                 if each["interval"] is not None:
                     same(each["interval"], numbers)
 
+        top, step, side = tables("lapmark-gate")
+        job = f"{common.BUILD}/tests/programs/gate_job"
+        names = [f"run-{number}" for number in range(24)]
+        for name in names:
+            common.lapmark("record", "-o", name, "--", job, cwd=directory)
+        value = json.loads(common.lapmark("gate", "--json", *names[:12], "--", *names[12:], cwd=directory).out)
+        same(value, top)
+        for each in value["nodes"]:
+            same(each, step)
+            same(each["base"], side)
+            same(each["new"], side)
+
         top, finding = tables("lapmark-check")
         value = common.lapmark_json("check", "rec", cwd=directory)
         same(value, top)

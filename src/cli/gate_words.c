@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A gate's result in words, which all of its forms have in common.
+ */
+#define _GNU_SOURCE
+#include "gate_view.h"
+
+#include "units.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_TOLD 10.0
+
+static __attribute__((format(printf, 1, 2))) char *text_of(const char *format, ...)
+{
+    va_list arguments;
+    char *text;
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0)
+        abort();
+    va_end(arguments);
+    return text;
+}
+
+char *lap_gate_percent(char out[LAP_GATE_PERCENT_BYTES], double slowdown)
+{
+    if (slowdown > MOST_TOLD)
+        snprintf(out, LAP_GATE_PERCENT_BYTES, "over %.0f%%", 100 * MOST_TOLD);
+    else
+        snprintf(out, LAP_GATE_PERCENT_BYTES, "%.1f%%", fabs(slowdown) < 0.0005 ? 0.0 : 100 * slowdown);
+    return out;
+}
+
+char *lap_gate_path_text(const struct lap_gate_path *path)
+{
+    char *text = text_of("%s", path->labels[0]);
+    for (size_t i = 1; i < path->depth; i++) {
+        char *const longer = text_of("%s > %s", text, path->labels[i]);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+const char *lap_gate_word(const struct lap_gate_node *node)
+{
+    return node->state == LAP_GATE_FAILED ? "fails" : node->state == LAP_GATE_CLEAR ? "passes" : "unclear";
+}
+
+/* The failed node that adds the most to a run; -1: none has failed. */
+static int worst(const struct lap_gate *gate, size_t *ret_failed)
+{
+    int found = -1;
+    double most_ns = 0;
+    *ret_failed = 0;
+    for (size_t i = 0; i < gate->node_count; i++) {
+        const double added_ns = (gate->nodes[i].ratio - 1) * gate->nodes[i].run_ns;
+        if (gate->nodes[i].state != LAP_GATE_FAILED)
+            continue;
+        if ((*ret_failed)++ == 0 || added_ns > most_ns) {
+            found = (int)i;
+            most_ns = added_ns;
+        }
+    }
+    return found;
+}
+
+/* Of those that are inside of one another the inner one says more: it is the deepest failed one on the way to the worst. */
+static int innermost(const struct lap_gate_result *result, int outer)
+{
+    const struct lap_gate *const gate = result->gate;
+    for (size_t i = 0; i < gate->node_count && outer >= 0; i++) {
+        const struct lap_gate_path *const path = &result->runs->paths[result->paths[i]],
+                                          *const above = &result->runs->paths[result->paths[outer]];
+        if (gate->nodes[i].state != LAP_GATE_FAILED || path->depth <= above->depth)
+            continue;
+        size_t same = 0;
+        while (same < above->depth && strcmp(path->labels[same], above->labels[same]) == 0)
+            same++;
+        const double added = (gate->nodes[i].ratio - 1) * gate->nodes[i].run_ns,
+                     added_above = (gate->nodes[outer].ratio - 1) * gate->nodes[outer].run_ns;
+        if (same == above->depth && 2 * added > added_above)
+            outer = (int)i;
+    }
+    return outer;
+}
+
+static char *sentence_of_failure(const struct lap_gate_result *result, int at, size_t failed)
+{
+    const struct lap_gate_node *const node = &result->gate->nodes[at];
+    char base[LAP_UNITS_BYTES], new[LAP_UNITS_BYTES], pairs[LAP_UNITS_BYTES], slower[LAP_GATE_PERCENT_BYTES],
+        low[LAP_GATE_PERCENT_BYTES], high[LAP_GATE_PERCENT_BYTES];
+    char *const path = lap_gate_path_text(&result->runs->paths[result->paths[at]]);
+    char *const again = node->second_count > 0 ? text_of(", found again in %zu more", node->second_count) : strdup("");
+    char *const others = failed > 1 ? text_of("; %zu steps fail", failed) : strdup("");
+    char *const sentence =
+        text_of("fails: \"%s\" is %s slower (%s to %s), %s -> %s, in %s of runs%s%s", path,
+                lap_gate_percent(slower, node->ratio - 1), lap_gate_percent(low, node->ratio_low - 1),
+                lap_gate_percent(high, node->ratio_high - 1), lap_units_duration(base, node->base_median_ns),
+                lap_units_duration(new, node->new_median_ns), lap_units_counted(pairs, result->gate->pairs, "pair"),
+                again, others);
+    free(path);
+    free(again);
+    free(others);
+    return sentence;
+}
+
+char *lap_gate_sentence(const struct lap_gate_result *result)
+{
+    const struct lap_gate *const gate = result->gate;
+    size_t failed;
+    const int at = innermost(result, worst(gate, &failed));
+    char limit[LAP_GATE_PERCENT_BYTES], seen[LAP_GATE_PERCENT_BYTES], pairs[LAP_UNITS_BYTES], steps[LAP_UNITS_BYTES];
+    if (at >= 0)
+        return sentence_of_failure(result, at, failed);
+    return text_of(
+        "passes: of %s none is found to be slower by %s, in %s of runs; a slowdown of %s in any of them would have been "
+        "found by %.0f of 100 such gates",
+        lap_units_counted(steps, gate->node_count, "step"), lap_gate_percent(limit, gate->rules.max_slowdown),
+        lap_units_counted(pairs, gate->pairs, "pair"), lap_gate_percent(seen, gate->detectable), 100 * LAP_GATE_POWER);
+}
+
+char *lap_gate_caution(const struct lap_gate_result *result)
+{
+    char limit[LAP_GATE_PERCENT_BYTES];
+    size_t blind = 0;
+    for (size_t i = 0; i < result->gate->node_count; i++)
+        blind += result->gate->nodes[i].is_blind;
+    if (blind == 0)
+        return NULL;
+    return text_of("the runs scatter so much that it could not have told a slowdown of %s from none in %zu of %zu steps: "
+                   "give it more "
+                   "%s, or a quieter machine",
+                   lap_gate_percent(limit, result->gate->rules.max_slowdown), blind, result->gate->node_count,
+                   result->is_interleaved ? "--max-time" : "runs");
+}
