@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,10 +22,19 @@ enum { FOLDS = 10, ROUNDS = 8, TABLE = 64 };
 /* What a positive offset has to be better by. */
 #define OFFSET_PENALTY 1.0
 
+/* Caches make what is constant look like log n, and what is n like n log n, but all the growth is in the upper part of the range.
+ * Lines that bend there are fitted, too; where one of them is better, it is said to be unclear. */
+enum { BENDS = 4, LINES = LAP_FIT_CLASSES + BENDS };
+static const struct {
+    enum lap_fit_class of;
+    double place; /* in the range, logarithmic */
+} bends[BENDS] = {{LAP_FIT_1, 0.5}, {LAP_FIT_1, 0.7}, {LAP_FIT_N, 0.5}, {LAP_FIT_N, 0.7}};
+#define BENT 1.0
+
 /* The costs of one size, over all runs. */
 struct point {
     double n, x; /* x: log n, from that of the geometric mean of the range */
-    double f[LAP_FIT_CLASSES];
+    double f[LINES];
     double cost;
     double count;
     double deviation; /* of the cost, relative */
@@ -53,8 +61,8 @@ struct fitting {
     double spread;  /* of one cost, relative, within a size; 0: not known */
     double between; /* of a size's cost beyond that */
     double *room;   /* for a number a point */
-    struct line lines[LAP_FIT_CLASSES];
-    double loss[LAP_FIT_CLASSES]; /* held out */
+    struct line lines[LINES];
+    double loss[LINES]; /* held out */
 };
 
 /* ---- classes ------------------------------------------------------------------------------------------------------- */
@@ -223,13 +231,19 @@ static void points_cost(struct fitting *fitting, const uint32_t *drawn)
 
 /* ---- lines --------------------------------------------------------------------------------------------------------- */
 
-static double line_at(const struct line *line, const struct point *point, enum lap_fit_class class)
+/* What a line has where its factor is 0. */
+static double base_of(const struct point *point, unsigned class)
 {
-    return line->offset + line->factor * point->f[class];
+    return class >= LAP_FIT_CLASSES && bends[class - LAP_FIT_CLASSES].of == LAP_FIT_N ? point->n : 1;
+}
+
+static double line_at(const struct line *line, const struct point *point, unsigned class)
+{
+    return line->offset * base_of(point, class) + line->factor * point->f[class];
 }
 
 /* The residual, relative to the line. */
-static double residual(const struct line *line, const struct point *point, enum lap_fit_class class)
+static double residual(const struct line *line, const struct point *point, unsigned class)
 {
     const double at = line_at(line, point, class);
     return at > 0 ? (point->cost - at) / at : 1e9;
@@ -243,30 +257,30 @@ static bool takes_part(const struct point *point, size_t index, size_t held_out)
 }
 
 /* Weighted least squares with both parts at least 0. `weights` in point->robust. */
-static struct line line_solve(const struct fitting *fitting, enum lap_fit_class class, size_t held_out)
+static struct line line_solve(const struct fitting *fitting, unsigned class, size_t held_out)
 {
-    double w = 0, wf = 0, wff = 0, wy = 0, wfy = 0;
+    double bb = 0, bf = 0, ff = 0, by = 0, fy = 0;
     for (size_t i = 0; i < fitting->point_count; i++) {
         const struct point *const point = &fitting->points[i];
         if (!takes_part(point, i, held_out))
             continue;
-        const double weight = point->robust, f = point->f[class];
-        w += weight;
-        wf += weight * f;
-        wff += weight * f * f;
-        wy += weight * point->cost;
-        wfy += weight * f * point->cost;
+        const double base = base_of(point, class), f = point->f[class];
+        bb += point->robust * base * base;
+        bf += point->robust * base * f;
+        ff += point->robust * f * f;
+        by += point->robust * base * point->cost;
+        fy += point->robust * f * point->cost;
     }
-    const struct line constant = {w > 0 ? wy / w : 0, 0};
-    const double determinant = w * wff - wf * wf;
-    if (class == LAP_FIT_1 || !(determinant > 1e-12 * w * wff))
+    const struct line constant = {bb > 0 ? by / bb : 0, 0};
+    const double determinant = bb * ff - bf * bf;
+    if (class == LAP_FIT_1 || !(determinant > 1e-12 * bb * ff))
         return constant;
-    const struct line line = {(wff * wy - wf * wfy) / determinant, (w * wfy - wf * wy) / determinant};
-    return line.factor < 0 ? constant : line.offset < 0 ? (struct line){0, wfy / wff} : line;
+    const struct line line = {(ff * by - bf * fy) / determinant, (bb * fy - bf * by) / determinant};
+    return line.factor < 0 ? constant : line.offset < 0 ? (struct line){0, fy / ff} : line;
 }
 
 /* Gives each point its weight from the line: relative, and less the further off it is. `scale` is of the deviations. */
-static void points_weigh(struct fitting *fitting, const struct line *line, enum lap_fit_class class, double scale)
+static void points_weigh(struct fitting *fitting, const struct line *line, unsigned class, double scale)
 {
     for (size_t i = 0; i < fitting->point_count; i++) {
         struct point *const point = &fitting->points[i];
@@ -278,7 +292,7 @@ static void points_weigh(struct fitting *fitting, const struct line *line, enum 
 }
 
 /* The median of what the residuals are in their deviations. */
-static double scale_of(struct fitting *fitting, const struct line *line, enum lap_fit_class class)
+static double scale_of(struct fitting *fitting, const struct line *line, unsigned class)
 {
     size_t count = 0;
     for (size_t i = 0; i < fitting->point_count; i++)
@@ -289,7 +303,7 @@ static double scale_of(struct fitting *fitting, const struct line *line, enum la
 
 /* Iteratively reweighted least squares. From `start`; NULL: from the costs themselves, where the large ones weigh little. `scale`
  * 0: found anew each time. */
-static struct line line_fit(struct fitting *fitting, enum lap_fit_class class, size_t held_out, const struct line *start,
+static struct line line_fit(struct fitting *fitting, unsigned class, size_t held_out, const struct line *start,
                             double scale)
 {
     struct line line;
@@ -344,7 +358,7 @@ static void noise_find(struct fitting *fitting, enum lap_fit_class class)
     }
 }
 
-static double loss_of(const struct fitting *fitting, const struct line *line, enum lap_fit_class class, size_t only_fold)
+static double loss_of(const struct fitting *fitting, const struct line *line, unsigned class, size_t only_fold)
 {
     double loss = 0;
     for (size_t i = 0; i < fitting->point_count; i++) {
@@ -386,25 +400,40 @@ static void lines_fit(struct fitting *fitting)
 /* ---- the choice ---------------------------------------------------------------------------------------------------- */
 
 /* Each tenth of the sizes by the line of the others. */
-static void loss_held_out(struct fitting *fitting)
+static double loss_held_out(struct fitting *fitting, unsigned class)
 {
-    for (unsigned class = 0; class < LAP_FIT_CLASSES; class ++) {
-        fitting->loss[class] = 0;
-        for (size_t fold = 0; fold < FOLDS; fold++) {
-            const struct line line = line_fit(fitting, class, fold, &fitting->lines[class], 1);
-            fitting->loss[class] += loss_of(fitting, &line, class, fold);
-        }
+    double loss = 0;
+    for (size_t fold = 0; fold < FOLDS; fold++) {
+        const struct line line = line_fit(fitting, class, fold, &fitting->lines[class], 1);
+        loss += loss_of(fitting, &line, class, fold);
     }
+    return loss;
 }
 
 /* For `class` and against `other`, with the noise unknown: the log of their likelihoods' ratio. */
-static double evidence(const struct fitting *fitting, enum lap_fit_class class, enum lap_fit_class other)
+static double evidence(const struct fitting *fitting, unsigned class, unsigned other)
 {
     const double degrees = (double)fitting->point_count - 2;
     const double least_loss = 1e-9;
     const double penalty = OFFSET_PENALTY * ((fitting->lines[other].offset > 0 && other != LAP_FIT_1) -
                                              (fitting->lines[class].offset > 0 && class != LAP_FIT_1));
     return degrees / 2 * log((fitting->loss[other] + least_loss) / (fitting->loss[class] + least_loss)) + penalty;
+}
+
+/* Is a line that bends better than that of `class`? Then what is flatter is not excluded. */
+static bool is_bent(struct fitting *fitting, enum lap_fit_class class)
+{
+    if (class != LAP_FIT_LOG && class != LAP_FIT_N_LOG)
+        return false;
+    for (unsigned bend = LAP_FIT_CLASSES; bend < LINES; bend++) {
+        if (bends[bend - LAP_FIT_CLASSES].of + 1 != class)
+            continue;
+        fitting->lines[bend] = line_fit(fitting, bend, SIZE_MAX, NULL, 1);
+        fitting->loss[bend] = loss_held_out(fitting, bend);
+        if (evidence(fitting, bend, class) > BENT)
+            return true;
+    }
+    return false;
 }
 
 /* The slope of the residuals along log n, in the middle of the range: by what the line's own exponent is wrong. A parabola is
@@ -471,8 +500,11 @@ static void choose(struct fitting *fitting, struct lap_fit *fit)
             fit->rival = class;
         }
     }
-    if (closest >= EVIDENCE)
-        fit->doubt = LAP_FIT_SURE;
+    if (closest < EVIDENCE)
+        return;
+    fit->doubt = is_bent(fitting, growing) ? LAP_FIT_CACHES : LAP_FIT_SURE;
+    if (fit->doubt == LAP_FIT_CACHES)
+        fit->rival = growing - 1;
 }
 
 /* ---- the exponent -------------------------------------------------------------------------------------------------- */
@@ -581,10 +613,15 @@ static int fit_points(struct fitting *fitting, struct lap_fit *fit, unsigned res
         point->weight = 1;
         for (unsigned class = 0; class < LAP_FIT_CLASSES; class ++)
             point->f[class] = class_value(class, point->n);
+        for (unsigned bend = 0; bend < BENDS; bend++) {
+            const double behind = log(point->n / fit->n_min) - bends[bend].place * log(fit->n_max / fit->n_min);
+            point->f[LAP_FIT_CLASSES + bend] = (bends[bend].of == LAP_FIT_N ? point->n : 1) * fmax(behind, 0);
+        }
     }
     points_cost(fitting, NULL);
     lines_fit(fitting);
-    loss_held_out(fitting);
+    for (unsigned class = 0; class < LAP_FIT_CLASSES; class ++)
+        fitting->loss[class] = loss_held_out(fitting, class);
     choose(fitting, fit);
     fit->offset = fitting->lines[fit->likely].offset;
     fit->factor = fitting->lines[fit->likely].factor;

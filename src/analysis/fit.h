@@ -6,6 +6,7 @@
 #ifndef LAP_FIT_H
 #define LAP_FIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,9 +24,10 @@ enum lap_fit_class {
 /* Why it is unclear. */
 enum lap_fit_doubt {
     LAP_FIT_SURE = 0,
-    LAP_FIT_FEW_SIZES = 1, /* fewer than LAP_FIT_SIZES_MIN */
-    LAP_FIT_NARROW = 2,    /* the sizes differ by less than LAP_FIT_RANGE_MIN */
-    LAP_FIT_TWO_WITHIN = 3 /* `class` and `rival` are within the noise */
+    LAP_FIT_FEW_SIZES = 1,  /* fewer than LAP_FIT_SIZES_MIN */
+    LAP_FIT_NARROW = 2,     /* the sizes differ by less than LAP_FIT_RANGE_MIN */
+    LAP_FIT_TWO_WITHIN = 3, /* `likely` and `rival` are within the noise */
+    LAP_FIT_CACHES = 4      /* it is `likely`, or `rival` that comes from further and further caches */
 };
 #define LAP_FIT_SIZES_MIN 8u
 #define LAP_FIT_RANGE_MIN 4.0
@@ -51,6 +53,12 @@ struct lap_fit {
     double exponent, exponent_low,
         exponent_high; /* d log(cost - offset) / d log n at sqrt(n_min * n_max), 99 % interval */
 };
+
+/* Is it unclear between two? */
+static inline bool lap_fit_is_pair(const struct lap_fit *fit)
+{
+    return fit->doubt == LAP_FIT_TWO_WITHIN || fit->doubt == LAP_FIT_CACHES;
+}
 
 /* Cells of the same size have exactly the same n. `resamples` is for the interval: 0 leaves the exponent out. The same input
  * gives the same result. Returns 0 or -ENOMEM. Cold: about 2 ms, and 0.1 ms a resample. */
