@@ -39,6 +39,10 @@ struct lap_summary_tree {
 int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process *process, size_t index,
                          const struct lap_paths *paths, const struct lap_ring_statistics *statistics);
 
+/* The node of a path of grafts.recording->processes[process], made if it is new, with those around it. LAP_SUMMARY_NONE: the root, a
+ * path that the tables do not have, or no memory. */
+uint32_t lap_summary_tree_node(struct lap_summary_tree *tree, size_t process, uint32_t path);
+
 /* Brings the nodes into depth-first order, works out what follows from the counts, and moves them into the group. */
 int lap_summary_tree_finish(struct lap_summary_tree *tree, struct lap_summary_group *group);
 /* Empties the tree, which can be filled again. */
