@@ -30,6 +30,8 @@ static const struct {
     double place; /* in the range, logarithmic */
 } bends[BENDS] = {{LAP_FIT_1, 0.5}, {LAP_FIT_1, 0.7}, {LAP_FIT_N, 0.5}, {LAP_FIT_N, 0.7}};
 #define BENT 1.0
+/* What grows by less over the whole range is constant. */
+#define GROWTH_MIN 1.05
 
 /* The costs of one size, over all runs. */
 struct point {
@@ -484,7 +486,11 @@ static void choose(struct fitting *fitting, struct lap_fit *fit)
     const enum lap_fit_class best = least(fitting->loss, LAP_FIT_UNCLEAR);
     const enum lap_fit_class growing = least(fitting->loss, LAP_FIT_1);
     fit->doubt = LAP_FIT_TWO_WITHIN;
-    if (evidence(fitting, growing, LAP_FIT_1) < EVIDENCE) { /* the simplest, unless what grows is better */
+    const struct line *const line = &fitting->lines[growing];
+    const double least_cost = line_at(line, &fitting->points[0], growing);
+    const double most_cost = line_at(line, &fitting->points[fitting->point_count - 1], growing);
+    /* The simplest, unless what grows is better. */
+    if (evidence(fitting, growing, LAP_FIT_1) < EVIDENCE || most_cost < GROWTH_MIN * least_cost) {
         fit->likely = LAP_FIT_1;
         fit->rival = best == LAP_FIT_1 ? LAP_FIT_LOG : growing;
         if (is_flat(fitting))

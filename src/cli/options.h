@@ -74,7 +74,8 @@ enum lap_command_bit {
     LAP_COMMAND_CTL = 1024,
     LAP_COMMAND_TOP = 2048,
     LAP_COMMAND_SNAPSHOT = 4096,
-    LAP_COMMAND_CALLS = 8192
+    LAP_COMMAND_CALLS = 8192,
+    LAP_COMMAND_SCALING = 65536
 };
 
 /* A command line, taken apart. Points into argv. */
