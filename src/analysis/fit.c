@@ -16,6 +16,8 @@ enum { TABLE = 64 };
  * the worst, sqrt(2 * EVIDENCE), and in fewer elsewhere (Royall, On the probability of observing misleading statistical
  * evidence, 2000). */
 #define EVIDENCE 2.2
+/* And this much more, over the number of timings: of few, what disturbed the long ones is not told from growth. */
+#define EVIDENCE_FEW 100.0
 /* What a positive offset has to be better by. */
 #define OFFSET_PENALTY 1.0
 
@@ -76,6 +78,14 @@ static double evidence(const struct fitting *fitting, unsigned class, unsigned o
     const double penalty = OFFSET_PENALTY * ((fitting->all.lines[other].offset > 0 && other != LAP_FIT_1) -
                                              (fitting->all.lines[class].offset > 0 && class != LAP_FIT_1));
     return degrees / 2 * log((fitting->loss[other] + least_loss) / (fitting->loss[class] + least_loss)) + penalty;
+}
+
+static double evidence_needed(const struct fitting *fitting)
+{
+    double timings = 0;
+    for (size_t i = 0; i < fitting->all.point_count; i++)
+        timings += fitting->all.points[i].count;
+    return EVIDENCE + EVIDENCE_FEW / fmax(timings, 1);
 }
 
 /* Is a line that bends better than that of `class`? Then what is flatter is not excluded. */
@@ -147,9 +157,10 @@ static void choose(struct fitting *fitting, struct lap_fit *fit)
 {
     const enum lap_fit_class best = lap_fit_least(fitting->loss, LAP_FIT_UNCLEAR);
     const enum lap_fit_class growing = lap_fit_least(fitting->loss, LAP_FIT_1);
+    const double needed = evidence_needed(fitting);
     fit->doubt = LAP_FIT_TWO_WITHIN;
     /* The simplest, unless what grows is better. */
-    if (evidence(fitting, growing, LAP_FIT_1) < EVIDENCE ||
+    if (evidence(fitting, growing, LAP_FIT_1) < needed ||
         !does_grow(&fitting->all, &fitting->all.lines[growing], growing)) {
         fit->likely = LAP_FIT_1;
         fit->rival = best == LAP_FIT_1 ? LAP_FIT_LOG : growing;
@@ -166,7 +177,7 @@ static void choose(struct fitting *fitting, struct lap_fit *fit)
             fit->rival = other;
         }
     }
-    if (closest < EVIDENCE)
+    if (closest < needed)
         return;
     fit->doubt = is_bent(fitting, growing) ? LAP_FIT_CACHES : LAP_FIT_SURE;
     if (fit->doubt == LAP_FIT_CACHES)
@@ -260,10 +271,10 @@ static double distance_over(const struct fitting *fitting, const struct lap_fit 
            (fit->noise * fit->noise);
 }
 
-/* EVIDENCE comes in 95 % of cases where d^2 / 2 - 1.645 d is as much. */
+/* Enough evidence comes in 95 % of cases where d^2 / 2 - 1.645 d is as much. */
 static double range_needed(const struct fitting *fitting, const struct lap_fit *fit)
 {
-    const double enough = pow(1.645 + sqrt(1.645 * 1.645 + 2 * EVIDENCE), 2), range_max = 1e6;
+    const double enough = pow(1.645 + sqrt(1.645 * 1.645 + 2 * evidence_needed(fitting)), 2), range_max = 1e6;
     for (double range = 10; range <= range_max; range *= 10)
         if (range > fit->n_max / fit->n_min * 1.5 && distance_over(fitting, fit, range) >= enough)
             return range;

@@ -121,16 +121,21 @@ static bool is_told(const struct choice *choice)
     return choice->is_any && (is_usable(&choice->fit) || (choice->slot != LAP_SCALING_COUNT && choice->fit.sizes > 0));
 }
 
-/* A cost that grows by so little may be constant: the classes know of no caches. */
+/* Costs that grow by so little may be constant, and n log n may be n: the classes know of no caches. */
 static void memory_doubt(struct lap_fit *fit)
 {
-    const double least_ns = lap_fit_at(fit, fit->n_min), most_ns = lap_fit_at(fit, fit->n_max);
-    if (fit->doubt != LAP_FIT_SURE || fit->class == LAP_FIT_1 || most_ns - least_ns > MEMORY_NS ||
-        most_ns > MEMORY_GROWTH * least_ns)
+    if (fit->doubt != LAP_FIT_SURE || fit->class == LAP_FIT_1)
+        return;
+    const bool is_of_each = fit->class == LAP_FIT_N_LOG; /* of n of them, each is looked at */
+    const double least_ns =
+        is_of_each ? (lap_fit_at(fit, fit->n_min) - fit->offset) / fit->n_min : lap_fit_at(fit, fit->n_min);
+    const double most_ns =
+        is_of_each ? (lap_fit_at(fit, fit->n_max) - fit->offset) / fit->n_max : lap_fit_at(fit, fit->n_max);
+    if (most_ns - least_ns > MEMORY_NS || most_ns > MEMORY_GROWTH * least_ns)
         return;
     fit->class = LAP_FIT_UNCLEAR;
     fit->doubt = LAP_FIT_CACHES;
-    fit->rival = LAP_FIT_1;
+    fit->rival = is_of_each ? LAP_FIT_N : LAP_FIT_1;
 }
 
 /* `own` is the node that the slots' level 0 is of. */

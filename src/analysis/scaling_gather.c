@@ -12,6 +12,8 @@
 
 /* A handle's lower half is its slot's number, of which there are so many (doc/format.md, "Handles"). */
 #define HANDLE_SLOTS 16384u
+/* Of what runs in a profiler, so many times are kept until that ends, for their median. */
+#define CHILD_COSTS 15u
 
 struct sizes {
     int64_t numbers[LAP_SCALING_NUMBERS]; /* 0: not given, or none that a cost could grow with */
@@ -20,7 +22,7 @@ struct sizes {
 struct child {
     uint32_t node;
     uint64_t count;
-    double sum_ns;
+    float ns[CHILD_COSTS]; /* a sample */
 };
 
 /* A profiler that is open. */
@@ -49,6 +51,7 @@ struct gathering {
     struct process_state *processes;
     size_t process; /* whose event it is */
     struct instance *instances;
+    struct lap_random random;
     int error;
 };
 
@@ -199,9 +202,26 @@ static void child_add(struct gathering *gathering, struct instance *parent, uint
 {
     struct child *const child = parent ? child_get(gathering, parent, node) : NULL;
     if (child) {
+        const uint64_t place =
+            child->count < CHILD_COSTS ? child->count : lap_random_below(&gathering->random, child->count + 1);
         child->count++;
-        child->sum_ns += ns;
+        if (place < CHILD_COSTS)
+            child->ns[place] = (float)ns;
     }
+}
+
+/* The median of its times, as one that was interrupted is no rule for the others. */
+static double child_ns(const struct child *child)
+{
+    float sorted[CHILD_COSTS];
+    const size_t count = child->count < CHILD_COSTS ? (size_t)child->count : CHILD_COSTS;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = i;
+        for (; at > 0 && sorted[at - 1] > child->ns[i]; at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = child->ns[i];
+    }
+    return sorted[count / 2];
 }
 
 /* A lap, a rest or a profiler has ended, in one that is open. `own` are its own sizes, may be NULL. */
@@ -242,8 +262,7 @@ static void children_count(struct gathering *gathering, const struct instance *i
             costs_add_level(gathering, gathered->counts, level, &instance->sizes[level], instance->run,
                             (double)child->count);
         costs_add(gathering, &gathered->counts[LAP_SCALING_COUNT], instance->run, (int64_t)most, (double)child->count);
-        costs_add(gathering, &gathered->costs[LAP_SCALING_COUNT], instance->run, (int64_t)most,
-                  child->sum_ns / (double)child->count);
+        costs_add(gathering, &gathered->costs[LAP_SCALING_COUNT], instance->run, (int64_t)most, child_ns(child));
     }
     if (most > 0)
         costs_add(gathering, &gathering->nodes[instance->node].costs[LAP_SCALING_COUNT], instance->run, (int64_t)most,
@@ -484,6 +503,7 @@ int lap_scaling_gather_make(struct lap_scaling_gather *gather, struct lap_record
 {
     *gather = (struct lap_scaling_gather){.runs = recording->process_count};
     struct gathering gathering = {.gather = gather, .recording = recording};
+    lap_random_seed(&gathering.random, 1);
     int code = processes_make(&gathering);
     gathering.tree.texts = &gather->texts;
     gathering.tree.grafts = (struct lap_summary_grafts){NULL, recording, gather->tables};
