@@ -188,7 +188,7 @@ bool lap_scaling_grows(const struct lap_scaling_curve *curve, enum lap_fit_class
     if (curve->from.size == LAP_SCALING_SIZE_NONE || !is_usable(fit) || fit->likely == LAP_FIT_UNCLEAR ||
         fit->likely < least)
         return false;
-    if (lap_fit_is_pair(fit) && (fit->rival < least || fit->exponent_low <= 0))
+    if (lap_fit_is_pair(fit) && fit->rival < least)
         return false;
     return lap_fit_at(fit, fit->n_max) >= GROWTH_MIN * lap_fit_at(fit, fit->n_min);
 }
