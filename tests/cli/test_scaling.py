@@ -121,6 +121,19 @@ def test_what_cannot_be_told():
         common.equal((result.status, result.out), (2, ""), result)
 
 
+def test_nodes_are_the_reports():
+    with common.Directory() as directory:
+        common.workload(directory, "scaling_work")
+        record(directory, "gaps", "save", "visit")
+        nodes = {tuple(node["path"]): node for node in common.lapmark_json("scaling", "rec", cwd=directory)["nodes"]}
+        sites = {tuple(site["path"]): site for site in common.lapmark_json("report", "--events", "rec", cwd=directory)["sites"]}
+        common.equal(set(nodes), set(sites))
+        for path, site in sites.items():
+            for name in ("count", "kind", "file", "line", "function"):
+                common.equal(nodes[path][name], site[name], path)
+            common.check(abs(nodes[path]["total_ns"] - site["total_ns"]) <= 1e-6 * site["total_ns"] + 1, (nodes[path], site))
+
+
 def test_runs_are_told_apart():
     with common.Directory() as directory:
         common.workload(directory, "scaling_work")

@@ -72,15 +72,21 @@ def scaling(calls):
 
 
 def test_scan_in_a_loop_is_named():
+    """On a machine that is busy with other things all the while it may be hidden, so there are three tries."""
     if subprocess.run([sys.executable, "-c", "import numpy"], env=environment(), capture_output=True, check=False).returncode:
         skip("numpy is not here")
-    value, nodes = scaling("for n in sizes(): markup_gaps(2 * n)")
-    pattern = r'"array lookup" is O\(n\)( or O\(n log n\))? a call and is called n times: (at least )?O\(n²\) in markup_gaps\(\) '
-    assert re.match(pattern, value["findings"][0]), (value["findings"], nodes)
+    pattern = (r'"array lookup" is O\(n\)( or O\(n log n\))? a call and is called n times: '
+               r'(at least )?O\(n²\) in markup_gaps\(\) ')
+    for _ in range(3):
+        value, nodes = scaling("for n in sizes(): markup_gaps(2 * n)")
+        assert nodes["array lookup"]["class"] in ("n", "unclear") and nodes["dict lookup"]["class"] in ("1", "unclear"), nodes
+        assert not any(finding.startswith('"dict lookup" is O') for finding in value["findings"]), value["findings"]
+        if re.match(pattern, value["findings"][0]):
+            break
+    else:
+        raise AssertionError((value["findings"], nodes["array lookup"]))
     assert nodes["array lookup"]["size_from"] == "argument 1 of the message 'markup # gaps'"
-    assert nodes["array lookup"]["class"] in ("n", "unclear") and nodes["dict lookup"]["class"] in ("1", "unclear"), nodes
     assert nodes["dict lookup"]["calls"]["class"] == "n", nodes
-    assert not any(finding.startswith('"dict lookup" is O') for finding in value["findings"]), value["findings"]
 
 
 def test_textbook_or_unclear():
