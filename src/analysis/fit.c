@@ -274,10 +274,11 @@ static double distance_over(const struct fitting *fitting, const struct lap_fit 
 /* Enough evidence comes in 95 % of cases where d^2 / 2 - 1.645 d is as much. */
 static double range_needed(const struct fitting *fitting, const struct lap_fit *fit)
 {
-    const double enough = pow(1.645 + sqrt(1.645 * 1.645 + 2 * evidence_needed(fitting)), 2), range_max = 1e6;
-    for (double range = 10; range <= range_max; range *= 10)
-        if (range > fit->n_max / fit->n_min * 1.5 && distance_over(fitting, fit, range) >= enough)
-            return range;
+    static const double ranges[] = {10, 30, 100, 300, 1000, 3000, 10000, 100000, 1000000};
+    const double enough = pow(1.645 + sqrt(1.645 * 1.645 + 2 * evidence_needed(fitting)), 2);
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (ranges[i] > fit->n_max / fit->n_min * 1.5 && distance_over(fitting, fit, ranges[i]) >= enough)
+            return ranges[i];
     return 0;
 }
 

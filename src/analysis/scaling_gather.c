@@ -3,6 +3,7 @@
 
 #include "cursor.h"
 #include "events.h"
+#include "fit_lines.h"
 
 #include <errno.h>
 #include <math.h>
@@ -90,9 +91,9 @@ static uint32_t path_find(struct gathering *gathering, uint32_t parent, uint32_t
 
 static void costs_add(struct gathering *gathering, struct lap_sized_costs **costs, uint32_t run, int64_t n, double cost)
 {
-    if (!*costs && !(*costs = calloc(1, sizeof **costs)))
-        gathering->error = -ENOMEM;
-    else if (lap_sized_costs_add(*costs, run, n, cost) < 0)
+    if (!*costs)
+        *costs = calloc(1, sizeof **costs);
+    if (!*costs || lap_sized_costs_add(*costs, run, n, cost) < 0)
         gathering->error = -ENOMEM;
 }
 
@@ -213,15 +214,11 @@ static void child_add(struct gathering *gathering, struct instance *parent, uint
 /* The median of its times, as one that was interrupted is no rule for the others. */
 static double child_ns(const struct child *child)
 {
-    float sorted[CHILD_COSTS];
+    double ns[CHILD_COSTS];
     const size_t count = child->count < CHILD_COSTS ? (size_t)child->count : CHILD_COSTS;
-    for (size_t i = 0; i < count; i++) {
-        size_t at = i;
-        for (; at > 0 && sorted[at - 1] > child->ns[i]; at--)
-            sorted[at] = sorted[at - 1];
-        sorted[at] = child->ns[i];
-    }
-    return sorted[count / 2];
+    for (size_t i = 0; i < count; i++)
+        ns[i] = child->ns[i];
+    return lap_fit_median(ns, count);
 }
 
 /* A lap, a rest or a profiler has ended, in one that is open. `own` are its own sizes, may be NULL. */
@@ -449,7 +446,7 @@ static int processes_make(struct gathering *gathering)
     for (size_t i = 0; code == 0 && i < count; i++) {
         code = lap_path_table_init(&gathering->gather->tables[i], gathering->recording->processes[i]);
         gathering->processes[i].nodes = calloc(LAP_FORMAT_PATHS, sizeof *gathering->processes[i].nodes);
-        gathering->processes[i].handles = calloc(HANDLE_SLOTS, sizeof *gathering->processes[i].handles);
+        gathering->processes[i].handles = calloc(HANDLE_SLOTS, sizeof(struct instance *));
         if (!gathering->processes[i].nodes || !gathering->processes[i].handles)
             code = -ENOMEM;
     }
@@ -485,8 +482,11 @@ static void gathered_done(struct lap_scaling_gathered *gathered)
 
 static void gathering_done(struct gathering *gathering)
 {
-    while (gathering->instances)
-        instance_free(gathering->instances);
+    for (struct instance *instance = gathering->instances, *next; instance; instance = next) {
+        next = instance->next;
+        free(instance->children);
+        free(instance);
+    }
     for (size_t i = 0; gathering->processes && i < gathering->recording->process_count; i++) {
         free(gathering->processes[i].nodes);
         free(gathering->processes[i].handles);

@@ -106,7 +106,7 @@ static int by_size(const void *a, const void *b)
 
 int lap_sized_costs_fit(struct lap_fit *ret_fit, const struct lap_sized_costs *costs, unsigned resamples)
 {
-    const struct lap_sized_costs_cell **const sorted = calloc(costs->count + 1, sizeof *sorted);
+    const struct lap_sized_costs_cell **const sorted = calloc(costs->count + 1, sizeof(struct lap_sized_costs_cell *));
     struct lap_fit_cell *const cells = calloc(costs->count + 1, sizeof *cells);
     int code = sorted && cells ? 0 : -ENOMEM;
     for (size_t i = 0; code == 0 && i < costs->count; i++)
