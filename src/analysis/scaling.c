@@ -14,6 +14,8 @@ enum { RESAMPLES = 400 };
 /* What is constant but for the memory that it touches gets slower by no more, as that comes from further caches. */
 #define MEMORY_NS 300.0
 #define MEMORY_GROWTH 4.0
+/* What runs as often in each of its profiler is a loop. */
+#define TIMES_MIN 8.0
 /* A child that takes less of its profiler's time is cheap. */
 #define CHEAP_SHARE 0.05
 /* Of two numbers that explain a cost about as well, the nearer one is taken. */
@@ -195,23 +197,27 @@ bool lap_scaling_grows(const struct lap_scaling_curve *curve, enum lap_fit_class
 
 /* ---- findings ------------------------------------------------------------------------------------------------------ */
 
-static bool is_constant(const struct lap_scaling_curve *curve)
-{
-    return curve->from.size != LAP_SCALING_SIZE_NONE && curve->fit.class == LAP_FIT_1;
-}
-
-/* Of a profiler's laps and the profilers in it: one grows, and enough of the others are constant to say so. */
-static bool is_odd_one(const struct lap_scaling *scaling, uint32_t place)
+/* Of a profiler's laps and the profilers in it: does one grow, and do at least two others not? *ret_sure: those are constant. */
+static bool is_odd_one(const struct lap_scaling *scaling, uint32_t place, bool *ret_sure)
 {
     const struct lap_summary_node *const nodes = scaling->group.nodes;
-    size_t constant = 0, growing = 0;
+    size_t constant = 0, flat = 0, growing = 0;
     for (uint32_t i = nodes[nodes[place].parent].first_child; i != LAP_SUMMARY_NONE; i = nodes[i].next_sibling) {
-        if (nodes[i].kind == LAP_SUMMARY_REST)
+        const struct lap_scaling_curve *const cost = &scaling->nodes[i].cost;
+        if (nodes[i].kind == LAP_SUMMARY_REST || cost->from.size == LAP_SCALING_SIZE_NONE || !is_usable(&cost->fit))
             continue;
-        constant += is_constant(&scaling->nodes[i].cost);
-        growing += lap_scaling_grows(&scaling->nodes[i].cost, LAP_FIT_LOG);
+        constant += cost->fit.class == LAP_FIT_1;
+        flat += cost->fit.likely == LAP_FIT_1;
+        growing += lap_scaling_grows(cost, LAP_FIT_LOG);
     }
-    return constant >= 2 && growing == 1;
+    *ret_sure = constant == flat;
+    return flat >= 2 && growing == 1;
+}
+
+/* Is its size its own, and another each time? */
+static bool is_of_its_own(const struct lap_scaling_curve *curve)
+{
+    return curve->from.level == LAP_SCALING_OWN && curve->from.size != LAP_SCALING_SIZE_COUNT;
 }
 
 /* Of the time of the profiler around it, whose own may be less than that of what is in it: it had not ended. */
@@ -232,10 +238,14 @@ static bool finding_find(const struct lap_scaling *scaling, uint32_t place, stru
     if (summary->parent == LAP_SUMMARY_NONE || summary->kind == LAP_SUMMARY_REST)
         return false;
     *finding = (struct lap_scaling_finding){.node = place, .share = share_of(&scaling->group, place)};
+    const uint64_t around_count = scaling->group.nodes[summary->parent].count;
+    finding->times = around_count > 0 ? (double)summary->count / (double)around_count : 0;
     const bool runs_often = lap_scaling_grows(&node->count, LAP_FIT_LOG);
     if (runs_often && lap_scaling_grows(&node->loop, LAP_FIT_N))
         finding->kind = LAP_SCALING_LOOP;
-    else if (lap_scaling_grows(&node->cost, LAP_FIT_LOG) && is_odd_one(scaling, place))
+    else if (finding->times >= TIMES_MIN && !is_of_its_own(&node->cost) && lap_scaling_grows(&node->cost, LAP_FIT_N))
+        finding->kind = LAP_SCALING_REPEATED;
+    else if (lap_scaling_grows(&node->cost, LAP_FIT_LOG) && is_odd_one(scaling, place, &finding->is_sure))
         finding->kind = LAP_SCALING_CONSTANT;
     else if (runs_often && node->count.from.size != LAP_SCALING_SIZE_COUNT && finding->share < CHEAP_SHARE)
         finding->kind = LAP_SCALING_OFTEN;

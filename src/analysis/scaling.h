@@ -41,14 +41,17 @@ struct lap_scaling_node {
 
 enum lap_scaling_kind {
     LAP_SCALING_LOOP = 0,     /* it grows with n, and runs n times */
-    LAP_SCALING_CONSTANT = 1, /* it grows where those beside it don't */
-    LAP_SCALING_OFTEN = 2     /* it is cheap today, and runs n times */
+    LAP_SCALING_REPEATED = 1, /* it grows with n, and runs many times in each of its profiler */
+    LAP_SCALING_CONSTANT = 2, /* it grows where those beside it don't */
+    LAP_SCALING_OFTEN = 3     /* it is cheap today, and runs n times */
 };
 
 struct lap_scaling_finding {
     enum lap_scaling_kind kind;
     uint32_t node;
     double share; /* of its profiler's time, as it is now */
+    bool is_sure; /* CONSTANT: the others are, and do not only look like it */
+    double times; /* that it runs in each of its profiler, in the mean */
 };
 
 struct lap_scaling {

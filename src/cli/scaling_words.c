@@ -170,6 +170,18 @@ static void add_loop(struct text *text, const struct lap_scaling *scaling, const
     add_share(text, scaling, finding, &node->loop.from);
 }
 
+static void add_repeated(struct text *text, const struct lap_scaling *scaling, const struct lap_scaling_finding *finding,
+                         bool plain)
+{
+    char times[LAP_UNITS_BYTES];
+    const struct lap_scaling_node *const node = &scaling->nodes[finding->node];
+    add(text, "\"%.*s\" is ", LABEL_COLUMNS, node_at(scaling, finding->node)->label);
+    add_order(text, &node->cost.fit, plain);
+    add(text, " a call and is called %s times in ", lap_units_count(times, (uint64_t)(finding->times + 0.5)));
+    add_place(text, node_at(scaling, node_at(scaling, finding->node)->parent));
+    add_share(text, scaling, finding, &node->cost.from);
+}
+
 static void add_odd_one(struct text *text, const struct lap_scaling *scaling, const struct lap_scaling_finding *finding,
                         bool plain)
 {
@@ -178,7 +190,7 @@ static void add_odd_one(struct text *text, const struct lap_scaling *scaling, co
     add_order(text, &node->cost.fit, plain);
     add(text, " where the others of ");
     add_place(text, node_at(scaling, node_at(scaling, finding->node)->parent));
-    add(text, " are constant");
+    add(text, finding->is_sure ? " are constant" : " do not grow, as far as can be told");
     add_share(text, scaling, finding, &node->cost.from);
 }
 
@@ -199,6 +211,7 @@ char *lap_scaling_finding_text(char out[LAP_SCALING_TEXT_BYTES], const struct la
     struct text text = {out, 0};
     switch (finding->kind) {
     case LAP_SCALING_LOOP: add_loop(&text, scaling, finding, plain); break;
+    case LAP_SCALING_REPEATED: add_repeated(&text, scaling, finding, plain); break;
     case LAP_SCALING_CONSTANT: add_odd_one(&text, scaling, finding, plain); break;
     case LAP_SCALING_OFTEN: add_often(&text, scaling, finding, plain); break;
     }
@@ -210,11 +223,11 @@ static uint32_t fastest_growing(const struct lap_scaling *scaling)
 {
     uint32_t fastest = LAP_SUMMARY_NONE;
     for (uint32_t i = 0; i < scaling->group.node_count; i++) {
-        if (scaling->nodes[i].cost.fit.doubt != LAP_FIT_SURE || !lap_scaling_grows(&scaling->nodes[i].cost, LAP_FIT_LOG))
+        if (!lap_scaling_grows(&scaling->nodes[i].cost, LAP_FIT_LOG))
             continue;
-        const enum lap_fit_class class = scaling->nodes[i].cost.fit.class;
-        if (fastest == LAP_SUMMARY_NONE || class > scaling->nodes[fastest].cost.fit.class ||
-            (class == scaling->nodes[fastest].cost.fit.class &&
+        const enum lap_fit_class class = flatter(&scaling->nodes[i].cost.fit);
+        if (fastest == LAP_SUMMARY_NONE || class > flatter(&scaling->nodes[fastest].cost.fit) ||
+            (class == flatter(&scaling->nodes[fastest].cost.fit) &&
              node_at(scaling, i)->total_ns > node_at(scaling, fastest)->total_ns))
             fastest = i;
     }

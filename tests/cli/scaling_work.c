@@ -224,6 +224,16 @@ static void spin(size_t n)
     LAP_MARK_N(n, "quadratic");
 }
 
+/* As many lookups each time, of which each is a scan. */
+static __attribute__((noinline)) void resolve(size_t n)
+{
+    LAP_PROFILE_WITH(LAP_OPTS(.n = (int64_t)n), "resolve");
+    for (int i = 0; i < 20; i++) {
+        spin_ns(200 + 30 * (double)n);
+        LAP_MARK("looked up");
+    }
+}
+
 /* No number anywhere: how often the loop runs is all there is. */
 static __attribute__((noinline)) void visit(size_t n)
 {
@@ -252,7 +262,8 @@ static const struct {
 } cases[] = {
     {"sort", sort, 200},      {"hash", hash, 64},    {"tree", tree, 64},        {"list", list, 100},
     {"strings", strings, 40}, {"matrix", matrix, 4}, {"gaps", markup_gaps, 16}, {"window", open_window, 40},
-    {"save", save, 4},        {"spin", spin, 4},     {"visit", visit, 4},       {"little", little, 20},
+    {"save", save, 4},        {"spin", spin, 4},     {"resolve", resolve, 8},   {"visit", visit, 4},
+    {"little", little, 20},
 };
 
 int main(int count, char **arguments)
