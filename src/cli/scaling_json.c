@@ -7,11 +7,16 @@
 #include "json.h"
 #include "view.h"
 
+#include <math.h>
+
+/* With four decimals. */
+static json_t *number_json(double value) { return json_real(round(value * 1e4) / 1e4); }
+
 static json_t *pair_json(double low, double high)
 {
     json_t *const pair = json_array();
-    lap_json_append(pair, json_real(low));
-    lap_json_append(pair, json_real(high));
+    lap_json_append(pair, number_json(low));
+    lap_json_append(pair, number_json(high));
     return pair;
 }
 
@@ -42,12 +47,12 @@ static void curve_set(json_t *value, const struct lap_scaling *scaling, const st
     lap_json_set(value, "class", lap_json_text(lap_fit_class_text(is_known ? fit->class : LAP_FIT_UNCLEAR)));
     lap_json_set(value, "candidates", is_known ? candidates_json(fit) : json_null());
     lap_json_set(value, "doubt", lap_json_text(is_known ? doubt_text(fit->doubt) : "no sizes"));
-    lap_json_set(value, "exponent", is_fitted ? json_real(fit->exponent) : json_null());
+    lap_json_set(value, "exponent", is_fitted ? number_json(fit->exponent) : json_null());
     lap_json_set(value, "exponent_ci", is_fitted ? pair_json(fit->exponent_low, fit->exponent_high) : json_null());
     lap_json_set(value, "range", is_known ? pair_json(fit->n_min, fit->n_max) : json_null());
-    lap_json_set(value, "range_needed", is_known && fit->range_needed > 0 ? json_real(fit->range_needed) : json_null());
+    lap_json_set(value, "range_needed", is_known && fit->range_needed > 0 ? number_json(fit->range_needed) : json_null());
     lap_json_set(value, "sizes", lap_json_count(is_known ? fit->sizes : 0));
-    lap_json_set(value, "noise", is_fitted ? json_real(fit->noise) : json_null());
+    lap_json_set(value, "noise", is_fitted ? number_json(fit->noise) : json_null());
     lap_json_set(value, "size_from", lap_json_text(is_known ? lap_scaling_from_text(from, scaling, &curve->from) : NULL));
     lap_json_set(value, "offset", is_fitted ? json_real(fit->offset) : json_null());
     lap_json_set(value, "factor", is_fitted ? json_real(fit->factor) : json_null());
