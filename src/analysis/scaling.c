@@ -231,6 +231,13 @@ static double share_of(const struct lap_summary_group *group, uint32_t place)
     return whole_ns > 0 ? group->nodes[place].total_ns / whole_ns : 0;
 }
 
+/* By the medians, too: one that was interrupted is not dear. */
+static bool is_cheap(const struct lap_summary_node *node, const struct lap_summary_node *around, double share)
+{
+    const double whole_ns = around->p50_ns * (double)around->count;
+    return share < CHEAP_SHARE || node->p50_ns * (double)node->count < CHEAP_SHARE * whole_ns;
+}
+
 static bool finding_find(const struct lap_scaling *scaling, uint32_t place, struct lap_scaling_finding *finding)
 {
     const struct lap_summary_node *const summary = &scaling->group.nodes[place];
@@ -238,8 +245,8 @@ static bool finding_find(const struct lap_scaling *scaling, uint32_t place, stru
     if (summary->parent == LAP_SUMMARY_NONE || summary->kind == LAP_SUMMARY_REST)
         return false;
     *finding = (struct lap_scaling_finding){.node = place, .share = share_of(&scaling->group, place)};
-    const uint64_t around_count = scaling->group.nodes[summary->parent].count;
-    finding->times = around_count > 0 ? (double)summary->count / (double)around_count : 0;
+    const struct lap_summary_node *const around = &scaling->group.nodes[summary->parent];
+    finding->times = around->count > 0 ? (double)summary->count / (double)around->count : 0;
     const bool runs_often = lap_scaling_grows(&node->count, LAP_FIT_LOG);
     if (runs_often && lap_scaling_grows(&node->loop, LAP_FIT_N))
         finding->kind = LAP_SCALING_LOOP;
@@ -247,7 +254,7 @@ static bool finding_find(const struct lap_scaling *scaling, uint32_t place, stru
         finding->kind = LAP_SCALING_REPEATED;
     else if (lap_scaling_grows(&node->cost, LAP_FIT_LOG) && is_odd_one(scaling, place, &finding->is_sure))
         finding->kind = LAP_SCALING_CONSTANT;
-    else if (runs_often && node->count.from.size != LAP_SCALING_SIZE_COUNT && finding->share < CHEAP_SHARE)
+    else if (runs_often && node->count.from.size != LAP_SCALING_SIZE_COUNT && is_cheap(summary, around, finding->share))
         finding->kind = LAP_SCALING_OFTEN;
     else
         return false;
