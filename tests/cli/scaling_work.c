@@ -234,6 +234,21 @@ static __attribute__((noinline)) void resolve(size_t n)
     }
 }
 
+/* Sizes further out: of a scope, and of a handle. */
+static void nested(size_t n)
+{
+    LAP_PROFILE("of %s and %zu parts", "one", n);
+    {
+        LAP_PROFILE("inside");
+        spin_ns(1000 + 100 * (double)n);
+        LAP_MARK("deep");
+    }
+    const lap_handle handle = lap_begin_with(LAP_OPTS(.n = (int64_t)n), "request");
+    spin_ns(500 + 100 * (double)n);
+    lap_mark(handle, "answered");
+    lap_end(handle);
+}
+
 /* No number anywhere: how often the loop runs is all there is. */
 static __attribute__((noinline)) void visit(size_t n)
 {
@@ -260,10 +275,10 @@ static const struct {
     void (*run)(size_t n);
     double least;
 } cases[] = {
-    {"sort", sort, 200},      {"hash", hash, 64},    {"tree", tree, 64},        {"list", list, 100},
-    {"strings", strings, 40}, {"matrix", matrix, 4}, {"gaps", markup_gaps, 16}, {"window", open_window, 40},
-    {"save", save, 4},        {"spin", spin, 4},     {"resolve", resolve, 8},   {"visit", visit, 4},
-    {"little", little, 20},
+    {"sort", sort, 200},      {"hash", hash, 64},     {"tree", tree, 64},        {"list", list, 100},
+    {"strings", strings, 40}, {"matrix", matrix, 4},  {"gaps", markup_gaps, 16}, {"window", open_window, 40},
+    {"save", save, 4},        {"spin", spin, 4},      {"resolve", resolve, 8},   {"nested", nested, 8},
+    {"visit", visit, 4},      {"little", little, 20},
 };
 
 int main(int count, char **arguments)

@@ -73,6 +73,18 @@ def test_loop_that_scans_as_often_each_time():
         common.equal(nodes_of(value)["looked up"]["calls"]["class"], "1")
 
 
+def test_sizes_from_further_out():
+    with common.Directory() as directory:
+        common.workload(directory, "scaling_work")
+        record(directory, "nested")
+        nodes = nodes_of(common.lapmark_json("scaling", "rec", cwd=directory))
+        for label, source in (("deep", "argument 2 of the message 'of %s and %zu parts'"),
+                              ("inside", "argument 2 of the message 'of %s and %zu parts'"),
+                              ("answered", "n of the profiler around it"), ("request", "n")):
+            common.equal(nodes[label]["size_from"], source)
+            common.check(nodes[label]["class"] in ("n", "unclear"), nodes[label])
+
+
 def test_one_of_a_constant_family_and_a_cheap_child():
     with common.Directory() as directory:
         common.workload(directory, "scaling_work")
