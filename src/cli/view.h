@@ -31,13 +31,13 @@ struct lap_view_content {
 /* By the options --by, --events and --json. Returns the exit status. */
 int lap_view_print(struct lap_recording *recording, const struct lap_arguments *arguments);
 
-void lap_view_print_head(const struct lap_view_content *content);
-void lap_view_print_trees(const struct lap_view_content *content);
-void lap_view_print_json(const struct lap_view_content *content);
-
 /* A node's labels from the root on; "profiler", "lap" or "rest". */
 json_t *lap_view_path_json(const struct lap_summary_group *group, const struct lap_summary_node *node);
 const char *lap_view_kind_text(const struct lap_summary_node *node);
+
+void lap_view_print_head(const struct lap_view_content *content);
+void lap_view_print_trees(const struct lap_view_content *content);
+void lap_view_print_json(const struct lap_view_content *content);
 
 /* Is it so short that the clock's steps show in it? */
 bool lap_view_is_near_resolution(const struct lap_summary *summary, const struct lap_summary_node *node);

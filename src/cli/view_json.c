@@ -48,6 +48,13 @@ static json_t *processes_json(const struct lap_view_content *content)
     return array;
 }
 
+const char *lap_view_kind_text(const struct lap_summary_node *node)
+{
+    static const char *const kinds[] = {
+        [LAP_SUMMARY_PROFILER] = "profiler", [LAP_SUMMARY_LAP] = "lap", [LAP_SUMMARY_REST] = "rest"};
+    return kinds[node->kind];
+}
+
 json_t *lap_view_path_json(const struct lap_summary_group *group, const struct lap_summary_node *node)
 {
     json_t *const path = json_array();
@@ -58,13 +65,6 @@ json_t *lap_view_path_json(const struct lap_summary_group *group, const struct l
             return path;
         node = &group->nodes[node->parent];
     }
-}
-
-const char *lap_view_kind_text(const struct lap_summary_node *node)
-{
-    static const char *const kinds[] = {
-        [LAP_SUMMARY_PROFILER] = "profiler", [LAP_SUMMARY_LAP] = "lap", [LAP_SUMMARY_REST] = "rest"};
-    return kinds[node->kind];
 }
 
 static json_t *site_json(const struct lap_summary *summary, const struct lap_summary_group *group,
