@@ -364,17 +364,6 @@ static void gathering_done(struct gathering *gathering)
     free(gathering);
 }
 
-static bool is_incomplete(const struct lap_recording *recording)
-{
-    for (size_t i = 0; i < recording->process_count; i++)
-        for (size_t r = 0; r < recording->processes[i]->ring_count; r++) {
-            const struct lap_ring *const ring = &recording->processes[i]->rings[r];
-            if (ring->missing_segments > 0 || (ring->segment_count > 0 && ring->segments[0].header.sequence > 0))
-                return true;
-        }
-    return false;
-}
-
 static bool is_selected(const struct lap_recording *recording)
 {
     for (size_t i = 0; i < recording->process_count; i++)
@@ -405,7 +394,7 @@ int lap_calls_make(struct lap_calls **ret_calls, struct lap_recording *recording
         code = gathering_read(gathering, recording);
     if (code == 0)
         code = gathering_finish(gathering);
-    calls->is_incomplete = is_incomplete(recording);
+    calls->is_incomplete = lap_recording_is_incomplete(recording);
     calls->is_selected = is_selected(recording);
     gathering_done(gathering);
     if (code < 0) {

@@ -187,6 +187,11 @@ static uint32_t node_of_path(struct lap_summary_tree *tree, size_t process, uint
     return node_get(tree, parent, &identity);
 }
 
+uint32_t lap_summary_tree_node(struct lap_summary_tree *tree, size_t process, uint32_t path)
+{
+    return node_of_path(tree, process, path, 0);
+}
+
 int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process *process, size_t index,
                          const struct lap_paths *paths, const struct lap_ring_statistics *statistics)
 {

@@ -35,6 +35,10 @@ struct lap_summary_tree {
     struct lap_summary_grafts grafts; /* zeros: none */
 };
 
+/* The node of a path of grafts.recording->processes[process], made if it is new, with those around it. LAP_SUMMARY_NONE: the root, a
+ * path that the tables do not have, or no memory. */
+uint32_t lap_summary_tree_node(struct lap_summary_tree *tree, size_t process, uint32_t path);
+
 /* Adds a ring's cells. `index` is the process's in the recording, `paths` are its, as they are after all passes over its rings. 0 or -ENOMEM. */
 int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process *process, size_t index,
                          const struct lap_paths *paths, const struct lap_ring_statistics *statistics);

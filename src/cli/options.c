@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define RECORDING (LAP_COMMAND_RUN | LAP_COMMAND_RECORD)
-#define READING (LAP_COMMAND_REPORT | LAP_COMMAND_SHOW | LAP_COMMAND_SLOWEST | LAP_COMMAND_CALLS | LAP_COMMAND_CHECK)
+#define READING                                                                                                          \
+    (LAP_COMMAND_REPORT | LAP_COMMAND_SHOW | LAP_COMMAND_SLOWEST | LAP_COMMAND_CALLS | LAP_COMMAND_SCALING | LAP_COMMAND_CHECK)
 
 const struct lap_option lap_options[] = {
     {LAP_OPTION_OUTPUT, 'o', "output", "DIR", LAP_COMPLETE_DIRECTORY, NULL,
@@ -120,6 +121,11 @@ const struct lap_command lap_commands[] = {
      "before '--', NEW behind it.\n"
      "Exit status 0: nothing is slower, 1: something is, 2: it cannot be said, or trouble.",
      lap_command_gate},
+    {LAP_COMMAND_SCALING, "scaling", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
+     "how costs grow with sizes, and what scans in a loop",
+     "Sizes are the n of checkpoints and profilers, else the numbers in their messages, else counts.\n"
+     "Without RECORDING: the newest lapmark-recording* of the current directory.",
+     lap_command_scaling},
     {LAP_COMMAND_CHECK, "check", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "is a recording sound? what is lost, what was still open?",
      "Exit status 0: sound, 1: not, 2: trouble.\n"

@@ -85,6 +85,7 @@ enum lap_command_bit {
     LAP_COMMAND_TOP = 2048,
     LAP_COMMAND_SNAPSHOT = 4096,
     LAP_COMMAND_CALLS = 8192,
+    LAP_COMMAND_SCALING = 65536,
     LAP_COMMAND_GATE = 1 << 20
 };
 

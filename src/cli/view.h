@@ -5,6 +5,7 @@
 #ifndef LAP_VIEW_H
 #define LAP_VIEW_H
 
+#include "json.h"
 #include "options.h"
 #include "recording.h"
 #include "summary.h"
@@ -29,6 +30,10 @@ struct lap_view_content {
 
 /* By the options --by, --events and --json. Returns the exit status. */
 int lap_view_print(struct lap_recording *recording, const struct lap_arguments *arguments);
+
+/* A node's labels from the root on; "profiler", "lap" or "rest". */
+json_t *lap_view_path_json(const struct lap_summary_group *group, const struct lap_summary_node *node);
+const char *lap_view_kind_text(const struct lap_summary_node *node);
 
 void lap_view_print_head(const struct lap_view_content *content);
 void lap_view_print_trees(const struct lap_view_content *content);

@@ -48,7 +48,14 @@ static json_t *processes_json(const struct lap_view_content *content)
     return array;
 }
 
-static json_t *path_json(const struct lap_summary_group *group, const struct lap_summary_node *node)
+const char *lap_view_kind_text(const struct lap_summary_node *node)
+{
+    static const char *const kinds[] = {
+        [LAP_SUMMARY_PROFILER] = "profiler", [LAP_SUMMARY_LAP] = "lap", [LAP_SUMMARY_REST] = "rest"};
+    return kinds[node->kind];
+}
+
+json_t *lap_view_path_json(const struct lap_summary_group *group, const struct lap_summary_node *node)
 {
     json_t *const path = json_array();
     for (;;) {
@@ -65,7 +72,7 @@ static json_t *callers_json(const struct lap_summary_group *group, const struct 
     json_t *const array = json_array();
     for (size_t i = 0; i < node->caller_count && i < LAP_VIEW_CALLERS; i++) {
         json_t *const value = json_object();
-        lap_json_set(value, "path", path_json(group, &group->nodes[node->callers[i].node]));
+        lap_json_set(value, "path", lap_view_path_json(group, &group->nodes[node->callers[i].node]));
         lap_json_set(value, "count", lap_json_count(node->callers[i].calls));
         lap_json_append(array, value);
     }
@@ -75,11 +82,9 @@ static json_t *callers_json(const struct lap_summary_group *group, const struct 
 static json_t *site_json(const struct lap_summary *summary, const struct lap_summary_group *group,
                          const struct lap_summary_node *node)
 {
-    static const char *const kinds[] = {
-        [LAP_SUMMARY_PROFILER] = "profiler", [LAP_SUMMARY_LAP] = "lap", [LAP_SUMMARY_REST] = "rest"};
     json_t *const value = json_object();
-    lap_json_set(value, "path", path_json(group, node));
-    lap_json_set(value, "kind", lap_json_text(kinds[node->kind]));
+    lap_json_set(value, "path", lap_view_path_json(group, node));
+    lap_json_set(value, "kind", lap_json_text(lap_view_kind_text(node)));
     lap_json_set(value, "handle", json_boolean(node->is_handle));
     lap_json_set(value, "file", lap_json_text(node->file));
     lap_json_set(value, "line", json_integer(node->line));

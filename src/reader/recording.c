@@ -322,3 +322,14 @@ void lap_recording_free(struct lap_recording *recording)
     free(recording->processes);
     free(recording);
 }
+
+bool lap_recording_is_incomplete(const struct lap_recording *recording)
+{
+    for (size_t i = 0; i < recording->process_count; i++)
+        for (size_t r = 0; r < recording->processes[i]->ring_count; r++) {
+            const struct lap_ring *const ring = &recording->processes[i]->rings[r];
+            if (ring->missing_segments > 0 || (ring->segment_count > 0 && ring->segments[0].header.sequence > 0))
+                return true;
+        }
+    return false;
+}

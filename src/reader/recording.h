@@ -125,6 +125,9 @@ int lap_recording_open_newest(struct lap_recording **ret_recording, const char *
                               struct lap_reader_error *error);
 void lap_recording_free(struct lap_recording *recording);
 
+/* Are events gone that rings had: overwritten, or in a segment that is missing? */
+bool lap_recording_is_incomplete(const struct lap_recording *recording);
+
 /* Adds a warning; thread-safe. `file` is copied; `text` NULL takes the code's. */
 void lap_recording_warn(struct lap_recording *recording, const struct lap_process *process, int code, const char *file,
                         uint64_t offset, const char *text);

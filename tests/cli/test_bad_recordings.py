@@ -12,7 +12,7 @@ import common
 
 GOLDEN = pathlib.Path(common.SOURCE, "tests/golden/v1")
 COMMANDS = (["report"], ["report", "--events", "--json"], ["show"], ["show", "--events"], ["slowest"], ["check"],
-            ["check", "--json"], ["calls"], ["calls", "--json"])
+            ["check", "--json"], ["calls"], ["calls", "--json"], ["scaling"], ["scaling", "--json"])
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 30
 MAX64, MAX32 = 2**64 - 1, 2**32 - 1

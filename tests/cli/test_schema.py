@@ -82,6 +82,17 @@ def test_schemas():
                 same(each, clock)
             same(next(each for each in value["clocks"] if each["steps"])["steps"][0], step)
 
+        top, node = tables("lapmark-scaling")
+        curve = {"class", "candidates", "doubt", "exponent", "exponent_ci", "range", "range_needed", "sizes", "noise", "size_from", "offset",
+                 "factor"}
+        common.workload(directory, "scaling_work")
+        common.run(f"{directory}/scaling_work", "gaps", cwd=directory, LAPMARK_RECORD="sizes", LAPMARK_PRINT="off")
+        value = common.lapmark_json("scaling", "sizes", cwd=directory)
+        same(value, top)
+        for each in value["nodes"]:
+            same(each, node)
+        same(next(each["calls"] for each in value["nodes"] if each["calls"]), curve)
+
         reported = tables("lapmark-report")[1] - {"events", "overwritten", "taken_back", "cost_ns", "open"}
         top, process, site = tables("lapmark-ctl")
         common.workload(directory, "puppet")

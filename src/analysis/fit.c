@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+#include "fit.h"
+
+#include "fit_lines.h"
+#include "random.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TABLE = 64 };
+
+/* Evidence from which one class is taken over another: the log of their likelihoods' ratio. Where the truth is one and the
+ * classes are d standard errors apart, this has mean d^2 / 2 and deviation d, so that it misleads in one of 55 cases where d is
+ * the worst, sqrt(2 * EVIDENCE), and in fewer elsewhere (Royall, On the probability of observing misleading statistical
+ * evidence, 2000). */
+#define EVIDENCE 2.2
+/* And this much more, over the number of timings: of few, what disturbed the long ones is not told from growth. */
+#define EVIDENCE_FEW 100.0
+/* What a positive offset has to be better by. */
+#define OFFSET_PENALTY 1.0
+
+/* What a line that bends has to be better by, to say that the caches may be why it grows. */
+#define BENT 1.0
+/* What grows by less over the whole range is constant. */
+#define GROWTH_MIN 1.05
+
+struct fitting {
+    struct lap_fit_lines all;
+    double loss[LAP_FIT_LINES]; /* held out */
+};
+
+/* ---- classes ------------------------------------------------------------------------------------------------------- */
+
+const char *lap_fit_class_text(enum lap_fit_class class)
+{
+    static const char *const texts[] = {"1", "log n", "n", "n log n", "n^2", "n^3", "unclear"};
+    return texts[class];
+}
+
+static double class_exponent(enum lap_fit_class class, double n)
+{
+    const double of_log = n / (1 + n) / log1p(n);
+    switch (class) {
+    case LAP_FIT_LOG: return of_log;
+    case LAP_FIT_N: return 1;
+    case LAP_FIT_N_LOG: return 1 + of_log;
+    case LAP_FIT_N2: return 2;
+    case LAP_FIT_N3: return 3;
+    default: return 0;
+    }
+}
+
+double lap_fit_at(const struct lap_fit *fit, double n)
+{
+    return fit->offset + fit->factor * lap_fit_class_value(fit->likely, n);
+}
+
+/* ---- the choice ---------------------------------------------------------------------------------------------------- */
+
+/* Each tenth of the sizes by the line of the others. */
+static double loss_held_out(struct fitting *fitting, unsigned class)
+{
+    double loss = 0;
+    for (size_t fold = 0; fold < LAP_FIT_FOLDS; fold++) {
+        const struct lap_fit_line line = lap_fit_line_find(&fitting->all, class, fold, &fitting->all.lines[class], 1);
+        loss += lap_fit_line_loss(&fitting->all, &line, class, fold);
+    }
+    return loss;
+}
+
+/* For `class` and against `other`, with the noise unknown: the log of their likelihoods' ratio. */
+static double evidence(const struct fitting *fitting, unsigned class, unsigned other)
+{
+    const double degrees = (double)fitting->all.point_count - 2;
+    const double least_loss = 1e-9;
+    const double penalty = OFFSET_PENALTY * ((fitting->all.lines[other].offset > 0 && other != LAP_FIT_1) -
+                                             (fitting->all.lines[class].offset > 0 && class != LAP_FIT_1));
+    return degrees / 2 * log((fitting->loss[other] + least_loss) / (fitting->loss[class] + least_loss)) + penalty;
+}
+
+static double evidence_needed(const struct fitting *fitting)
+{
+    double timings = 0;
+    for (size_t i = 0; i < fitting->all.point_count; i++)
+        timings += fitting->all.points[i].count;
+    return EVIDENCE + EVIDENCE_FEW / fmax(timings, 1);
+}
+
+/* Is a line that bends better than that of `class`? Then what is flatter is not excluded. */
+static bool is_bent(struct fitting *fitting, enum lap_fit_class class)
+{
+    if (class != LAP_FIT_LOG && class != LAP_FIT_N_LOG)
+        return false;
+    for (unsigned bend = LAP_FIT_CLASSES; bend < LAP_FIT_LINES; bend++) {
+        if (lap_fit_bend_of(bend) + 1 != class)
+            continue;
+        fitting->all.lines[bend] = lap_fit_line_find(&fitting->all, bend, SIZE_MAX, NULL, 1);
+        fitting->loss[bend] = loss_held_out(fitting, bend);
+        if (evidence(fitting, bend, class) > BENT)
+            return true;
+    }
+    return false;
+}
+
+/* The slope of the residuals along log n, in the middle of the range: by what the line's own exponent is wrong. A parabola is
+ * fitted, so that what bends does not tilt. `ret_error` is its standard error, may be NULL. */
+static double tilt(struct fitting *fitting, const struct lap_fit_line *line, enum lap_fit_class class, double *ret_error)
+{
+    const double offset = class == LAP_FIT_1 ? 0 : line->offset;
+    lap_fit_lines_weigh(&fitting->all, line, class, 1);
+    double s[5] = {0}, t[3] = {0};
+    for (size_t i = 0; i < fitting->all.point_count; i++) {
+        const struct lap_fit_point *const point = &fitting->all.points[i];
+        if (!lap_fit_point_counts(point, i, SIZE_MAX))
+            continue;
+        const double grown = lap_fit_line_at(line, point, class) - offset, weight = point->robust * grown * grown;
+        const double e = grown > 0 ? (point->cost - offset - grown) / grown : 0;
+        double power = weight;
+        for (int k = 0; k < 5; k++) {
+            s[k] += power;
+            if (k < 3)
+                t[k] += power * e;
+            power *= point->x;
+        }
+    }
+    /* Cramer's rule for the middle one of three. */
+    const double determinant =
+        s[0] * (s[2] * s[4] - s[3] * s[3]) - s[1] * (s[1] * s[4] - s[2] * s[3]) + s[2] * (s[1] * s[3] - s[2] * s[2]);
+    const double minor = s[0] * s[4] - s[2] * s[2];
+    if (!(fabs(determinant) > 0))
+        return 0;
+    if (ret_error)
+        *ret_error = sqrt(minor / determinant);
+    return (s[0] * (t[1] * s[4] - t[2] * s[3]) - t[0] * (s[1] * s[4] - s[2] * s[3]) +
+            s[2] * (s[1] * t[2] - s[2] * t[1])) /
+           determinant;
+}
+
+static bool does_grow(const struct lap_fit_lines *all, const struct lap_fit_line *line, enum lap_fit_class class)
+{
+    const struct lap_fit_point *const last = &all->points[all->point_count - 1];
+    return lap_fit_line_at(line, last, class) >= GROWTH_MIN * lap_fit_line_at(line, &all->points[0], class);
+}
+
+/* Is even half the growth of log n without an offset excluded, with 99 %? */
+static bool is_flat(struct fitting *fitting)
+{
+    double error = INFINITY;
+    const double slope = tilt(fitting, &fitting->all.lines[LAP_FIT_1], LAP_FIT_1, &error);
+    const double middle = sqrt(fitting->all.points[0].n * fitting->all.points[fitting->all.point_count - 1].n);
+    return slope + 2.326 * error < class_exponent(LAP_FIT_LOG, middle) * 0.5;
+}
+
+static void choose(struct fitting *fitting, struct lap_fit *fit)
+{
+    const enum lap_fit_class best = lap_fit_least(fitting->loss, LAP_FIT_UNCLEAR);
+    const enum lap_fit_class growing = lap_fit_least(fitting->loss, LAP_FIT_1);
+    const double needed = evidence_needed(fitting);
+    fit->doubt = LAP_FIT_TWO_WITHIN;
+    /* The simplest, unless what grows is better. */
+    if (evidence(fitting, growing, LAP_FIT_1) < needed ||
+        !does_grow(&fitting->all, &fitting->all.lines[growing], growing)) {
+        fit->likely = LAP_FIT_1;
+        fit->rival = best == LAP_FIT_1 ? LAP_FIT_LOG : growing;
+        if (is_flat(fitting))
+            fit->doubt = LAP_FIT_SURE;
+        return;
+    }
+    fit->likely = growing;
+    double closest = INFINITY;
+    for (unsigned other = 0; other < LAP_FIT_CLASSES; other++) {
+        const double by = other == (unsigned)growing ? INFINITY : evidence(fitting, growing, other);
+        if (by < closest) {
+            closest = by;
+            fit->rival = other;
+        }
+    }
+    if (closest < needed)
+        return;
+    fit->doubt = is_bent(fitting, growing) ? LAP_FIT_CACHES : LAP_FIT_SURE;
+    if (fit->doubt == LAP_FIT_CACHES)
+        fit->rival = growing - 1;
+}
+
+/* ---- the exponent -------------------------------------------------------------------------------------------------- */
+
+/* Of the better one of two classes, by the points as they are drawn now. */
+static double exponent_of(struct fitting *fitting, const struct lap_fit *fit, double middle)
+{
+    enum lap_fit_class best = fit->likely;
+    double best_loss = INFINITY;
+    struct lap_fit_line best_line = fitting->all.lines[best];
+    for (int i = 0; i < (fit->doubt == LAP_FIT_SURE ? 1 : 2); i++) {
+        const enum lap_fit_class class = i == 0 ? fit->likely : fit->rival;
+        const struct lap_fit_line line = lap_fit_line_find(&fitting->all, class, SIZE_MAX, &fitting->all.lines[class], 1);
+        const double loss = lap_fit_line_loss(&fitting->all, &line, class, SIZE_MAX);
+        if (loss < best_loss) {
+            best_loss = loss;
+            best_line = line;
+            best = class;
+        }
+    }
+    if (!does_grow(&fitting->all, &best_line, best)) { /* what is above the offset is next to nothing */
+        best = LAP_FIT_1;
+        best_line = lap_fit_line_find(&fitting->all, best, SIZE_MAX, &fitting->all.lines[best], 1);
+    }
+    return class_exponent(best, middle) + fmax(-1, fmin(1, tilt(fitting, &best_line, best, NULL)));
+}
+
+/* One-sided 99.5 % of Student's t by that of the normal distribution: few sizes say less of their own noise (Cornish and Fisher's
+ * expansion; Abramowitz and Stegun 26.7.5). */
+static double widening(double degrees)
+{
+    const double z = 2.575829, z3 = z * z * z, z5 = z3 * z * z;
+    return 1 + ((z3 + z) / (4 * degrees) + (5 * z5 + 16 * z3 + 3 * z) / (96 * degrees * degrees)) / z;
+}
+
+/* Runs and sizes are drawn anew with replacement, not single costs, since what disturbs is shared within them (Davison and
+ * Hinkley, Bootstrap Methods and their Application, 1997, 3.8). */
+static int exponent_resample(struct fitting *fitting, struct lap_fit *fit, unsigned resamples, double middle)
+{
+    double *const exponents = calloc(resamples, sizeof *exponents);
+    uint32_t *const drawn = calloc(fitting->all.run_count, sizeof *drawn);
+    if (!exponents || !drawn) {
+        free(exponents);
+        free(drawn);
+        return -ENOMEM;
+    }
+    struct lap_random random;
+    lap_random_seed(&random, 1);
+    for (unsigned r = 0; r < resamples; r++) {
+        memset(drawn, 0, fitting->all.run_count * sizeof *drawn);
+        for (size_t i = 0; i < fitting->all.run_count; i++)
+            drawn[lap_random_below(&random, fitting->all.run_count)]++;
+        for (size_t i = 0; i < fitting->all.point_count; i++)
+            fitting->all.points[i].weight = 0;
+        for (size_t i = 0; i < fitting->all.point_count; i++)
+            fitting->all.points[lap_random_below(&random, fitting->all.point_count)].weight++;
+        if (fitting->all.run_count > 1)
+            lap_fit_lines_cost(&fitting->all, drawn);
+        exponents[r] = exponent_of(fitting, fit, middle);
+    }
+    lap_fit_sort(exponents, resamples);
+    const double degrees = fitting->all.point_count > 5 ? (double)fitting->all.point_count - 3 : 2;
+    const double wide = widening(degrees) * sqrt((double)fitting->all.point_count / degrees);
+    const size_t cut = resamples / 200;
+    fit->exponent_low = fit->exponent + fmin(0, wide * (exponents[cut] - fit->exponent));
+    fit->exponent_high = fit->exponent + fmax(0, wide * (exponents[resamples - 1 - cut] - fit->exponent));
+    free(exponents);
+    free(drawn);
+    return 0;
+}
+
+/* ---- the range that would tell ------------------------------------------------------------------------------------- */
+
+/* How far `rival` stays from `likely` at best, over a range with as many sizes, in squares of the noise. */
+static double distance_over(const struct fitting *fitting, const struct lap_fit *fit, double range)
+{
+    struct lap_fit_point points[TABLE];
+    struct lap_fit_lines table = {.points = points, .point_count = TABLE};
+    const struct lap_fit_line *const line = &fitting->all.lines[fit->likely];
+    for (size_t i = 0; i < TABLE; i++) {
+        points[i] = (struct lap_fit_point){.count = 1, .deviation = 1};
+        lap_fit_point_set(&points[i], fit->n_min * pow(range, (double)i / (TABLE - 1)), fit->n_min, fit->n_min * range);
+        points[i].cost = lap_fit_line_at(line, &points[i], fit->likely);
+    }
+    const struct lap_fit_line other = lap_fit_line_find(&table, fit->rival, SIZE_MAX, NULL, 1);
+    return lap_fit_line_loss(&table, &other, fit->rival, SIZE_MAX) / TABLE * (double)fitting->all.point_count /
+           (fit->noise * fit->noise);
+}
+
+/* Enough evidence comes in 95 % of cases where d^2 / 2 - 1.645 d is as much. */
+static double range_needed(const struct fitting *fitting, const struct lap_fit *fit)
+{
+    static const double ranges[] = {10, 30, 100, 300, 1000, 3000, 10000, 100000, 1000000};
+    const double enough = pow(1.645 + sqrt(1.645 * 1.645 + 2 * evidence_needed(fitting)), 2);
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (ranges[i] > fit->n_max / fit->n_min * 1.5 && distance_over(fitting, fit, ranges[i]) >= enough)
+            return ranges[i];
+    return 0;
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------------------------- */
+
+static int fit_lines(struct fitting *fitting, struct lap_fit *fit, unsigned resamples)
+{
+    struct lap_fit_lines *const all = &fitting->all;
+    const double middle = sqrt(fit->n_min * fit->n_max);
+    lap_fit_lines_find(all);
+    for (unsigned i = 0; i < LAP_FIT_CLASSES; i++)
+        fitting->loss[i] = loss_held_out(fitting, i);
+    choose(fitting, fit);
+    fit->class = fit->doubt == LAP_FIT_SURE ? fit->likely : LAP_FIT_UNCLEAR;
+    fit->offset = all->lines[fit->likely].offset;
+    fit->factor = all->lines[fit->likely].factor;
+    for (size_t i = 0; i < all->point_count; i++)
+        all->room[i] = all->points[i].deviation;
+    fit->noise = lap_fit_median(all->room, all->point_count);
+    fit->scatter = hypot(all->spread, all->between);
+    if (fit->doubt == LAP_FIT_TWO_WITHIN)
+        fit->range_needed = range_needed(fitting, fit);
+    if (resamples == 0)
+        return 0;
+    fit->exponent = exponent_of(fitting, fit, middle);
+    return exponent_resample(fitting, fit, resamples, middle);
+}
+
+int lap_fit_make(struct lap_fit *ret_fit, const struct lap_fit_cell *cells, size_t count, unsigned resamples)
+{
+    struct fitting fitting;
+    int code = lap_fit_lines_make(&fitting.all, cells, count);
+    if (code < 0)
+        return code;
+    const size_t sizes = fitting.all.point_count;
+    struct lap_fit fit = {.class = LAP_FIT_UNCLEAR,
+                          .likely = LAP_FIT_UNCLEAR,
+                          .rival = LAP_FIT_UNCLEAR,
+                          .sizes = sizes,
+                          .runs = fitting.all.run_count,
+                          .n_min = sizes ? fitting.all.points[0].n : 0,
+                          .n_max = sizes ? fitting.all.points[sizes - 1].n : 0};
+    if (sizes < LAP_FIT_SIZES_MIN)
+        fit.doubt = LAP_FIT_FEW_SIZES;
+    else if (fit.n_max < LAP_FIT_RANGE_MIN * fit.n_min)
+        fit.doubt = LAP_FIT_NARROW;
+    else
+        code = fit_lines(&fitting, &fit, resamples);
+    lap_fit_lines_done(&fitting.all);
+    if (code == 0)
+        *ret_fit = fit;
+    return code;
+}

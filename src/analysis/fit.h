@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How a cost grows with a size: which of six classes describes it, and with what exponent. Robust to outliers, and careful: two
+ * classes within the noise are named both. The method is in doc/statistics.md.
+ */
+#ifndef LAP_FIT_H
+#define LAP_FIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum lap_fit_class {
+    LAP_FIT_1 = 0,
+    LAP_FIT_LOG = 1,
+    LAP_FIT_N = 2,
+    LAP_FIT_N_LOG = 3,
+    LAP_FIT_N2 = 4,
+    LAP_FIT_N3 = 5,
+    LAP_FIT_UNCLEAR = 6
+};
+#define LAP_FIT_CLASSES 6u
+
+/* Why it is unclear. */
+enum lap_fit_doubt {
+    LAP_FIT_SURE = 0,
+    LAP_FIT_FEW_SIZES = 1,  /* fewer than LAP_FIT_SIZES_MIN */
+    LAP_FIT_NARROW = 2,     /* the sizes differ by less than LAP_FIT_RANGE_MIN */
+    LAP_FIT_TWO_WITHIN = 3, /* `likely` and `rival` are within the noise */
+    LAP_FIT_CACHES = 4      /* it is `likely`, or `rival` that comes from further and further caches */
+};
+#define LAP_FIT_SIZES_MIN 8u
+#define LAP_FIT_RANGE_MIN 4.0
+
+/* Costs of one size in one run. */
+struct lap_fit_cell {
+    double n;            /* above 0; of sizes that are nearly the same, their mean */
+    uint32_t run;        /* from 0 */
+    uint32_t cost_count; /* at least 1 */
+    const float *costs;  /* at least 0 */
+};
+
+struct lap_fit {
+    enum lap_fit_class class; /* LAP_FIT_UNCLEAR or what it is */
+    enum lap_fit_doubt doubt;
+    enum lap_fit_class likely, rival; /* the best two; meaningful unless FEW_SIZES or NARROW */
+    double range_needed;              /* greatest by least size that would tell those two apart; 0: not known */
+    size_t sizes, runs;
+    double n_min, n_max;
+    double offset, factor; /* of `likely`: cost = offset + factor * f(n) */
+    double noise;          /* of a size's cost, relative */
+    double scatter;        /* of a single cost, relative */
+    double exponent, exponent_low,
+        exponent_high; /* d log(cost - offset) / d log n at sqrt(n_min * n_max), 99 % interval */
+};
+
+/* Is it unclear between two? */
+static inline bool lap_fit_is_pair(const struct lap_fit *fit)
+{
+    return fit->doubt == LAP_FIT_TWO_WITHIN || fit->doubt == LAP_FIT_CACHES;
+}
+
+/* Cells of the same size have exactly the same n. `resamples` is for the interval: 0 leaves the exponent out. The same input
+ * gives the same result. Returns 0 or -ENOMEM. Cold: about 2 ms, and 0.1 ms a resample. */
+int lap_fit_make(struct lap_fit *ret_fit, const struct lap_fit_cell *cells, size_t count, unsigned resamples);
+
+/* "1", "log n", "n", "n log n", "n^2", "n^3", "unclear". */
+const char *lap_fit_class_text(enum lap_fit_class class);
+/* The cost that a class's line has at a size. */
+double lap_fit_at(const struct lap_fit *fit, double n);
+
+#endif

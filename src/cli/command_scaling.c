@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands.h"
+#include "input.h"
+#include "message.h"
+#include "scaling_view.h"
+
+static void show_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
+{
+    lap_progress_step(user, done_bytes, total_bytes);
+}
+
+int lap_command_scaling(const struct lap_arguments *arguments)
+{
+    struct lap_progress progress = {.text = "reading"};
+    const struct lap_scaling_options options = {.progress = show_progress, .user = &progress};
+    struct lap_recording *recording;
+    int status = lap_input_open(&recording, arguments->operands, arguments->operand_count);
+    if (status != 0)
+        return status;
+    struct lap_scaling *scaling;
+    const int error = lap_scaling_make(&scaling, recording, &options);
+    lap_progress_end(&progress);
+    lap_input_warn(recording, 0);
+    if (error < 0) {
+        status = lap_message_trouble("cannot read the recording: %s", lap_message_reason(error));
+    } else {
+        if (arguments->given[LAP_OPTION_JSON])
+            lap_scaling_print_json(scaling);
+        else
+            lap_scaling_print_text(scaling);
+        lap_scaling_free(scaling);
+    }
+    lap_recording_free(recording);
+    return status;
+}
