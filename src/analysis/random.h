@@ -38,7 +38,7 @@ static inline uint64_t lap_random_next(struct lap_random *random)
 /* From 0 to below `count`; the bias is below count / 2^64 (Lemire, 2019). */
 static inline uint64_t lap_random_below(struct lap_random *random, uint64_t count)
 {
-    return (uint64_t)((unsigned __int128)lap_random_next(random) * count >> 64);
+    return (uint64_t)(__extension__(unsigned __int128)lap_random_next(random) * count >> 64);
 }
 
 /* From 0 to below 1. */

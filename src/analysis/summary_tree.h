@@ -33,6 +33,7 @@ struct lap_summary_tree {
     size_t bucket_count;
     struct lap_summary_texts *texts; /* not owned */
     struct lap_summary_grafts grafts; /* zeros: none */
+    uint32_t *const *nodes_of_paths;  /* a process, then a path: filled with their nodes. Not owned; NULL: not wanted */
 };
 
 /* Adds a ring's cells. `index` is the process's in the recording, `paths` are its, as they are after all passes over its rings. 0 or -ENOMEM. */
