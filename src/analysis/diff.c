@@ -21,8 +21,7 @@ static bool is_one_run_a_side(const struct lap_diff *diff)
 
 static uint32_t node_of(const struct lap_diff_node *node, int s) { return s == LAP_DIFF_BASE ? node->base : node->next; }
 
-/* ---- what the runs say of a node
- * -------------------------------------------------------------------------------------- */
+/* ---- what the runs say of a node ----------------------------------------------------------------------------------- */
 
 static const struct lap_spread_quantile *quantile_of(const struct lap_run_value *value, enum measure measure)
 {
@@ -85,8 +84,7 @@ static void side_fill(struct work *work, struct lap_diff_node *node, int s)
     }
 }
 
-/* ---- how it changed
- * --------------------------------------------------------------------------------------------------- */
+/* ---- how it changed ------------------------------------------------------------------------------------------------ */
 
 /* Two percentiles of which each has an interval (Zou and Donner 2008, "Construction of confidence limits about effect
  * measures"). */
@@ -194,8 +192,7 @@ static int node_fill(struct work *work, struct lap_diff_node *node)
     return code;
 }
 
-/* ---- the nodes of both sides
- * ------------------------------------------------------------------------------------------ */
+/* ---- the nodes of both sides --------------------------------------------------------------------------------------- */
 
 /* Those of next, then those that only base has. */
 static int nodes_make(struct lap_diff *diff, const struct lap_diff_pairs *pairs)
@@ -228,8 +225,7 @@ const struct lap_live_node *lap_diff_label(const struct lap_diff *diff, const st
                                        : &diff->sides[LAP_DIFF_BASE].tree.nodes[node->base];
 }
 
-/* ---- what is more than noise
- * ------------------------------------------------------------------------------------------ */
+/* ---- what is more than noise --------------------------------------------------------------------------------------- */
 
 struct test {
     const struct lap_ratio *ratio;
@@ -285,16 +281,21 @@ static size_t test_add(struct test *tests, size_t count, const struct lap_ratio 
     return count + 1;
 }
 
-/* The mean of few slow instances can hide what each instance costs more: the p50 does not know them. */
-static double shift_of(const struct lap_diff_node *node)
+/* What each instance costs more, which the mean of a few slow ones can hide: the p50 does not know those. */
+static double shift_by_p50(const struct lap_diff_node *node)
 {
     const struct lap_diff_side *const base = &node->sides[LAP_DIFF_BASE], *const next = &node->sides[LAP_DIFF_NEXT];
-    if (node->has_changed_mean || (node->has_changed_count && !node->has_changed_p50))
-        return node->has_changed_mean || isnan(node->mean.log_ratio) ? node->added_ns : node->by_count_ns;
-    if (!node->has_changed_p50)
-        return 0;
     return (next->p50_ns - base->p50_ns) * (base->count + next->count) / 2 +
            (node->has_changed_count ? node->by_count_ns : 0);
+}
+
+static double shift_of(const struct lap_diff_node *node)
+{
+    if (node->has_changed_mean || isnan(node->mean.log_ratio))
+        return node->has_changed_mean || node->has_changed_count ? node->added_ns : 0;
+    if (node->has_changed_p50)
+        return shift_by_p50(node);
+    return node->has_changed_count ? node->by_count_ns : 0;
 }
 
 static int changes_find(struct lap_diff *diff)
@@ -324,22 +325,25 @@ static int changes_find(struct lap_diff *diff)
     return 0;
 }
 
-/* ---- what it is about
- * ------------------------------------------------------------------------------------------------- */
+/* ---- what it is about ---------------------------------------------------------------------------------------------- */
 
-static bool is_cause(const struct lap_diff_node *node, double of_shift_ns)
+double lap_diff_share(const struct lap_diff *diff, uint32_t part, uint32_t of)
 {
-    return node->shift_ns / of_shift_ns >= LAP_DIFF_CAUSE_SHARE;
+    const struct lap_diff_node *const p = &diff->nodes[part], *const q = &diff->nodes[of];
+    if (p->shift_ns == 0 || q->shift_ns == 0)
+        return q->added_ns != 0 ? p->shift_ns / q->added_ns : 0;
+    const double share = p->shift_ns / q->shift_ns;
+    return p->has_changed_p50 && q->has_changed_p50 ? fmax(share, shift_by_p50(p) / shift_by_p50(q)) : share;
 }
 
 /* The child that has the most of a change; a nested profiler rather than the lap that contains it. */
-static uint32_t cause_in(const struct lap_diff *diff, uint32_t parent, double shift_ns)
+static uint32_t cause_in(const struct lap_diff *diff, uint32_t parent, uint32_t of)
 {
     uint32_t found = LAP_LIVE_NONE;
     for (uint32_t i = 0; i < diff->node_count; i++) {
-        const struct lap_diff_node *const node = &diff->nodes[i], *const best =
-                                                                      found == LAP_LIVE_NONE ? NULL : &diff->nodes[found];
-        if (node->parent != parent || !is_cause(node, shift_ns))
+        const struct lap_diff_node *const node = &diff->nodes[i];
+        const struct lap_diff_node *const best = found == LAP_LIVE_NONE ? NULL : &diff->nodes[found];
+        if (node->parent != parent || lap_diff_share(diff, i, of) < LAP_DIFF_CAUSE_SHARE)
             continue;
         const bool is_profiler = lap_diff_label(diff, node)->kind == LAP_SUMMARY_PROFILER;
         const bool is_best_profiler = best && lap_diff_label(diff, best)->kind == LAP_SUMMARY_PROFILER;
@@ -352,7 +356,7 @@ static uint32_t cause_in(const struct lap_diff *diff, uint32_t parent, double sh
 
 uint32_t lap_diff_cause_in(const struct lap_diff *diff, uint32_t node)
 {
-    return cause_in(diff, node, diff->nodes[node].shift_ns);
+    return cause_in(diff, node, node);
 }
 
 static void cause_find(struct lap_diff *diff)
@@ -364,10 +368,10 @@ static void cause_find(struct lap_diff *diff)
             diff->changed = i;
             shift_ns = diff->nodes[i].shift_ns;
         }
-    diff->cause = diff->changed;
-    if (diff->changed == LAP_LIVE_NONE)
+    const uint32_t most = diff->cause = diff->changed;
+    if (most == LAP_LIVE_NONE)
         return;
-    for (uint32_t in; (in = cause_in(diff, diff->cause, shift_ns)) != LAP_LIVE_NONE;)
+    for (uint32_t in; (in = cause_in(diff, diff->cause, most)) != LAP_LIVE_NONE;)
         diff->cause = in;
     const struct lap_diff_node *const cause = &diff->nodes[diff->cause];
     const bool is_profiler = lap_diff_label(diff, cause)->kind == LAP_SUMMARY_PROFILER;
@@ -404,8 +408,7 @@ static void surest_find(struct lap_diff *diff)
     }
 }
 
-/* ---- the whole
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------------------- */
 
 struct place {
     bool has_changed;

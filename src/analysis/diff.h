@@ -53,8 +53,8 @@ struct lap_diff {
 };
 #define LAP_DIFF_CAUSE_SHARE 0.5 /* what a cause has of its change, at least */
 #define LAP_DIFF_TEST_SHARE 1e-3 /* nodes with less of the time are not tested */
-/* With one run a side less is no change: where things happen to lie in memory alone makes as much between two runs (Mytkowicz
- * et al., "Producing wrong data without doing anything obviously wrong", 2009). */
+/* With one run a side less is no change: where things happen to lie in memory alone makes as much between two runs
+ * (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong", 2009). */
 #define LAP_DIFF_ONE_RUN_LEAST 1.05
 
 /* Make with zeros and LAP_RUN_TREE_EMPTY for both sides; add all runs to the sides' trees; then finish, once. A change
@@ -64,6 +64,8 @@ struct lap_diff {
 int lap_diff_finish(struct lap_diff *diff);
 void lap_diff_done(struct lap_diff *diff);
 
+/* What part of a node's change is another's, which is in it: both by the mean, or by the p50 where that changed in both. */
+double lap_diff_share(const struct lap_diff *diff, uint32_t part, uint32_t of);
 /* The child that has most of a node's change, LAP_LIVE_NONE: none has half of it. */
 uint32_t lap_diff_cause_in(const struct lap_diff *diff, uint32_t node);
 

@@ -44,8 +44,7 @@ static void pair(struct matching *matching, uint32_t base, uint32_t next, enum l
     matching->pairs->how[next] = (uint8_t)how;
 }
 
-/* ---- by label
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- by label ------------------------------------------------------------------------------------------------------ */
 
 /* Children mostly come in the same order on both sides, so each is looked for from the last one's place on. */
 static void children_match_labels(struct matching *matching, uint32_t base_parent, uint32_t next_parent)
@@ -68,8 +67,7 @@ static void children_match_labels(struct matching *matching, uint32_t base_paren
     }
 }
 
-/* ---- by neighbours
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- by neighbours ------------------------------------------------------------------------------------------------- */
 
 /* A child without a partner, and those of its siblings around it that have one: by their nodes of next. */
 struct lonely {
@@ -138,8 +136,7 @@ static void children_match_neighbours(struct matching *matching, uint32_t base_p
             }
 }
 
-/* ---- by label, elsewhere
- * ---------------------------------------------------------------------------------------------- */
+/* ---- by label, elsewhere ------------------------------------------------------------------------------------------- */
 
 /* Nodes without a partner, sorted by label. */
 struct shelf {
@@ -202,8 +199,7 @@ static int match_moved(struct matching *matching)
     return code;
 }
 
-/* ---- the whole
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------------------- */
 
 /* Parents come before their children. Those that have a partner keep it. */
 static void match_below_partners(struct matching *matching)

@@ -13,8 +13,7 @@ enum { RESAMPLES = 1999, SEED = 20 };
 #define POWER 0.8
 #define TAIL ((1 - LAP_RATIO_LEVEL) / 2)
 
-/* ---- one side
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- one side ------------------------------------------------------------------------------------------------------ */
 
 struct side {
     double log_mean;
@@ -58,8 +57,7 @@ double lap_ratio_half_width(double error, double degrees)
     return error > 0 && isfinite(error) ? error * lap_student_quantile(TAIL, degrees) : error;
 }
 
-/* ---- two sides
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- two sides ----------------------------------------------------------------------------------------------------- */
 
 void lap_ratio_of_errors(struct lap_ratio *ret_ratio, double log_ratio, double base_error, double base_degrees,
                          double next_error, double next_degrees)

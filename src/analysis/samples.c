@@ -33,8 +33,7 @@ static void sample_add(struct sampling *sampling, uint32_t path, uint64_t ticks)
     samples->ns[samples->count++] = (double)ticks * sampling->ns_per_tick;
 }
 
-/* ---- events: paths and times are those that the statistics have (decoder/statistics.c)
- * --------------------------------- */
+/* ---- events: paths and times are those that the statistics have (decoder/statistics.c) ----------------------------- */
 
 static void see_begin(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope)
 {

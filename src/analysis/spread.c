@@ -13,8 +13,7 @@ enum { BATCHES = 20 }; /* more would be too short, fewer too few (Schmeiser, "Ba
 #define BATCHED_MIN (2 * BATCHES)
 #define TAIL ((1 - LAP_RATIO_LEVEL) / 2)
 
-/* ---- instances
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- instances ----------------------------------------------------------------------------------------------------- */
 
 /* A share of instances, those up to a value, or the mean of all: what is added up of each. */
 static double value_of(double sample_ns, double upto_ns) { return isnan(upto_ns) ? sample_ns : sample_ns <= upto_ns; }
@@ -43,8 +42,7 @@ static double error_of(const double *samples_ns, size_t count, double upto_ns, d
     return sqrt(squares / (double)(batches - 1) / (double)batches);
 }
 
-/* ---- percentiles: between which shares of the instances they are
- * ------------------------------------------------------ */
+/* ---- percentiles: between which shares of the instances they are --------------------------------------------------- */
 
 /* From the sorted instances, by the ranks of the shares (David and Nagaraja, "Order Statistics", 2003, 7.1). */
 static double at_rank(const double *sorted_ns, size_t count, double rank)
@@ -102,8 +100,7 @@ int lap_spread_of_samples(struct lap_spread *ret_spread, const double *samples_n
     return 0;
 }
 
-/* ---- histograms
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- histograms ---------------------------------------------------------------------------------------------------- */
 
 void lap_spread_of_distribution(struct lap_spread *ret_spread, const struct lap_distribution *distribution)
 {

@@ -74,7 +74,8 @@ enum lap_command_bit {
     LAP_COMMAND_CTL = 1024,
     LAP_COMMAND_TOP = 2048,
     LAP_COMMAND_SNAPSHOT = 4096,
-    LAP_COMMAND_CALLS = 8192
+    LAP_COMMAND_CALLS = 8192,
+    LAP_COMMAND_DIFF = 16384
 };
 
 /* A command line, taken apart. Points into argv. */
@@ -84,6 +85,7 @@ struct lap_arguments {
     const char *values[LAP_OPTIONS]; /* NULL where not given or without argument */
     char **operands;                 /* ended by NULL */
     int operand_count;
+    int operands_before; /* of a command of two sides: how many are in front of "--"; all where there is none */
 };
 
 struct lap_command {

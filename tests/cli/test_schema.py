@@ -80,6 +80,14 @@ def test_schemas():
                 same(each, clock)
             same(next(each for each in value["clocks"] if each["steps"])["steps"][0], step)
 
+        top, node, side = tables("lapmark-diff")
+        value = common.lapmark_json("diff", "rec", "calls", cwd=directory)
+        same(value, top)
+        for each in value["nodes"]:
+            same(each, node)
+            for numbers in (each[name] for name in ("base", "new") if each[name]):
+                same(numbers, side)
+
         reported = tables("lapmark-report")[1] - {"events", "overwritten", "taken_back", "cost_ns", "open"}
         top, process, site = tables("lapmark-ctl")
         common.workload(directory, "puppet")

@@ -88,8 +88,7 @@ static void assert_near(double got, double wanted, double part)
         fail_msg("%g is not near %g", got, wanted);
 }
 
-/* ---- what a change is about
- * -------------------------------------------------------------------------------------------- */
+/* ---- what a change is about ---------------------------------------------------------------------------------------- */
 
 static const struct step plain[] = {
     {"main()", 1, 90000},   {".load", 1, 10000},    {".work()", 10, 7000}, {"..parse", 10, 2000},
@@ -181,8 +180,7 @@ static void test_p50_behind_noise(void **state)
     lap_diff_done(&diff);
 }
 
-/* ---- which node is which
- * ----------------------------------------------------------------------------------------------- */
+/* ---- which node is which ------------------------------------------------------------------------------------------- */
 
 static void test_renamed(void **state)
 {
@@ -247,8 +245,7 @@ static void test_moved(void **state)
     lap_diff_done(&diff);
 }
 
-/* ---- instances one by one
- * ---------------------------------------------------------------------------------------------- */
+/* ---- instances one by one ------------------------------------------------------------------------------------------ */
 
 static void test_samples(void **state)
 {

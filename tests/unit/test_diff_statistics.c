@@ -26,8 +26,7 @@ static void assert_close(double got, double wanted, double part)
         fail_msg("%.17g is not %.17g", got, wanted);
 }
 
-/* ---- against GSL
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- against GSL --------------------------------------------------------------------------------------------------- */
 
 static void test_student(void **state)
 {
@@ -146,8 +145,7 @@ static void test_spread_of_distribution(void **state)
     lap_distribution_done(&distribution);
 }
 
-/* ---- how often intervals hold the truth
- * -------------------------------------------------------------------------------- */
+/* ---- how often intervals hold the truth ---------------------------------------------------------------------------- */
 
 enum { RUNS_MAX = 20, INSTANCES_MAX = 1000, SLOWER_PERCENT = 10 };
 
@@ -252,8 +250,7 @@ static void test_coverage_of_skewed_runs(void **state)
     assert_covers("both", held[1], TRIES);
 }
 
-/* ---- how often something is told where nothing changed
- * ------------------------------------------------------------------ */
+/* ---- how often something is told where nothing changed ------------------------------------------------------------- */
 
 static void test_nothing_changed(void **state)
 {
