@@ -340,6 +340,8 @@ double lap_diff_share(const struct lap_diff *diff, uint32_t part, uint32_t of)
 static uint32_t cause_in(const struct lap_diff *diff, uint32_t parent, uint32_t of)
 {
     uint32_t found = LAP_LIVE_NONE;
+    if (diff->nodes[parent].match == LAP_DIFF_ALONE)
+        return found; /* all that is in it is new or gone with it */
     for (uint32_t i = 0; i < diff->node_count; i++) {
         const struct lap_diff_node *const node = &diff->nodes[i];
         const struct lap_diff_node *const best = found == LAP_LIVE_NONE ? NULL : &diff->nodes[found];
@@ -354,9 +356,18 @@ static uint32_t cause_in(const struct lap_diff *diff, uint32_t parent, uint32_t 
     return found;
 }
 
-uint32_t lap_diff_cause_in(const struct lap_diff *diff, uint32_t node)
+uint32_t lap_diff_cause_in(const struct lap_diff *diff, uint32_t node) { return cause_in(diff, node, node); }
+
+/* Is a lap's change one of the profiler around it, as far as can be told of that? */
+static bool is_about_parent(const struct lap_diff *diff, uint32_t lap)
 {
-    return cause_in(diff, node, node);
+    const uint32_t parent = diff->nodes[lap].parent;
+    if (parent == LAP_LIVE_NONE || diff->nodes[parent].match == LAP_DIFF_ALONE)
+        return false;
+    const double share = lap_diff_share(diff, lap, parent);
+    const bool is_untold = !isnan(diff->nodes[parent].mean.log_ratio) && !isfinite(diff->nodes[parent].mean.log_error);
+    return share >= LAP_DIFF_CAUSE_SHARE &&
+           (diff->nodes[parent].shift_ns != 0 || (is_untold && share <= 1 / LAP_DIFF_CAUSE_SHARE));
 }
 
 static void cause_find(struct lap_diff *diff)
@@ -373,9 +384,8 @@ static void cause_find(struct lap_diff *diff)
         return;
     for (uint32_t in; (in = cause_in(diff, diff->cause, most)) != LAP_LIVE_NONE;)
         diff->cause = in;
-    const struct lap_diff_node *const cause = &diff->nodes[diff->cause];
-    const bool is_profiler = lap_diff_label(diff, cause)->kind == LAP_SUMMARY_PROFILER;
-    diff->changed = is_profiler || cause->parent == LAP_LIVE_NONE ? diff->cause : cause->parent;
+    const bool is_profiler = lap_diff_label(diff, &diff->nodes[diff->cause])->kind == LAP_SUMMARY_PROFILER;
+    diff->changed = !is_profiler && is_about_parent(diff, diff->cause) ? diff->nodes[diff->cause].parent : diff->cause;
 }
 
 /* What would be seen of a node by its mean or its p50, as far as the bucket of that lets it. */

@@ -18,7 +18,8 @@
 enum { LABEL_BYTES = 512, NUMBER_BYTES = 32, ALSO_SHOWN = 5, RENAMED_SHOWN = 10, ROWS_SHOWN = 25, FEW_RUNS = 5 };
 #define SHOWN_SHARE 1e-3 /* what adds less of the time is not shown */
 #define RATIO_MAX 1e6
-#define SAME_OFTEN 0.02 /* how far two changes of counts may be apart to be one, as logarithms */
+#define DETECTABLE_MAX 10.0 /* what is not seen below that is not seen */
+#define SAME_OFTEN 0.02     /* how far two changes of counts may be apart to be one, as logarithms */
 
 struct text {
     char *bytes; /* LAP_DIFF_SENTENCE_BYTES */
@@ -122,7 +123,7 @@ static void add_cost(struct text *text, const struct lap_diff_node *node)
     char change[NUMBER_BYTES];
     if (has_changed_cost(node))
         add(text, " and is %s each time", cost_text(change, node));
-    else
+    else if (isfinite(node->mean.log_error))
         add(text, ", at the same cost each time");
 }
 
@@ -137,14 +138,16 @@ static void add_change(struct text *text, const struct lap_diff *diff, uint32_t 
     char label[LABEL_BYTES], change[NUMBER_BYTES], added[LAP_UNITS_BYTES];
     const struct lap_diff_node *const node = &diff->nodes[index];
     const bool is_profiler = lap_diff_label(diff, node)->kind == LAP_SUMMARY_PROFILER;
-    lap_units_duration(added, fabs(node->added_ns));
+    lap_units_duration(added, fabs(node->shift_ns));
     add(text, "%s ", node_text(label, diff, index));
+    if (!is_profiler && node->parent != LAP_LIVE_NONE)
+        add(text, "in %s ", node_text(label, diff, node->parent));
     if (isnan(node->mean.log_ratio)) {
-        add(text, "is %s %s a run", node->added_ns > 0 ? "new and adds" : "gone, which saves", added);
+        add(text, "is %s %s a run", node->shift_ns > 0 ? "new and adds" : "gone, which saves", added);
     } else if (is_by_count(node)) {
         add_often(text, node, is_profiler);
         add_cost(text, node);
-        add(text, ", which %s %s a run", node->added_ns > 0 ? "adds" : "saves", added);
+        add(text, ", which %s %s a run", node->shift_ns > 0 ? "adds" : "saves", added);
     } else {
         add(text, "is %s", cost_text(change, node));
         add_times(text, node);
@@ -160,7 +163,7 @@ static void add_reason(struct text *text, const struct lap_diff *diff)
         snprintf(share, sizeof share, "%.0f %%", 100 * part);
     add(text, ": %s of it in %s, ", share, node_text(label, diff, diff->cause));
     if (isnan(cause->mean.log_ratio)) {
-        add(text, "which is %s", cause->added_ns > 0 ? "new" : "gone");
+        add(text, "which is %s", cause->shift_ns > 0 ? "new" : "gone");
     } else if (!cause->has_changed_count) {
         add(text, "whose count did not change");
     } else if (is_by_count(changed) && fabs(cause->count.log_ratio - changed->count.log_ratio) < SAME_OFTEN) {
@@ -200,14 +203,30 @@ static void add_no_difference(struct text *text, const struct lap_diff *diff)
             "no difference that is more than chance: %zu nodes' intervals do not hold 1x, but none by enough for %zu "
             "tests",
             outside, diff->tests);
-    add(text, "; %s would have been seen if it were %s or more", node_text(label, diff, diff->surest),
-        change_text(change, diff->detectable, "slower", "faster"));
+    if (diff->detectable < log(DETECTABLE_MAX))
+        add(text, "; %s would have been seen if it were %s or more", node_text(label, diff, diff->surest),
+            change_text(change, diff->detectable, "slower", "faster"));
+    else
+        add(text, "; but nothing below %.0fx would have been seen, so record more", DETECTABLE_MAX);
+}
+
+static bool has_common(const struct lap_diff *diff)
+{
+    for (size_t i = 0; i < diff->node_count; i++)
+        if (diff->nodes[i].match != LAP_DIFF_ALONE)
+            return true;
+    return false;
 }
 
 char *lap_diff_sentence(char out[LAP_DIFF_SENTENCE_BYTES], const struct lap_diff *diff)
 {
     struct text text = {.bytes = out};
     *out = 0;
+    if (!has_common(diff)) {
+        add(&text,
+            "nothing to compare: no profiler or lap of one side is on the other, so they are hardly of one program");
+        return out;
+    }
     if (diff->changed == LAP_LIVE_NONE) {
         add_no_difference(&text, diff);
         return out;
@@ -244,6 +263,12 @@ static double least_shown_ns(const struct lap_diff *diff)
     return SHOWN_SHARE * fmax(diff->total_ns[LAP_DIFF_BASE], diff->total_ns[LAP_DIFF_NEXT]);
 }
 
+static bool is_alone_with_parent(const struct lap_diff *diff, const struct lap_diff_node *node)
+{
+    return node->match == LAP_DIFF_ALONE && node->parent != LAP_LIVE_NONE &&
+           diff->nodes[node->parent].match == LAP_DIFF_ALONE;
+}
+
 /* Changes that nothing in them explains, besides the one of the sentence. */
 static void print_others(const struct lap_diff *diff)
 {
@@ -253,7 +278,7 @@ static void print_others(const struct lap_diff *diff)
         const uint32_t index = diff->order[i];
         const struct lap_diff_node *const node = &diff->nodes[index];
         if (fabs(node->shift_ns) <= least_ns || index == diff->changed || index == diff->cause ||
-            lap_diff_cause_in(diff, index) != LAP_LIVE_NONE)
+            lap_diff_cause_in(diff, index) != LAP_LIVE_NONE || is_alone_with_parent(diff, node))
             continue;
         char bytes[LAP_DIFF_SENTENCE_BYTES];
         struct text text = {.bytes = bytes};
@@ -265,7 +290,7 @@ static void print_others(const struct lap_diff *diff)
 static const char *parent_label(const struct lap_live_tree *tree, uint32_t node)
 {
     const uint32_t parent = tree->nodes[node].parent;
-    return parent == LAP_LIVE_NONE ? "(nothing)" : tree->nodes[parent].label;
+    return parent == LAP_LIVE_NONE ? "(outermost)" : tree->nodes[parent].label;
 }
 
 static void print_matches(const struct lap_diff *diff)
