@@ -144,6 +144,51 @@ static void test_more_often(void **state)
     lap_diff_done(&diff);
 }
 
+/* Both at once: each by the mean of the other on both sides. */
+static void test_more_often_and_slower(void **state)
+{
+    const struct step next[] = {
+        {"main()", 1, 300000},  {".load", 1, 10000},    {".work()", 10, 27000}, {"..parse", 10, 2000},
+        {"..lookup", 300, 800}, {"..(rest)", 10, 1000}, {".(rest)", 1, 10000},
+    };
+    struct lap_diff diff;
+    (void)state;
+    compare(&diff, plain, COUNT(plain), next, COUNT(next));
+    const struct lap_diff_node *const lookup = node_of(&diff, "lookup");
+    assert_true(lookup->has_changed_count && lookup->has_changed_mean && lookup->has_changed_p50);
+    assert_near(lookup->by_count_ns, (300 - 100) * (400 + 800) / 2.0, 0.03);
+    assert_near(lookup->by_cost_ns, (800 - 400) * (100 + 300) / 2.0, 0.03);
+    lap_diff_done(&diff);
+}
+
+/* Of histograms a percentile is known as well as its bucket, however alike the runs are. */
+static void test_buckets(void **state)
+{
+    enum { INSTANCES = 500 };
+    static double ns[INSTANCES];
+    struct lap_random random;
+    struct lap_diff diff = {.sides = {LAP_RUN_TREE_EMPTY, LAP_RUN_TREE_EMPTY}};
+    (void)state;
+    lap_random_seed(&random, 13);
+    for (int run = 0; run < 2 * RUNS; run++) {
+        struct lap_distribution distribution = {0};
+        generated_draw(&random, &(struct generated_times){run % 2 ? 1030 : 1000, 0.02, 0, 0.0001}, ns, INSTANCES);
+        for (size_t i = 0; i < INSTANCES; i++)
+            assert_int_equal(lap_distribution_add_one(&distribution, ns[i]), 0);
+        struct lap_run_tree *const side = &diff.sides[run % 2];
+        generated_add(side, &(struct generated_node){0, LAP_SUMMARY_PROFILER, "work()", ns, INSTANCES}, 1);
+        lap_spread_of_distribution(&side->runs[side->run_count - 1].values[0].spread, &distribution);
+        lap_distribution_done(&distribution);
+    }
+    assert_int_equal(lap_diff_finish(&diff), 0);
+    const struct lap_diff_node *const work = &diff.nodes[0];
+    const struct lap_spread_quantile *const p50 = &diff.sides[LAP_DIFF_BASE].runs[0].values[0].spread.p50;
+    assert_true(work->p50.log_low < log(1.03) && log(1.03) < work->p50.log_high);
+    assert_true(work->p50.log_low <= log(work->sides[1].p50_ns / work->sides[0].p50_ns) - log(p50->most_ns / p50->ns));
+    assert_true(!work->has_changed_p50 && work->has_changed_mean); /* the mean is exact all the same */
+    lap_diff_done(&diff);
+}
+
 static void test_same(void **state)
 {
     struct lap_diff diff;
@@ -285,6 +330,21 @@ static void test_not_renamed(void **state)
     lap_diff_done(&diff);
 }
 
+/* As often, but elsewhere among its neighbours. */
+static void test_elsewhere(void **state)
+{
+    const struct step next[] = {
+        {"main()", 1, 90000}, {".load", 1, 10000},    {".work()", 10, 7000}, {"..lookup", 100, 400},
+        {"..read", 10, 2000}, {"..(rest)", 10, 1000}, {".(rest)", 1, 10000},
+    };
+    struct lap_diff diff;
+    (void)state;
+    compare(&diff, plain, COUNT(plain), next, COUNT(next));
+    assert_int_equal(node_of(&diff, "read")->match, LAP_DIFF_ALONE);
+    assert_int_equal(node_of(&diff, "parse")->match, LAP_DIFF_ALONE);
+    lap_diff_done(&diff);
+}
+
 static void test_moved(void **state)
 {
     const struct step next[] = {
@@ -342,10 +402,20 @@ static void test_samples(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slower),        cmocka_unit_test(test_more_often),       cmocka_unit_test(test_same),
-        cmocka_unit_test(test_gone),          cmocka_unit_test(test_p50_behind_noise), cmocka_unit_test(test_one_run),
-        cmocka_unit_test(test_one_run_small), cmocka_unit_test(test_renamed),          cmocka_unit_test(test_not_renamed),
-        cmocka_unit_test(test_moved),         cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_slower),
+        cmocka_unit_test(test_more_often),
+        cmocka_unit_test(test_more_often_and_slower),
+        cmocka_unit_test(test_same),
+        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_p50_behind_noise),
+        cmocka_unit_test(test_one_run),
+        cmocka_unit_test(test_one_run_small),
+        cmocka_unit_test(test_buckets),
+        cmocka_unit_test(test_renamed),
+        cmocka_unit_test(test_not_renamed),
+        cmocka_unit_test(test_elsewhere),
+        cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
