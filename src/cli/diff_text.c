@@ -19,6 +19,7 @@ enum { LABEL_BYTES = 512, NUMBER_BYTES = 32, ALSO_SHOWN = 5, RENAMED_SHOWN = 10,
 #define SHOWN_SHARE 1e-3 /* what adds less of the time is not shown */
 #define RATIO_MAX 1e6
 #define DETECTABLE_MAX 10.0 /* what is not seen below that is not seen */
+#define SAME_COST 0.01      /* a change of cost that is not worth a word beside one of the count, as a logarithm */
 #define SAME_OFTEN 0.02     /* how far two changes of counts may be apart to be one, as logarithms */
 
 struct text {
@@ -90,9 +91,14 @@ static bool is_typical(const struct lap_diff_node *node)
 
 static bool has_changed_cost(const struct lap_diff_node *node) { return node->has_changed_mean || node->has_changed_p50; }
 
+static const struct lap_ratio *cost_ratio(const struct lap_diff_node *node)
+{
+    return is_typical(node) ? &node->p50 : &node->mean;
+}
+
 static char *cost_text(char out[NUMBER_BYTES], const struct lap_diff_node *node)
 {
-    return change_text(out, (is_typical(node) ? node->p50 : node->mean).log_ratio, "slower", "faster");
+    return change_text(out, cost_ratio(node)->log_ratio, "slower", "faster");
 }
 
 static void add_times(struct text *text, const struct lap_diff_node *node)
@@ -121,7 +127,7 @@ static void add_often(struct text *text, const struct lap_diff_node *node, bool 
 static void add_cost(struct text *text, const struct lap_diff_node *node)
 {
     char change[NUMBER_BYTES];
-    if (has_changed_cost(node))
+    if (has_changed_cost(node) && fabs(cost_ratio(node)->log_ratio) >= SAME_COST)
         add(text, " and is %s each time", cost_text(change, node));
     else if (isfinite(node->mean.log_error))
         add(text, ", at the same cost each time");
