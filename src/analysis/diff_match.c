@@ -139,26 +139,33 @@ static void children_match_neighbours(struct matching *matching, uint32_t base_p
 /* ---- by label, elsewhere ------------------------------------------------------------------------------------------- */
 
 /* Nodes without a partner, sorted by label. */
+struct shelved {
+    const char *label;
+    uint8_t kind;
+    uint32_t node;
+};
+
 struct shelf {
-    const struct lap_live_node **nodes;
+    struct shelved *nodes;
     size_t count;
 };
 
 static int by_label(const void *a, const void *b)
 {
-    const struct lap_live_node *const p = *(const struct lap_live_node *const *)a,
-                                      *const q = *(const struct lap_live_node *const *)b;
+    const struct shelved *const p = a, *const q = b;
     return p->kind != q->kind ? p->kind - q->kind : strcmp(p->label, q->label);
 }
 
 static int shelf_fill(struct shelf *shelf, const struct lap_run_tree *tree, const uint32_t *partners)
 {
-    shelf->nodes = malloc((tree->tree.count + 1) * sizeof(const struct lap_live_node *));
+    shelf->nodes = malloc((tree->tree.count + 1) * sizeof *shelf->nodes);
     if (!shelf->nodes)
         return -ENOMEM;
-    for (uint32_t node = 0; node < tree->tree.count; node++)
-        if (partners[node] == LAP_LIVE_NONE && tree->tree.nodes[node].kind != LAP_SUMMARY_REST)
-            shelf->nodes[shelf->count++] = &tree->tree.nodes[node];
+    for (uint32_t i = 0; i < tree->tree.count; i++) {
+        const struct lap_live_node *const node = &tree->tree.nodes[i];
+        if (partners[i] == LAP_LIVE_NONE && node->kind != LAP_SUMMARY_REST)
+            shelf->nodes[shelf->count++] = (struct shelved){node->label, node->kind, i};
+    }
     qsort(shelf->nodes, shelf->count, sizeof *shelf->nodes, by_label);
     return 0;
 }
@@ -187,8 +194,7 @@ static int match_moved(struct matching *matching)
             j++;
         if (j == next.count || by_label(&next.nodes[j], &base.nodes[i]) != 0 || !is_only(&base, i) || !is_only(&next, j))
             continue;
-        pair(matching, (uint32_t)(base.nodes[i] - matching->base->tree.nodes),
-             (uint32_t)(next.nodes[j] - matching->next->tree.nodes), LAP_DIFF_MOVED);
+        pair(matching, base.nodes[i].node, next.nodes[j].node, LAP_DIFF_MOVED);
     }
     for (uint32_t n = 0; code == 0 && n < matching->next->tree.count; n++) /* whose parent has moved has not itself */
         if (matching->pairs->how[n] == LAP_DIFF_MOVED && matching->next->tree.nodes[n].parent != LAP_LIVE_NONE &&
