@@ -115,7 +115,7 @@ static void ratio_of_one_run(const struct work *work, struct lap_ratio *ratio, c
         ratio_of_intervals(ratio, quantile_of(base, measure), quantile_of(next, measure));
 }
 
-/* What a bucket leaves open of a side's percentile, as logarithms. */
+/* What a bucket and the clock leave open of a side's percentile, as logarithms. */
 static void bucket_slack(const struct work *work, const struct lap_diff_node *node, int s, enum measure measure,
                          double *ret_down, double *ret_up)
 {
@@ -230,6 +230,7 @@ const struct lap_live_node *lap_diff_label(const struct lap_diff *diff, const st
 struct test {
     const struct lap_ratio *ratio;
     bool *has_changed;
+    double least; /* a change, as a logarithm: less is none, whatever the interval */
     double chance;
 };
 
@@ -256,28 +257,31 @@ static bool is_in_every_run(const struct lap_diff *diff, const struct lap_diff_n
     return true;
 }
 
+static bool is_change(const struct lap_ratio *ratio, double least)
+{
+    return fabs(ratio->log_ratio) >= least && (ratio->log_low > 0 || ratio->log_high < 0);
+}
+
 /* Holm, "A simple sequentially rejective multiple test procedure", 1979: whatever the tests have to do with each other,
  * and parents have much to do with their children. What has no error is no test. */
 static void tests_judge(struct lap_diff *diff, struct test *tests, size_t count)
 {
-    const double least = is_one_run_a_side(diff) ? log(LAP_DIFF_ONE_RUN_LEAST) : 0;
     qsort(tests, count, sizeof *tests, by_chance);
     diff->tests = count;
     diff->alpha = ALPHA / (double)(count > 0 ? count : 1);
     for (size_t i = 0; i < count && tests[i].chance <= ALPHA / (double)(count - i); i++)
-        *tests[i].has_changed =
-            fabs(tests[i].ratio->log_ratio) >= least && (tests[i].ratio->log_low > 0 || tests[i].ratio->log_high < 0);
+        *tests[i].has_changed = is_change(tests[i].ratio, tests[i].least);
 }
 
-static size_t test_add(struct test *tests, size_t count, const struct lap_ratio *ratio, bool *has_changed)
+static size_t test_add(struct test *tests, size_t count, const struct lap_ratio *ratio, double least, bool *has_changed)
 {
     if (isnan(ratio->log_ratio) || !isfinite(ratio->log_error))
         return count;
     if (ratio->log_error == 0) {
-        *has_changed = ratio->log_ratio != 0;
+        *has_changed = is_change(ratio, least);
         return count;
     }
-    tests[count] = (struct test){ratio, has_changed, lap_ratio_chance(ratio)};
+    tests[count] = (struct test){ratio, has_changed, least, lap_ratio_chance(ratio)};
     return count + 1;
 }
 
@@ -301,6 +305,7 @@ static double shift_of(const struct lap_diff_node *node)
 static int changes_find(struct lap_diff *diff)
 {
     struct test *const tests = malloc((3 * diff->node_count + 1) * sizeof *tests);
+    const double least = is_one_run_a_side(diff) ? log(LAP_DIFF_ONE_RUN_LEAST) : 0;
     size_t count = 0;
     if (!tests)
         return -ENOMEM;
@@ -314,9 +319,9 @@ static int changes_find(struct lap_diff *diff)
             continue;
         }
         diff->untold += isfinite(node->mean.log_error) ? 0 : 1;
-        count = test_add(tests, count, &node->mean, &node->has_changed_mean);
-        count = test_add(tests, count, &node->p50, &node->has_changed_p50);
-        count = test_add(tests, count, &node->count, &node->has_changed_count);
+        count = test_add(tests, count, &node->mean, least, &node->has_changed_mean);
+        count = test_add(tests, count, &node->p50, least, &node->has_changed_p50);
+        count = test_add(tests, count, &node->count, 0, &node->has_changed_count);
     }
     tests_judge(diff, tests, count);
     free(tests);

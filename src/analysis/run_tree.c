@@ -14,7 +14,7 @@ static int value_make(struct lap_run_value *value, const struct lap_summary_node
     if (node->count == 0)
         return 0;
     if (samples->count == node->count)
-        return lap_spread_of_samples(&value->spread, samples->ns, samples->count);
+        return lap_spread_of_samples(&value->spread, samples->ns, samples->count, samples->tick_ns);
     lap_spread_of_distribution(&value->spread, node->distribution);
     return 0;
 }

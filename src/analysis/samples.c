@@ -31,6 +31,8 @@ static void sample_add(struct sampling *sampling, uint32_t path, uint64_t ticks)
         samples->room = room;
     }
     samples->ns[samples->count++] = (double)ticks * sampling->ns_per_tick;
+    if (sampling->ns_per_tick > samples->tick_ns)
+        samples->tick_ns = sampling->ns_per_tick;
 }
 
 /* ---- events: paths and times are those that the statistics have (decoder/statistics.c) ----------------------------- */

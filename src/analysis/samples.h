@@ -16,6 +16,7 @@
 struct lap_samples {
     double *ns;
     size_t count, room;
+    double tick_ns; /* what the coarsest of their clocks counts by */
 };
 
 /* One for each node of groups[0] of a summary of `recording`, by all, that keeps its paths. Returns 0 or -ENOMEM. Cost:

@@ -75,7 +75,16 @@ static double relative_error(double error_ns, double mean_ns) { return mean_ns >
 
 static const double shares[] = {0.5, 0.99};
 
-int lap_spread_of_samples(struct lap_spread *ret_spread, const double *samples_ns, size_t count)
+/* A duration is a difference of two readings, each of which may be off by up to a tick, either way. */
+static void widen(struct lap_spread_quantile *quantile, double tick_ns)
+{
+    quantile->least_ns = fmax(quantile->least_ns - tick_ns, 0);
+    quantile->most_ns += tick_ns;
+    quantile->low_ns = fmax(quantile->low_ns - tick_ns, 0);
+    quantile->high_ns += tick_ns;
+}
+
+int lap_spread_of_samples(struct lap_spread *ret_spread, const double *samples_ns, size_t count, double tick_ns)
 {
     struct lap_spread_quantile *const quantiles[] = {&ret_spread->p50, &ret_spread->p99};
     double *const sorted = malloc(count * sizeof *sorted);
@@ -90,11 +99,9 @@ int lap_spread_of_samples(struct lap_spread *ret_spread, const double *samples_n
         double degrees = INFINITY;
         const double batched = count >= BATCHED_MIN ? error_of(samples_ns, count, ns, &degrees) : 0;
         const double wide = share_error(shares[i], n, batched) * lap_student_quantile(TAIL, degrees);
-        *quantiles[i] = (struct lap_spread_quantile){.ns = ns,
-                                                     .least_ns = ns,
-                                                     .most_ns = ns,
-                                                     .low_ns = at_rank(sorted, count, floor(n * (shares[i] - wide))),
-                                                     .high_ns = at_rank(sorted, count, ceil(n * (shares[i] + wide)) + 1)};
+        *quantiles[i] = (struct lap_spread_quantile){ns, ns, ns, at_rank(sorted, count, floor(n * (shares[i] - wide))),
+                                                     at_rank(sorted, count, ceil(n * (shares[i] + wide)) + 1)};
+        widen(quantiles[i], tick_ns);
     }
     free(sorted);
     return 0;
@@ -121,6 +128,7 @@ void lap_spread_of_distribution(struct lap_spread *ret_spread, const struct lap_
             lap_distribution_quantile_bounds(distribution, low, &quantile.low_ns, &unused);
         if (high <= 1)
             lap_distribution_quantile_bounds(distribution, high, &unused, &quantile.high_ns);
+        widen(&quantile, distribution->ns_per_tick);
         *quantiles[i] = quantile;
     }
 }

@@ -55,7 +55,7 @@ void generated_add(struct lap_run_tree *tree, const struct generated_node *nodes
             value->total_ns += nodes[i].ns[k];
         value->self_ns = value->total_ns;
         value->count = nodes[i].count;
-        check(nodes[i].count == 0 || lap_spread_of_samples(&value->spread, nodes[i].ns, nodes[i].count) == 0);
+        check(nodes[i].count == 0 || lap_spread_of_samples(&value->spread, nodes[i].ns, nodes[i].count, 0) == 0);
     }
     for (size_t i = 0; i < count; i++)
         if (nodes[i].kind == LAP_SUMMARY_PROFILER && made[i].parent != LAP_SUMMARY_NONE)

@@ -102,7 +102,7 @@ static void test_spread_of_samples(void **state)
     generated_draw(&random, &(struct generated_times){1000, 0.5, 0, 0}, ns, MANY);
     memcpy(sorted, ns, sizeof ns);
     gsl_sort(sorted, 1, FEW);
-    assert_int_equal(lap_spread_of_samples(&spread, ns, FEW), 0);
+    assert_int_equal(lap_spread_of_samples(&spread, ns, FEW, 0), 0);
     assert_close(spread.mean_ns, gsl_stats_mean(ns, 1, FEW), 1e-12);
     assert_close(spread.mean_error, gsl_stats_sd(ns, 1, FEW) / sqrt(FEW) / spread.mean_ns, 1e-12);
     assert_close(spread.p50.ns, gsl_stats_quantile_from_sorted_data(sorted, 1, FEW, 0.5), 1e-12);
@@ -112,10 +112,12 @@ static void test_spread_of_samples(void **state)
     double means[BATCHES];
     for (size_t i = 0; i < BATCHES; i++)
         means[i] = gsl_stats_mean(ns + i * (MANY / BATCHES), 1, MANY / BATCHES);
-    assert_int_equal(lap_spread_of_samples(&spread, ns, MANY), 0);
+    assert_int_equal(lap_spread_of_samples(&spread, ns, MANY, 0), 0);
     assert_close(spread.mean_error, gsl_stats_sd(means, 1, BATCHES) / sqrt(BATCHES) / spread.mean_ns, 1e-9);
-    assert_int_equal(lap_spread_of_samples(&spread, ns, 1), 0);
+    assert_int_equal(lap_spread_of_samples(&spread, ns, 1, 0), 0);
     assert_true(isinf(spread.mean_error) && spread.p50.ns == ns[0] && spread.p50.low_ns == 0);
+    assert_int_equal(lap_spread_of_samples(&spread, ns, 1, 3), 0); /* a clock's tick is not known better */
+    assert_true(spread.p50.ns == ns[0] && spread.p50.least_ns == ns[0] - 3 && spread.p50.most_ns == ns[0] + 3);
 }
 
 /* Within a bucket's sixteenth of what the samples themselves give, and it says so. */
