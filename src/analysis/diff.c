@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define ALPHA (1 - LAP_RATIO_LEVEL)
+#define PARENT_SHARE 0.8
 
 enum measure { MEAN, P50, P99, COUNT, TOTAL };
 
@@ -341,6 +342,14 @@ double lap_diff_share(const struct lap_diff *diff, uint32_t part, uint32_t of)
     return p->has_changed_p50 && q->has_changed_p50 ? fmax(share, shift_by_p50(p) / shift_by_p50(q)) : share;
 }
 
+/* Noise in the mean of what is far around a node may be more than all of its change: so it is enough to have most by far of its
+ * parent's. */
+static bool is_cause(const struct lap_diff *diff, uint32_t node, uint32_t of)
+{
+    return lap_diff_share(diff, node, of) >= LAP_DIFF_CAUSE_SHARE ||
+           lap_diff_share(diff, node, diff->nodes[node].parent) >= PARENT_SHARE;
+}
+
 /* The child that has the most of a change; a nested profiler rather than the lap that contains it. */
 static uint32_t cause_in(const struct lap_diff *diff, uint32_t parent, uint32_t of)
 {
@@ -350,7 +359,7 @@ static uint32_t cause_in(const struct lap_diff *diff, uint32_t parent, uint32_t 
     for (uint32_t i = 0; i < diff->node_count; i++) {
         const struct lap_diff_node *const node = &diff->nodes[i];
         const struct lap_diff_node *const best = found == LAP_LIVE_NONE ? NULL : &diff->nodes[found];
-        if (node->parent != parent || lap_diff_share(diff, i, of) < LAP_DIFF_CAUSE_SHARE)
+        if (node->parent != parent || !is_cause(diff, i, of))
             continue;
         const bool is_profiler = lap_diff_label(diff, node)->kind == LAP_SUMMARY_PROFILER;
         const bool is_best_profiler = best && lap_diff_label(diff, best)->kind == LAP_SUMMARY_PROFILER;

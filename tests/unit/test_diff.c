@@ -283,6 +283,36 @@ static void test_one_run_small(void **state)
     }
 }
 
+/* The machine was slower in the new runs, by some long interruptions: that is in the mean of what is around, and its
+ * p50, if it came once a run; what each lookup takes more is all the same found. */
+static void test_cause_behind_noise(void **state)
+{
+    enum { TURNS = 200 };
+    static double lookup[TURNS], turn[TURNS];
+    struct lap_random random;
+    struct lap_diff diff = {.sides = {LAP_RUN_TREE_EMPTY, LAP_RUN_TREE_EMPTY}};
+    (void)state;
+    lap_random_seed(&random, 14);
+    for (int run = 0; run < 2 * RUNS; run++) {
+        const int s = run % 2;
+        double job = 0;
+        generated_draw(&random, &(struct generated_times){s ? 2000 : 1000, 0.01, 0, 0.001}, lookup, TURNS);
+        for (int i = 0; i < TURNS; i++) {
+            turn[i] = lookup[i] + 5000 + (s && i % 20 == 0 ? 1e5 + 1e4 * lap_random_unit(&random) : 0);
+            job += turn[i];
+        }
+        const struct generated_node nodes[] = {{0, LAP_SUMMARY_PROFILER, "job()", &job, 1},
+                                               {1, LAP_SUMMARY_PROFILER, "turn()", turn, TURNS},
+                                               {2, LAP_SUMMARY_LAP, "lookup", lookup, TURNS}};
+        generated_add(&diff.sides[s], nodes, COUNT(nodes));
+    }
+    assert_int_equal(lap_diff_finish(&diff), 0);
+    assert_true(diff.nodes[0].has_changed_mean && diff.nodes[1].has_changed_mean && diff.nodes[1].has_changed_p50);
+    assert_string_equal(label_of(&diff, diff.changed), "turn()");
+    assert_string_equal(label_of(&diff, diff.cause), "lookup");
+    lap_diff_done(&diff);
+}
+
 /* ---- which node is which ------------------------------------------------------------------------------------------- */
 
 static void test_renamed(void **state)
@@ -408,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_same),
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_p50_behind_noise),
+        cmocka_unit_test(test_cause_behind_noise),
         cmocka_unit_test(test_one_run),
         cmocka_unit_test(test_one_run_small),
         cmocka_unit_test(test_buckets),
