@@ -45,18 +45,30 @@ def diff(*names):
     return json.loads(completed.stdout)
 
 
+def lookup_of(value):
+    return next(node for node in value["nodes"] if node["path"][-1].startswith("array lookup"))
+
+
+def recorded(directory, attempt):
+    """Three runs a side, in turn."""
+    names = {side: [f"{directory}/{attempt}-{side}-{run}" for run in range(3)] for side in ("base", "new")}
+    for run in range(3):
+        for side, scanned in (("base", 40), ("new", 200)):
+            python(PROGRAM, str(scanned), LAPMARK_RECORD=names[side][run], LAPMARK_PRINT="off")
+    return names
+
+
 def test_slower_step():
     if not CAN_RUN:
         skip("needs the extension and the command")
     with tempfile.TemporaryDirectory() as directory:
-        names = {side: [f"{directory}/{side}-{run}" for run in range(3)] for side in ("base", "new")}
-        for run in range(3):
-            for side, scanned in (("base", 40), ("new", 200)):
-                python(PROGRAM, str(scanned), LAPMARK_RECORD=names[side][run], LAPMARK_PRINT="off")
-        for runs in (1, 3):
-            value = diff(*names["base"][:runs], "--", *names["new"][:runs])
-            nodes = {node["path"][-1]: node for node in value["nodes"]}
-            lookup = next(node for label, node in nodes.items() if label.startswith("array lookup"))
+        for attempt in range(3):  # a machine that is busy may have something larger to tell now and then
+            names = recorded(directory, attempt)
+            values = [diff(*names["base"][:runs], "--", *names["new"][:runs]) for runs in (1, 3)]
+            if all(value["cause"] == lookup_of(value)["path"] for value in values):
+                break
+        for value in values:
+            lookup = lookup_of(value)
             assert value["cause"] == lookup["path"], value["sentence"]
             assert value["changed"][-1].startswith("markup_gaps() of"), value["sentence"]
             assert lookup["p50_changed"] and not lookup["count_changed"], lookup
