@@ -188,31 +188,73 @@ void lap_distribution_done(struct lap_distribution *distribution)
     }
 }
 
+/* A bucket with samples: its ticks, the first to the last, as far as they are between the least and the greatest. */
+struct bucket {
+    double least_ns, most_ns;
+    double before, samples; /* how many samples are in the buckets before, and in it */
+};
+
+static struct bucket bucket_make(const struct lap_distribution *distribution, uint32_t octave, uint32_t counter,
+                                 double before)
+{
+    const double first = (double)lap_histogram_least(octave, counter), width = (double)lap_histogram_width(octave);
+    struct bucket bucket = {first * distribution->ns_per_tick, (first + width - 1) * distribution->ns_per_tick, before,
+                            (double)distribution->octaves[octave][counter]};
+    bucket.least_ns = bucket.least_ns < distribution->min_ns ? distribution->min_ns : bucket.least_ns;
+    bucket.most_ns = bucket.most_ns > distribution->max_ns ? distribution->max_ns : bucket.most_ns;
+    bucket.most_ns = bucket.most_ns < bucket.least_ns ? bucket.least_ns : bucket.most_ns;
+    return bucket;
+}
+
+/* The bucket that the sample of a rank is in; the last one, if there are not so many. Zeros: there is none. */
+static struct bucket bucket_at(const struct lap_distribution *distribution, double rank)
+{
+    struct bucket bucket = {0};
+    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++)
+        for (uint32_t counter = 0; distribution->octaves[octave] && counter < LAP_FORMAT_CHUNK_COUNTERS; counter++) {
+            if (distribution->octaves[octave][counter] == 0)
+                continue;
+            bucket = bucket_make(distribution, octave, counter, bucket.before + bucket.samples);
+            if (bucket.before + bucket.samples >= rank)
+                return bucket;
+        }
+    return bucket;
+}
+
 double lap_distribution_quantile_ns(const struct lap_distribution *distribution, double q)
 {
     const double rank = q * (double)distribution->samples;
-    double before = 0, value = 0;
-    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++) {
-        const uint64_t *const counters = distribution->octaves[octave];
-        for (uint32_t counter = 0; counters && counter < LAP_FORMAT_CHUNK_COUNTERS; counter++) {
-            const double samples = (double)counters[counter];
-            if (samples == 0)
+    const struct bucket bucket = bucket_at(distribution, rank);
+    const double width = bucket.most_ns - bucket.least_ns, within = rank - bucket.before;
+    const double value =
+        within > bucket.samples ? bucket.most_ns : bucket.least_ns + (within > 0 ? width * within / bucket.samples : 0);
+    return value < distribution->max_ns ? value : distribution->max_ns;
+}
+
+void lap_distribution_quantile_bounds(const struct lap_distribution *distribution, double q, double *ret_least_ns,
+                                      double *ret_most_ns)
+{
+    const struct bucket bucket = bucket_at(distribution, q * (double)distribution->samples);
+    *ret_least_ns = bucket.least_ns;
+    *ret_most_ns = bucket.most_ns;
+}
+
+double lap_distribution_variance(const struct lap_distribution *distribution)
+{
+    if (distribution->samples < 2)
+        return 0;
+    const double mean_ns = distribution->total_ns / (double)distribution->count;
+    double squares = 0;
+    for (uint32_t octave = 0; octave < LAP_FORMAT_OCTAVES; octave++)
+        for (uint32_t counter = 0; distribution->octaves[octave] && counter < LAP_FORMAT_CHUNK_COUNTERS; counter++) {
+            if (distribution->octaves[octave][counter] == 0)
                 continue;
-            /* The bucket's ticks, the first to the last, as far as they are between the least and the greatest. */
-            double least = (double)lap_histogram_least(octave, counter) * distribution->ns_per_tick;
-            double most = ((double)lap_histogram_least(octave, counter) + (double)lap_histogram_width(octave) - 1) *
-                          distribution->ns_per_tick;
-            least = least < distribution->min_ns ? distribution->min_ns : least;
-            most = most > distribution->max_ns ? distribution->max_ns : most;
-            most = most < least ? least : most;
-            value = before + samples >= rank ? least + (most - least) * (rank > before ? (rank - before) / samples : 0)
-                                             : most;
-            if (before + samples >= rank)
-                return value < distribution->max_ns ? value : distribution->max_ns;
-            before += samples;
+            const struct bucket bucket = bucket_make(distribution, octave, counter, 0);
+            const double width_ns = bucket.most_ns - bucket.least_ns;
+            const double off_ns = bucket.least_ns + width_ns / 2 - mean_ns;
+            squares += bucket.samples * (off_ns * off_ns + width_ns * width_ns / 12); /* as if even in its bucket */
         }
-    }
-    return value;
+    return squares / (double)(distribution->samples - 1);
 }
 
 uint64_t lap_distribution_octave(const struct lap_distribution *distribution, uint32_t octave, double *ret_least_ns,

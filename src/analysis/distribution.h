@@ -37,6 +37,11 @@ void lap_distribution_done(struct lap_distribution *distribution);
 /* The value that a share `q` of the samples (0 to 1) does not exceed: interpolated in its bucket, never outside of the
  * least and the greatest. 0 with no samples. */
 double lap_distribution_quantile_ns(const struct lap_distribution *distribution, double q);
+/* Between which values that is: its bucket's ends. Zeros with no samples. */
+void lap_distribution_quantile_bounds(const struct lap_distribution *distribution, double q, double *ret_least_ns,
+                                      double *ret_most_ns);
+/* The variance of the samples, in ns squared, by the middles of their buckets. 0 with fewer than two. */
+double lap_distribution_variance(const struct lap_distribution *distribution);
 
 /* How many samples an octave has (below LAP_FORMAT_OCTAVES), and where it begins and ends. */
 uint64_t lap_distribution_octave(const struct lap_distribution *distribution, uint32_t octave, double *ret_least_ns,

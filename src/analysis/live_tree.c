@@ -95,26 +95,33 @@ static uint32_t node_get(struct lap_live_tree *tree, uint32_t parent, const stru
     return *found_of(tree, parent) = place;
 }
 
-int lap_live_tree_update(struct lap_live_tree *tree, const struct lap_summary_group *group)
+int lap_live_tree_place(struct lap_live_tree *tree, const struct lap_summary_group *group, uint32_t *ret_places)
 {
-    uint32_t *const places = malloc((group->node_count + 1) * sizeof *places);
-    int code = places ? 0 : -ENOMEM;
-    if (code == 0)
-        lap_live_tree_rest(tree);
-    for (size_t i = 0; code == 0 && i < group->node_count; i++) {
+    for (size_t i = 0; i < group->node_count; i++) {
         const struct lap_summary_node *const from = &group->nodes[i];
         const struct identity identity = {from->label, from->function, from->file,
                                           from->line,  from->kind,     from->is_handle};
-        places[i] = node_get(tree, from->parent == LAP_SUMMARY_NONE ? LAP_LIVE_NONE : places[from->parent], &identity);
-        if (places[i] == LAP_LIVE_NONE) {
-            code = -ENOMEM;
-            break;
-        }
+        ret_places[i] =
+            node_get(tree, from->parent == LAP_SUMMARY_NONE ? LAP_LIVE_NONE : ret_places[from->parent], &identity);
+        if (ret_places[i] == LAP_LIVE_NONE)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int lap_live_tree_update(struct lap_live_tree *tree, const struct lap_summary_group *group)
+{
+    uint32_t *const places = malloc((group->node_count + 1) * sizeof *places);
+    int code = places ? lap_live_tree_place(tree, group, places) : -ENOMEM;
+    if (code == 0)
+        lap_live_tree_rest(tree);
+    for (size_t i = 0; code == 0 && i < group->node_count; i++) {
         struct lap_live_node *const node = &tree->nodes[places[i]];
-        code = lap_distribution_since(&node->recent, &node->total, from->distribution);
+        const struct lap_distribution *const now = group->nodes[i].distribution;
+        code = lap_distribution_since(&node->recent, &node->total, now);
         lap_distribution_clear(&node->total);
         if (code == 0)
-            code = lap_distribution_join(&node->total, from->distribution);
+            code = lap_distribution_join(&node->total, now);
     }
     free(places);
     return code;

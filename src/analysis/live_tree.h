@@ -36,6 +36,9 @@ struct lap_live_tree {
         .first_root = LAP_LIVE_NONE, .found_root = LAP_LIVE_NONE                                                         \
     }
 
+/* Which node each of a group's is, made where it is missing. Returns 0 or -ENOMEM. Warm, as the next one. */
+int lap_live_tree_place(struct lap_live_tree *tree, const struct lap_summary_group *group, uint32_t *ret_places);
+
 /* What a process has now: `recent` becomes the difference to what it had the time before. Nodes that it does not have stay.
  * Returns 0 or -ENOMEM. Warm: no search where the nodes come in the same order as before. */
 int lap_live_tree_update(struct lap_live_tree *tree, const struct lap_summary_group *group);

@@ -15,6 +15,9 @@
 struct kept {
     struct lap_summary_texts texts;
     struct lap_summary_process *processes; /* as in the recording */
+    struct lap_recording *recording;
+    struct lap_path_table *tables; /* where they are kept: one a process, */
+    uint32_t **nodes_of_paths;     /* and their nodes */
 };
 
 struct making {
@@ -212,7 +215,7 @@ static int groups_fill(struct lap_summary *summary, struct kept *kept, const str
     summary->groups = calloc(needed + 1, sizeof *summary->groups);
     if (!summary->groups)
         return -ENOMEM;
-    struct lap_summary_tree tree = {.texts = &kept->texts};
+    struct lap_summary_tree tree = {.texts = &kept->texts, .nodes_of_paths = kept->nodes_of_paths};
     struct lap_call_join *join = NULL;
     int code = by == LAP_SUMMARY_BY_ALL ? lap_call_join_make(&join, making->recording) : 0;
     tree.grafts = (struct lap_summary_grafts){join, making->recording, making->tables};
@@ -345,6 +348,41 @@ int lap_summary_compare(struct lap_recording *recording, const struct lap_summar
     return code;
 }
 
+/* ---- what is kept of the paths --------------------------------------------------------------------------------------- */
+
+static int paths_keep(struct kept *kept)
+{
+    const size_t count = kept->recording->process_count;
+    kept->nodes_of_paths = calloc(count + 1, sizeof *kept->nodes_of_paths);
+    for (size_t p = 0; kept->nodes_of_paths && p < count; p++) {
+        kept->nodes_of_paths[p] = malloc(LAP_FORMAT_PATHS * sizeof **kept->nodes_of_paths);
+        if (!kept->nodes_of_paths[p])
+            return -ENOMEM;
+        for (uint32_t path = 0; path < LAP_FORMAT_PATHS; path++)
+            kept->nodes_of_paths[p][path] = LAP_SUMMARY_NONE;
+    }
+    return kept->nodes_of_paths ? 0 : -ENOMEM;
+}
+
+static void paths_done(struct kept *kept)
+{
+    for (size_t p = 0; p < kept->recording->process_count; p++) {
+        if (kept->tables)
+            lap_path_table_done(&kept->tables[p]);
+        if (kept->nodes_of_paths)
+            free(kept->nodes_of_paths[p]);
+    }
+    free(kept->tables);
+    free(kept->nodes_of_paths);
+}
+
+struct lap_paths *lap_summary_get_paths(const struct lap_summary *summary, size_t process, const uint32_t **ret_nodes)
+{
+    const struct kept *const kept = summary->internal;
+    *ret_nodes = kept->nodes_of_paths[process];
+    return &kept->tables[process].paths;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
 int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *recording,
@@ -357,6 +395,7 @@ int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *rec
         free(kept);
         return -ENOMEM;
     }
+    kept->recording = recording;
     summary->internal = kept;
     summary->source = options ? options->source : LAP_SUMMARY_STORED;
     struct making making = {0};
@@ -365,9 +404,15 @@ int lap_summary_make(struct lap_summary **ret_summary, struct lap_recording *rec
         summary->comparison = making_compare(&making, options, &summary->difference);
         code = summary->comparison < 0 ? summary->comparison : 0;
     }
+    if (code == 0 && options && options->keeps_paths)
+        code = paths_keep(kept);
     if (code == 0) {
         head_fill(summary, kept, &making);
         code = groups_fill(summary, kept, &making, options ? options->by : LAP_SUMMARY_BY_ALL);
+    }
+    if (kept->nodes_of_paths) {
+        kept->tables = making.tables;
+        making.tables = NULL;
     }
     making_done(&making);
     if (code < 0) {
@@ -392,6 +437,7 @@ void lap_summary_free(struct lap_summary *summary)
     }
     struct kept *const kept = summary->internal;
     lap_summary_texts_done(&kept->texts);
+    paths_done(kept);
     free(kept->processes);
     free(kept);
     free(summary->groups);

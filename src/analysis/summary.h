@@ -24,6 +24,7 @@ struct lap_summary_options {
     enum lap_summary_by by;
     unsigned threads; /* to work with; 0: as many as there are processors */
     bool compares;    /* with LAP_SUMMARY_EVENTS: also compares, see lap_summary_compare(), at little cost */
+    bool keeps_paths; /* for lap_summary_get_paths(); with LAP_SUMMARY_BY_ALL */
     /* Called now and then from one thread; may be NULL. */
     void (*progress)(void *user, uint64_t done_bytes, uint64_t total_bytes);
     void *user;
@@ -118,6 +119,10 @@ struct lap_summary_process {
 };
 void lap_summary_get_process(const struct lap_summary *summary, const struct lap_process *process,
                              struct lap_summary_process *ret_counts);
+
+/* The paths of a process, those that the events have beyond the stored ones included, and which node of groups[0] each of them is
+ * (LAP_FORMAT_PATHS of them; LAP_SUMMARY_NONE: none). `process` is its index in the recording. */
+struct lap_paths *lap_summary_get_paths(const struct lap_summary *summary, size_t process, const uint32_t **ret_nodes);
 
 /* Compares what is stored, brought up to date, with what the events alone give, path by path and counter by counter:
  * 1 equal, 0 not (*ret_difference tells the first), or a negative errno. Rings that overwrote or took back something cannot

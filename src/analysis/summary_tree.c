@@ -232,6 +232,8 @@ int lap_summary_tree_add(struct lap_summary_tree *tree, const struct lap_process
         struct lap_summary_node *const node = &tree->nodes[nodes[path]];
         const uint64_t met = tree->process_count << 32 | path;
         node->met = met < node->met ? met : node->met; /* a handle's may be in several rings */
+        if (tree->nodes_of_paths)
+            tree->nodes_of_paths[index][path] = nodes[path];
         if (cells[path])
             code = lap_distribution_add(node->distribution, statistics->heap, cells[path], process->clock.ns_per_tick);
     }
@@ -386,6 +388,10 @@ int lap_summary_tree_finish(struct lap_summary_tree *tree, struct lap_summary_gr
     for (uint32_t i = 0; i < count; i++)
         if (sorted[i].self_ns < 0) /* nested ones of handles go on side by side; of open ones only they are counted */
             sorted[i].self_ns = 0;
+    for (size_t p = 0; tree->nodes_of_paths && p < tree->grafts.recording->process_count; p++)
+        for (uint32_t path = 0; path < LAP_FORMAT_PATHS; path++)
+            if (tree->nodes_of_paths[p][path] != LAP_SUMMARY_NONE)
+                tree->nodes_of_paths[p][path] = place[tree->nodes_of_paths[p][path]];
     group->nodes = sorted;
     group->node_count = count;
     free(tree->nodes);

@@ -33,6 +33,7 @@ struct lap_summary_tree {
     size_t bucket_count;
     struct lap_summary_texts *texts; /* not owned */
     struct lap_summary_grafts grafts; /* zeros: none */
+    uint32_t *const *nodes_of_paths;  /* a process, then a path: filled with their nodes. Not owned; NULL: not wanted */
 };
 
 /* The node of a path of grafts.recording->processes[process], made if it is new, with those around it. LAP_SUMMARY_NONE: the root, a

@@ -13,6 +13,7 @@ int lap_command_report(const struct lap_arguments *arguments);
 int lap_command_show(const struct lap_arguments *arguments);
 int lap_command_slowest(const struct lap_arguments *arguments);
 int lap_command_calls(const struct lap_arguments *arguments);
+int lap_command_diff(const struct lap_arguments *arguments);
 int lap_command_gate(const struct lap_arguments *arguments);
 int lap_command_scaling(const struct lap_arguments *arguments);
 int lap_command_check(const struct lap_arguments *arguments);

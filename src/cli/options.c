@@ -12,6 +12,7 @@
 #define RECORDING (LAP_COMMAND_RUN | LAP_COMMAND_RECORD)
 #define READING                                                                                                          \
     (LAP_COMMAND_REPORT | LAP_COMMAND_SHOW | LAP_COMMAND_SLOWEST | LAP_COMMAND_CALLS | LAP_COMMAND_SCALING | LAP_COMMAND_CHECK)
+#define TWO_SIDED LAP_COMMAND_DIFF /* its options take no arguments */
 
 const struct lap_option lap_options[] = {
     {LAP_OPTION_OUTPUT, 'o', "output", "DIR", LAP_COMPLETE_DIRECTORY, NULL,
@@ -89,7 +90,7 @@ const struct lap_option lap_options[] = {
     {LAP_OPTION_JUNIT, 0, "junit", "FILE", LAP_COMPLETE_NOTHING, NULL, "write the result as JUnit's XML, too",
      LAP_COMMAND_GATE},
     {LAP_OPTION_JSON, 0, "json", NULL, LAP_COMPLETE_NOTHING, NULL, "write JSON",
-     RECORDING | READING | LAP_COMMAND_GATE | LAP_COMMAND_CTL | LAP_COMMAND_TOP | LAP_COMMAND_SNAPSHOT},
+     RECORDING | READING | LAP_COMMAND_DIFF | LAP_COMMAND_GATE | LAP_COMMAND_CTL | LAP_COMMAND_TOP | LAP_COMMAND_SNAPSHOT},
     {LAP_OPTION_VERSION, 0, "version", NULL, LAP_COMPLETE_NOTHING, NULL, "print the version", LAP_COMMAND_NONE},
     {LAP_OPTION_HELP, 'h', "help", NULL, LAP_COMPLETE_NOTHING, NULL, "print this help", UINT32_MAX},
 };
@@ -115,6 +116,11 @@ const struct lap_command lap_commands[] = {
     {LAP_COMMAND_CALLS, "calls", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "where the time of calls to other processes went",
      "Without RECORDING: the newest lapmark-recording* of the current directory.", lap_command_calls},
+    {LAP_COMMAND_DIFF, "diff", "BASE... -- NEW...", 2, -1, LAP_COMPLETE_DIRECTORY, NULL,
+     "what got slower or faster between runs, and why",
+     "Each BASE and NEW is the recording of one run; without '--' there is one of each. Several a side\n"
+     "tell a change from the noise between runs.",
+     lap_command_diff},
     {LAP_COMMAND_GATE, "gate", "[[BASE...] -- NEW...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "is anything slower than before? for CI",
      "Runs the commands of --base and --new in turn, or takes recordings, each of one run: BASE\n"
@@ -281,7 +287,7 @@ static int count_behind_dashes(int argc, char **argv)
     return 0;
 }
 
-int lap_arguments_parse(struct lap_arguments *ret_arguments, const struct lap_command *command, int argc, char **argv)
+static int parse(struct lap_arguments *ret_arguments, const struct lap_command *command, int argc, char **argv)
 {
     struct option longs[LAP_OPTIONS * 2];
     char letters[2 + LAP_OPTIONS * 4] = {command->completion == LAP_COMPLETE_PROGRAM ? '+' : '-', ':'};
@@ -330,6 +336,32 @@ int lap_arguments_parse(struct lap_arguments *ret_arguments, const struct lap_co
     arguments.operands = argv + optind;
     arguments.operand_count = argc - optind;
     arguments.dashed_count = dashed;
+    arguments.operands_before = arguments.operand_count;
+    *ret_arguments = arguments;
+    return 0;
+}
+
+/* Takes the first "--" out of what a command of two sides is given: there it does not end the options. Returns its place, or 0. */
+static int separator_take(const struct lap_command *command, int argc, char **argv)
+{
+    for (int i = 1; i < argc && (command->bit & TWO_SIDED); i++)
+        if (strcmp(argv[i], "--") == 0) {
+            memmove(argv + i, argv + i + 1, (size_t)(argc - i) * sizeof *argv);
+            return i;
+        }
+    return 0;
+}
+
+int lap_arguments_parse(struct lap_arguments *ret_arguments, const struct lap_command *command, int argc, char **argv)
+{
+    struct lap_arguments arguments, before = {0};
+    const int separator = separator_take(command, argc, argv);
+    if (separator > 0 && parse(&before, command, separator, argv) != 0)
+        return LAP_EXIT_TROUBLE;
+    if (parse(&arguments, command, argc - (separator > 0), argv) != 0)
+        return LAP_EXIT_TROUBLE;
+    if (separator > 0)
+        arguments.operands_before = before.operand_count;
     if (!arguments.given[LAP_OPTION_HELP] && check_operands(&arguments) != 0)
         return LAP_EXIT_TROUBLE;
     *ret_arguments = arguments;

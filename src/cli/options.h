@@ -85,6 +85,7 @@ enum lap_command_bit {
     LAP_COMMAND_TOP = 2048,
     LAP_COMMAND_SNAPSHOT = 4096,
     LAP_COMMAND_CALLS = 8192,
+    LAP_COMMAND_DIFF = 16384,
     LAP_COMMAND_SCALING = 65536,
     LAP_COMMAND_GATE = 1 << 20
 };
@@ -97,6 +98,7 @@ struct lap_arguments {
     char **operands;                 /* ended by NULL */
     int operand_count;
     int dashed_count; /* operands behind a "--", 0 without one */
+    int operands_before; /* of a command of two sides: how many are in front of "--"; all where there is none */
 };
 
 struct lap_command {

@@ -92,6 +92,13 @@ def test_schemas():
         for each in value["nodes"]:
             same(each, node)
         same(next(each["calls"] for each in value["nodes"] if each["calls"]), curve)
+        top, node, side = tables("lapmark-diff")
+        value = common.lapmark_json("diff", "rec", "calls", cwd=directory)
+        same(value, top)
+        for each in value["nodes"]:
+            same(each, node)
+            for numbers in (each[name] for name in ("base", "new") if each[name]):
+                same(numbers, side)
 
         reported = tables("lapmark-report")[1] - {"events", "overwritten", "taken_back", "cost_ns", "open"}
         top, process, site = tables("lapmark-ctl")
