@@ -62,9 +62,9 @@ static int find_sources(struct session *session)
     const struct lap_arguments *const arguments = session->arguments;
     struct source *const base = &session->sources[LAP_GATE_BASE], *const new = &session->sources[LAP_GATE_NEW];
     *base = (struct source){arguments->values[LAP_OPTION_BASE], arguments->values[LAP_OPTION_BASELINE],
-                            arguments->operands, arguments->operand_count - arguments->dashed_count};
+                            arguments->operands, arguments->operands_before};
     *new = (struct source){arguments->values[LAP_OPTION_NEW], NULL, arguments->operands + base->recording_count,
-                           arguments->dashed_count};
+                           arguments->operand_count - arguments->operands_before};
     if (!!base->command + !!base->baseline + (base->recording_count > 0) > 1)
         return lap_message_trouble(
             "the base is given more than once: give one of --base, --baseline and recordings before '--'");

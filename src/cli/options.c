@@ -12,7 +12,7 @@
 #define RECORDING (LAP_COMMAND_RUN | LAP_COMMAND_RECORD)
 #define READING                                                                                                          \
     (LAP_COMMAND_REPORT | LAP_COMMAND_SHOW | LAP_COMMAND_SLOWEST | LAP_COMMAND_CALLS | LAP_COMMAND_SCALING | LAP_COMMAND_CHECK)
-#define TWO_SIDED LAP_COMMAND_DIFF /* its options take no arguments */
+#define TWO_SIDED (LAP_COMMAND_DIFF | LAP_COMMAND_GATE)
 
 const struct lap_option lap_options[] = {
     {LAP_OPTION_OUTPUT, 'o', "output", "DIR", LAP_COMPLETE_DIRECTORY, NULL,
@@ -278,15 +278,6 @@ static int check_operands(const struct lap_arguments *arguments)
     return 0;
 }
 
-/* Before getopt moves the operands together. */
-static int count_behind_dashes(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--") == 0)
-            return argc - i - 1;
-    return 0;
-}
-
 static int parse(struct lap_arguments *ret_arguments, const struct lap_command *command, int argc, char **argv)
 {
     struct option longs[LAP_OPTIONS * 2];
@@ -313,7 +304,6 @@ static int parse(struct lap_arguments *ret_arguments, const struct lap_command *
     letters[letter_count] = 0;
 
     struct lap_arguments arguments = {.command = command};
-    const int dashed = count_behind_dashes(argc, argv);
     opterr = 0;
     optind = 0;
     for (;;) {
@@ -335,7 +325,6 @@ static int parse(struct lap_arguments *ret_arguments, const struct lap_command *
     }
     arguments.operands = argv + optind;
     arguments.operand_count = argc - optind;
-    arguments.dashed_count = dashed;
     arguments.operands_before = arguments.operand_count;
     *ret_arguments = arguments;
     return 0;

@@ -97,7 +97,6 @@ struct lap_arguments {
     const char *values[LAP_OPTIONS]; /* NULL where not given or without argument */
     char **operands;                 /* ended by NULL */
     int operand_count;
-    int dashed_count; /* operands behind a "--", 0 without one */
     int operands_before; /* of a command of two sides: how many are in front of "--"; all where there is none */
 };
 
