@@ -34,12 +34,7 @@ static inline void state_begin(void *user, struct lap_decoder *decoder, const st
             scope->path = LAP_PATHS_OTHER;
         return;
     }
-    uint32_t parent = decoder->depth > 1 ? scope[-1].path : LAP_PATHS_ROOT;
-    if (event->class->kind == LAP_CLASS_BEGIN_WITH) {
-        const struct lap_format_begin_with *const with = lap_event_payload(event->words, event->class);
-        if (with->parent != 0 && with->path < LAP_FORMAT_PATHS)
-            parent = with->path;
-    }
+    const uint32_t parent = lap_decode_around(decoder, event, scope);
     struct path_cached *const cached = &pass->path_cache[event->class_id & (PATH_CACHE - 1)];
     if (cached->parent != parent + 1 || cached->class_id != event->class_id)
         *cached = (struct path_cached){parent + 1, event->class_id,

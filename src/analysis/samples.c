@@ -45,12 +45,7 @@ static void see_begin(void *user, struct lap_decoder *decoder, const struct lap_
             scope->path = LAP_PATHS_OTHER;
         return;
     }
-    uint32_t parent = decoder->depth > 1 ? scope[-1].path : LAP_PATHS_ROOT;
-    if (event->class->kind == LAP_CLASS_BEGIN_WITH) {
-        const struct lap_format_begin_with *const with = lap_event_payload(event->words, event->class);
-        if (with->parent != 0 && with->path < LAP_FORMAT_PATHS)
-            parent = with->path;
-    }
+    const uint32_t parent = lap_decode_around(decoder, event, scope);
     scope->path = lap_paths_get(sampling->paths, parent, event->class_id);
 }
 

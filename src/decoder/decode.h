@@ -122,6 +122,17 @@ static inline uint64_t lap_event_size_bytes(const uint64_t *words, const struct 
     return class->words != 0 ? 8u * class->words : words[1];
 }
 
+/* The path, as the visitor has set them, of what is around a scope that begins; 0: the root. */
+static inline uint32_t lap_decode_around(const struct lap_decoder *decoder, const struct lap_event *event, const struct lap_open *scope)
+{
+    if (event->class->kind == LAP_CLASS_BEGIN_WITH) {
+        const struct lap_format_begin_with *const with = lap_event_payload(event->words, event->class);
+        if (with->parent != 0 && with->path < LAP_FORMAT_PATHS)
+            return with->path;
+    }
+    return decoder->depth > 1 ? scope[-1].path : 0;
+}
+
 static inline __attribute__((always_inline)) void lap_decode_begin(struct lap_decoder *decoder, const struct lap_event *event,
                                                                    uint64_t now, const struct lap_visitor *visitor, void *user)
 {

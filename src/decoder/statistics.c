@@ -204,12 +204,7 @@ static void on_begin(void *user, struct lap_decoder *decoder, const struct lap_e
     struct lap_statistics *const statistics = user;
     const struct lap_class *const class = event->class;
     if (class->kind != LAP_CLASS_OPEN) { /* a state dump has its path stored */
-        uint32_t parent = decoder->depth > 1 ? scope[-1].path : LAP_PATHS_ROOT;
-        if (class->kind == LAP_CLASS_BEGIN_WITH) {
-            const struct lap_format_begin_with *const with = lap_event_payload(event->words, class);
-            if (with->parent != 0 && with->path < LAP_FORMAT_PATHS)
-                parent = with->path;
-        }
+        const uint32_t parent = lap_decode_around(decoder, event, scope);
         struct lap_statistics_cached *const cached = cache_fill(statistics, parent, event->class_id, event->class_id, &scope->path);
         if (cached) {
             cached->bytes = 8u * class->words;
