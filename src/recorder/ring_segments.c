@@ -54,22 +54,23 @@ int lap_segment_write(const struct lap_storage *storage, const struct lap_format
     return lap_storage_write_headed(storage, name, &header, sizeof header, segment, (size_t)(header.content_bits / 8));
 }
 
-/* Full recording: the closed segment goes to the disk. */
-static void segment_keep(struct lap_ring *ring)
+/* Full recording: the closed segment goes to the disk. 0, or negative: it does not, and its name still leads to its memory. */
+static int segment_keep(struct lap_ring *ring)
 {
     const struct lap_storage *const storage = &lap_process.storage;
     if (!storage->is_full || storage->kind == LAP_STORAGE_MEMORY)
-        return;
+        return 0;
     const struct lap_format_segment *const header = ring->segments[ring->current].header;
     char name[LAP_STORAGE_NAME_BYTES];
     name_of_kept(name, ring, ring->sequence);
     const int error = lap_segment_write(storage, header, name);
     if (error < 0) {
         lap_process_fail("cannot write", name, error);
-        return;
+        return error;
     }
     LAP_I_POINT("segment kept");
     lap_process_kept(ring->number, ring->sequence, __atomic_load_n(&header->content_bits, __ATOMIC_RELAXED) / 8);
+    return 0;
 }
 
 /* A further segment for the ring, or none where the process's memory is getting short. */
@@ -156,22 +157,22 @@ static void segment_publish(const struct lap_ring *ring, int is_new)
 uint64_t lap_segments_next(struct lap_ring *ring, uint64_t now)
 {
     struct lap_guard guard;
-    int made = -ENOSPC;
+    int made = -ENOSPC, error = 0;
     lap_guard_enter(&guard);
     pthread_rwlock_rdlock(&lap_process.storage_lock);
     const int stale = lap_ring_is_stale(ring);
     const int is_first = ring->segment_count == 0;
     if (!stale && !is_first) {
         lap_ring_keep_messages(ring);
-        segment_keep(ring);
+        error = segment_keep(ring);
     }
-    if (!stale)
+    if (!stale && error == 0)
         made = segment_make(ring);
     pthread_rwlock_unlock(&lap_process.storage_lock);
     lap_guard_leave(&guard);
     if (stale)
         return LAP_SEGMENTS_STALE;
-    if (ring->segment_count == 0)
+    if (ring->segment_count == 0 || error < 0) /* it stays in memory, and is written at the end if that can be then */
         return LAP_SEGMENTS_NONE;
     const uint32_t next = made >= 0 ? (uint32_t)made : (ring->current + 1) % ring->segment_count;
     if (made < 0) /* may wait for who reads the report: no lock, no signal held back */
