@@ -20,8 +20,9 @@ LONG = int(os.environ.get("TEST_TIMES") or 1) > 1
 # Each byte and each length of a recording takes long. Of the recorder's, those are left out that are about the kernel (forks of
 # programs with threads, signals at full rate, limits of memory, kills), which under qemu-user is the emulator.
 NOT = {} if LONG else {"recording": "test_[at]*[be][ry]*"}
-# Of the unit's: context is about forks that wipe memory, which the emulator does not do; clock_bounds is a minute of arithmetic there.
-UNIT_NOT = ("context",) + (() if LONG else ("clock_bounds",))
+# Of the unit's: context is about forks that wipe memory, which the emulator does not do; clock_bounds is a minute of arithmetic there;
+# diff_statistics and fit need a library that is not there.
+UNIT_NOT = ("context", "diff_statistics", "fit") + (() if LONG else ("clock_bounds",))
 RECORDER = ("orders", "stored_scopes") + (("full_mode", "handles", "printing", "recording_calls", "scopes", "switching") if LONG else ())
 FLAGS = ["-std=c17", "-O2", "-Wall", "-Wextra", "-Wno-type-limits", "-fno-strict-aliasing", "-DLAPMARK_BUILDING_LIBRARY", f"-I{SOURCE}/include",
          f"-I{SOURCE}/tests/platform/stand_in", *(f"-I{SOURCE}/src/{part}" for part in PARTS)]
@@ -71,7 +72,7 @@ def test_all():
     with Directory() as directory:
         archive = compile_all(directory)
         unit = [name for name in names_of("unit") if name not in UNIT_NOT]
-        run_tests(directory, archive, "unit", unit, ["simulated_clocks", "synthetic"])
+        run_tests(directory, archive, "unit", unit, ["generated_runs", "simulated_clocks", "synthetic"])
         run_tests(directory, archive, "recorder", RECORDER, ["run_case", "stored_events"])
         print(f"counted: {sum(counted)} tests on aarch64")
 

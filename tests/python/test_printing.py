@@ -208,7 +208,7 @@ def test_print_variable():
         from lapmark import Profiler
         if len(sys.argv) > 1:
             os.dup2(1, int(sys.argv[1]))
-        print('before')
+        print('before', flush=len(sys.argv) > 1)  # a number is no stream that could be flushed
         with Profiler('x') as p: p('a')
         print('after')
         """
