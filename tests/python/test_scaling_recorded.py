@@ -72,7 +72,7 @@ def scaling(calls):
 
 
 def test_scan_in_a_loop_is_named():
-    """On a machine that is busy with other things all the while it may be hidden, so there are three tries."""
+    """On a machine that is busy with other things all the while it may be hidden, or a lookup seem to grow; so there are three tries."""
     if subprocess.run([sys.executable, "-c", "import numpy"], env=environment(), capture_output=True, check=False).returncode:
         skip("numpy is not here")
     pattern = (r'"array lookup" is O\(n\)( or O\(n log n\))? a call and is called n times: '
@@ -80,8 +80,8 @@ def test_scan_in_a_loop_is_named():
     for _ in range(3):
         value, nodes = scaling("for n in sizes(): markup_gaps(2 * n)")
         assert nodes["array lookup"]["class"] in ("n", "unclear") and nodes["dict lookup"]["class"] in ("1", "unclear"), nodes
-        assert not any(finding.startswith('"dict lookup" is O') for finding in value["findings"]), value["findings"]
-        if re.match(pattern, value["findings"][0]):
+        is_blamed = any(finding.startswith('"dict lookup" is O') for finding in value["findings"])
+        if re.match(pattern, value["findings"][0]) and not is_blamed:
             break
     else:
         raise AssertionError((value["findings"], nodes["array lookup"]))
