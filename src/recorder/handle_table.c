@@ -173,17 +173,6 @@ uint32_t lap_handle_path(lap_handle handle)
     return path;
 }
 
-uint32_t lap_handle_note(uint64_t handle, const struct lap_ring *ring, uint64_t position)
-{
-    struct slot *const slot = handle == 0 ? NULL : slot_find(handle);
-    if (!slot)
-        return 0;
-    lap_handle_rings_note(&slot->rings, ring, position);
-    const uint32_t marks = slot->marks;
-    slot_unlock(slot);
-    return marks;
-}
-
 uint32_t lap_handle_note_call(uint64_t handle, const struct lap_ring *ring, uint64_t position, const struct lap_slow_call *call,
                               int is_kept)
 {

@@ -20,10 +20,8 @@ uint32_t lap_handle_path(uint64_t handle);
 
 struct lap_ring;
 struct lap_slow_call;
-/* An event of an open handle lies at `position`, for its report to be found. Returns how many checkpoints it had; 0 for one that is
- * not open. Position taken. */
-uint32_t lap_handle_note(uint64_t handle, const struct lap_ring *ring, uint64_t position);
-/* The same for that of a call that is over; `is_kept`: the handle will print. */
+/* The event of a call that is over lies at `position`, for an open handle's report to be found; `is_kept`: the handle will print.
+ * Returns how many checkpoints it had; 0 for one that is not open. Position taken. */
 uint32_t lap_handle_note_call(uint64_t handle, const struct lap_ring *ring, uint64_t position, const struct lap_slow_call *call,
                               int is_kept);
 /* It serves this call: held when it has ended without a report. */

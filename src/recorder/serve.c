@@ -16,7 +16,7 @@ uint32_t lap_shared = 0;
 
 void lap_share(uint32_t what) { __atomic_store_n(&lap_shared, what, __ATOMIC_RELAXED); }
 
-uint32_t lap_impl_shared(void) { return __atomic_load_n(&lap_shared, __ATOMIC_RELAXED) | lap_process.settings.shares; }
+uint32_t lap_impl_shared(void) { return lap_shares(); }
 
 uint64_t lap_now(void) { return lap_is_there() ? lap_call_ticks() : lap_impl_ticks(); }
 

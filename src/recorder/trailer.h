@@ -50,11 +50,9 @@ static inline int lap_trailer_read(void *out, const void *from, uint64_t bytes, 
 
 extern uint32_t lap_shared; /* enum lap_share; atomic */
 
-static inline uint64_t lap_domain_told(void)
-{
-    const uint32_t shares = __atomic_load_n(&lap_shared, __ATOMIC_RELAXED) | lap_process.settings.shares;
-    return shares & LAP_SHARE_DOMAIN ? lap_process_clock_domain() : 0;
-}
+static inline uint32_t lap_shares(void) { return __atomic_load_n(&lap_shared, __ATOMIC_RELAXED) | lap_process.settings.shares; }
+
+static inline uint64_t lap_domain_told(void) { return lap_shares() & LAP_SHARE_DOMAIN ? lap_process_clock_domain() : 0; }
 
 /* Of a process that is there. */
 static inline uint64_t lap_call_ticks(void)
