@@ -6,11 +6,6 @@
 
 enum { SLOWEST_DEFAULT = 5, BY_THREAD = 0, BY_PROCESS = 1 };
 
-static void show_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
-{
-    lap_progress_step(user, done_bytes, total_bytes);
-}
-
 int lap_command_calls(const struct lap_arguments *arguments)
 {
     uint64_t slowest = SLOWEST_DEFAULT;
@@ -26,7 +21,7 @@ int lap_command_calls(const struct lap_arguments *arguments)
                                                     : by == BY_PROCESS ? LAP_SUMMARY_BY_PROCESS
                                                                        : LAP_SUMMARY_BY_ALL,
                                               .slowest = (size_t)slowest,
-                                              .progress = show_progress,
+                                              .progress = lap_progress_step,
                                               .user = &progress};
     struct lap_recording *recording;
     int status = lap_input_open(&recording, arguments->operands, arguments->operand_count);

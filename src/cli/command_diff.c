@@ -8,11 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static void show_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
-{
-    lap_progress_step(user, done_bytes, total_bytes);
-}
-
 /* One run given twice would look as if runs did not differ. */
 static int check_each_once(char **names, int count)
 {
@@ -30,7 +25,7 @@ static int check_each_once(char **names, int count)
 static int add_run(struct lap_run_tree *side, char *name)
 {
     struct lap_progress progress = {.text = "reading"};
-    const struct lap_summary_options options = {.progress = show_progress, .user = &progress};
+    const struct lap_summary_options options = {.progress = lap_progress_step, .user = &progress};
     struct lap_recording *recording;
     int status = lap_input_open(&recording, &name, 1);
     if (status != 0)

@@ -4,15 +4,10 @@
 #include "message.h"
 #include "scaling_view.h"
 
-static void show_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
-{
-    lap_progress_step(user, done_bytes, total_bytes);
-}
-
 int lap_command_scaling(const struct lap_arguments *arguments)
 {
     struct lap_progress progress = {.text = "reading"};
-    const struct lap_scaling_options options = {.progress = show_progress, .user = &progress};
+    const struct lap_scaling_options options = {.progress = lap_progress_step, .user = &progress};
     struct lap_recording *recording;
     int status = lap_input_open(&recording, arguments->operands, arguments->operand_count);
     if (status != 0)

@@ -133,11 +133,6 @@ static void print_text(const struct lap_slowest *slowest, const char *name)
                lap_units_counted(matched, slowest->matched, "instance"));
 }
 
-static void show_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
-{
-    lap_progress_step(user, done_bytes, total_bytes);
-}
-
 int lap_command_slowest(const struct lap_arguments *arguments)
 {
     uint64_t count = COUNT_DEFAULT;
@@ -148,7 +143,7 @@ int lap_command_slowest(const struct lap_arguments *arguments)
     char **names = arguments->operands;
     int name_count = arguments->operand_count;
     struct lap_progress progress = {.text = "reading"};
-    struct lap_slowest_options options = {.count = (size_t)count, .progress = show_progress, .user = &progress};
+    struct lap_slowest_options options = {.count = (size_t)count, .progress = lap_progress_step, .user = &progress};
     if (name_count > 0 && !strchr(names[0], '/') && !lap_input_is_directory(names[0])) {
         options.name = names[0];
         names++;

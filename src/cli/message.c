@@ -69,8 +69,9 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void lap_progress_step(struct lap_progress *progress, uint64_t done, uint64_t total)
+void lap_progress_step(void *user, uint64_t done, uint64_t total)
 {
+    struct lap_progress *const progress = user;
     enum { FIRST_NS = 1000000000, EACH_NS = 100000000 };
     const uint64_t now = now_ns();
     if (progress->begun_ns == 0) {

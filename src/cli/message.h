@@ -25,7 +25,8 @@ struct lap_progress {
     uint64_t begun_ns;
     uint64_t shown_ns;
 };
-void lap_progress_step(struct lap_progress *progress, uint64_t done, uint64_t total);
+/* Untyped, as the analyses hand it back to their `progress`. */
+void lap_progress_step(void *progress, uint64_t done, uint64_t total);
 /* Wipes the line. */
 void lap_progress_end(struct lap_progress *progress);
 

@@ -13,11 +13,6 @@ bool lap_view_is_near_resolution(const struct lap_summary *summary, const struct
     return node->count > 0 && node->p50_ns < RESOLUTION_STEPS * summary->resolution_ns;
 }
 
-static void show_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
-{
-    lap_progress_step(user, done_bytes, total_bytes);
-}
-
 static int find_open(struct lap_view_content *content)
 {
     const size_t count = content->recording->process_count;
@@ -61,7 +56,7 @@ int lap_view_print(struct lap_recording *recording, const struct lap_arguments *
 {
     struct lap_view_content content = {.recording = recording};
     struct lap_progress progress = {.text = "reading"};
-    struct lap_summary_options options = {.progress = show_progress, .user = &progress};
+    struct lap_summary_options options = {.progress = lap_progress_step, .user = &progress};
     int by = -1;
     if (lap_arguments_word(arguments, LAP_OPTION_BY, &by) != 0)
         return LAP_EXIT_TROUBLE;
