@@ -12,6 +12,7 @@ usage: lapmark_format.py [--events | --laps | --statistics | --check] DIRECTORY.
 It trusts what it reads: a damaged recording ends it with a message. Names in capitals are sections of the document.
 """
 import collections
+import functools
 import json
 import os
 import re
@@ -648,6 +649,7 @@ class Process:
 
     # TIME
 
+    @functools.cached_property
     def ticks_a_second(self):
         """Exactly, as a fraction."""
         control = self.control
@@ -667,7 +669,14 @@ class Process:
         return Fraction(control["clock_hz"])
 
     def realtime_ns(self, ticks):
-        return self.control.start["realtime_ns"] + (ticks - self.control.start["ticks"]) * 10 ** 9 / self.ticks_a_second()
+        return self.control.start["realtime_ns"] + (ticks - self.control.start["ticks"]) * 10 ** 9 / self.ticks_a_second
+
+    def is_time(self, ticks, time_ns, tolerance_ns):
+        """Whether realtime_ns() of the ticks is as near to that, in whole numbers: fractions are slow."""
+        start = self.control.start
+        rate = self.ticks_a_second
+        off = (time_ns - start["realtime_ns"]) * rate.numerator - (ticks - start["ticks"]) * 10 ** 9 * rate.denominator
+        return abs(off) <= tolerance_ns * rate.numerator
 
     # STATISTICS OF NOW
 
@@ -773,7 +782,7 @@ def print_laps(process):
 
 
 def print_statistics(process):
-    rate = process.ticks_a_second()
+    rate = process.ticks_a_second
     for number in sorted(process.rings):
         ring = process.rings[number]
         cells = process.current_cells(ring) if ring.statistics else process.cells_of_events(ring)

@@ -48,7 +48,7 @@ def test_one_segment():
 
 
 def test_threads():
-    with Directory() as directory, Running(directory.sub("r"), program("oracle_rings"), "1500", "4", "2",
+    with Directory() as directory, Running(directory.sub("r"), program("oracle_rings"), "500", "4", "2",
                                            LAPMARK_RING="1M") as running:
         while running.point():
             process = only(compare(directory.sub("r")))

@@ -24,7 +24,7 @@ def cells_by_name(process):
             label = labels[-2] if lap.kind == "rest" else labels[-1]
             sums[lap.kind, label] = sums.get((lap.kind, label), 0) + lap.ticks
         pauses += sum(event.fields["ticks"] for event in process.ring_events(ring) if event.event_class.kind == "pause")
-    ns = 10 ** 9 / process.ticks_a_second()
+    ns = 10 ** 9 / process.ticks_a_second
     return {key: ticks * ns for key, ticks in sums.items()}, sums, pauses * ns
 
 
@@ -72,7 +72,7 @@ def test_rate():
     """What the metadata says of the clock, and what was measured over the process's life."""
     with Directory() as directory:
         _, process = recorded(directory.sub("r"))
-        measured, stated = process.ticks_a_second(), process.metadata.clock["freq"]
+        measured, stated = process.ticks_a_second, process.metadata.clock["freq"]
         check(abs(measured - stated) <= stated * RATE_ERROR, f"{float(measured)} measured, {stated} in the metadata")
         clock = process.metadata.clock
         origin_ns = clock["offset_s"] * 10 ** 9 + Fraction(clock["offset"] * 10 ** 9, stated)
