@@ -161,7 +161,7 @@ int main(void)
 """
     with tempfile.TemporaryDirectory() as directory:
         program = os.path.join(directory, "program")
-        for compiler, standard in BOTH:
+        for compiler, standard in BOTH[::2]:
             for level in ("-O0", "-O2"):
                 compile_text(compiler, standard, text, "-DLAPMARK_DISABLE", "-Wall", "-Wextra", "-Werror", level, "-o", program)
                 assert subprocess.run([program], check=False).returncode == 0, f"{compiler} {standard} {level}"
@@ -199,7 +199,7 @@ def test_between_others():
     library = "#define LAP_LIBRARY\n#include <lapmark.h>\n" + use
     warnings = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", "-c", "-o", "/dev/null")
     flag_sets = (["-O0"], ["-D_GNU_SOURCE", "-fPIC", "-O3"], ["-fno-exceptions", "-funsigned-char", "-fno-builtin"])
-    everywhere([(compile_text, *pair, text, *warnings, *flags) for pair in BOTH for flags in flag_sets for text in (many, library)])
+    everywhere([(compile_text, *pair, text, *warnings, *flags) for pair in BOTH[1::2] for flags in flag_sets for text in (many, library)])
 
 
 def main():

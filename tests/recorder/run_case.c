@@ -134,6 +134,8 @@ const char *lapmark_says(const char *arguments, const char *recording, int *ret_
 unsigned times(unsigned count)
 {
     const char *const factor = getenv("TEST_TIMES");
+    if (is_sanitized())
+        count = (count + 2) / 3;
     return factor ? count * (unsigned)strtoul(factor, NULL, 10) : count;
 }
 

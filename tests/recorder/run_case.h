@@ -48,7 +48,7 @@ void outcome_free(struct outcome *outcome);
 const char *lapmark_says(const char *arguments, const char *recording, int *ret_status);
 /* A new control group with so much memory, for one case: "TEST_GROUP=path" puts it in. NULL: not root, or none here. */
 const char *memory_group(unsigned long bytes);
-/* So many, or in a long run as many times as TEST_TIMES says. */
+/* So many, or in a long run as many times as TEST_TIMES says. With a sanitizer, under which all takes longer, a third. */
 unsigned times(unsigned count);
 /* It ended by itself with status 0. */
 void assert_ended_well(const struct outcome *outcome);

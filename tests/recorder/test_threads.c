@@ -320,7 +320,7 @@ static void test_outlive(void **state)
 {
     (void)state;
     static const char *const modes[] = {"LAPMARK_MODE=flight", "LAPMARK_MODE=full"};
-    for (int i = 0; i < 10; i++) {
+    for (unsigned i = 0; i < times(4); i++) {
         const char *const directory = temporary_directory();
         struct outcome outcome = run_case("outlive", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off",
                                           modes[i % 2], "LAPMARK_RING=1M", NULL);

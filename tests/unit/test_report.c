@@ -1007,7 +1007,7 @@ static void test_random(void **state)
     for (unsigned i = 0; i < 40; i++)
         steps[i] =
             i % 4 == 0 ? class_add(LAP_CLASS_MARK, LAP_CLASS_TEXT | LAP_CLASS_N * 0, 0, 0, "") : mark_class("step");
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < 100; round++) {
         rewind_segment();
         for (int i = 0; i < 3000; i++) {
             seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
@@ -1286,7 +1286,7 @@ static void test_calls_random(void **state)
     for (int i = 0; i < 20; i++)
         steps[i] = mark_class("step");
     srand(1);
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < 100; round++) {
         rewind_segment();
         int depth = 0;
         for (int i = 0; i < 1000; i++) {
