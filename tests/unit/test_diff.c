@@ -364,6 +364,29 @@ static void test_cause_behind_untold(void **state)
     lap_diff_done(&diff);
 }
 
+/* One run of eight was interrupted for thousands of times what the others took. */
+static void test_one_run_interrupted(void **state)
+{
+    enum { MANY_RUNS = 8 };
+    struct lap_random random;
+    struct lap_diff diff = {.sides = {LAP_RUN_TREE_EMPTY, LAP_RUN_TREE_EMPTY}};
+    (void)state;
+    lap_random_seed(&random, 16);
+    for (int run = 0; run < 2 * MANY_RUNS; run++) {
+        double job = 1e6, step = 1500;
+        generated_draw(&random, &(struct generated_times){1500, 0.1, 0, 0.1}, &step, 1);
+        step += run == 1 ? 9.6e6 : 0;
+        job += step;
+        const struct generated_node nodes[] = {{0, LAP_SUMMARY_PROFILER, "job()", &job, 1},
+                                               {1, LAP_SUMMARY_LAP, "step", &step, 1}};
+        generated_add(&diff.sides[run % 2], nodes, COUNT(nodes));
+    }
+    assert_int_equal(lap_diff_finish(&diff), 0);
+    assert_true(exp(node_of(&diff, "step")->mean.log_ratio) > 500);
+    assert_true(diff.changed == LAP_LIVE_NONE && node_of(&diff, "step")->shift_ns == 0);
+    lap_diff_done(&diff);
+}
+
 /* ---- which node is which ------------------------------------------------------------------------------------------- */
 
 static void test_renamed(void **state)
@@ -492,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_cause_behind_noise),
         cmocka_unit_test(test_cause_in_lap),
         cmocka_unit_test(test_cause_behind_untold),
+        cmocka_unit_test(test_one_run_interrupted),
         cmocka_unit_test(test_one_run),
         cmocka_unit_test(test_one_run_small),
         cmocka_unit_test(test_buckets),
