@@ -74,7 +74,7 @@ tell diff diff scan-* -- fixed-*
 
 # gate NAME BASE NEW EXPECTED: a gate over a fifth of the archive, whose exit status must be the expected one.
 gate() {
-    job="$package_index --input archive --limit $((packages / 5)) --output /dev/null"
+    job="'$package_index' --input archive --limit $((packages / 5)) --output /dev/null"
     printf '\n$ lapmark gate --max-slowdown %s --base "package_index%s" --new "package_index%s"\n' "$slowdown" "$2" "$3"
     tell "$1" gate --max-slowdown "$slowdown" --max-time 1min --markdown "$1.md" --base "$job$2" --new "$job$3"
     echo "exit status $status"
