@@ -168,7 +168,7 @@ static size_t closure_walk(struct database *db, uint32_t root, uint32_t visit, u
 static void look_up_closure(struct database *db, uint32_t root, uint32_t visit, uint32_t *members, bool fixed)
 {
     struct package *const package = &db->packages[root];
-    LAP_PROFILE("closure of %s", package->name);
+    LAP_PROFILE_WITH(LAP_OPTS(.n = (int64_t)db->count), "closure of %s", package->name);
     const size_t count = closure_walk(db, root, visit, members);
     LAP_MARK_N(count, "walked");
     for (size_t i = 0; i < count; i++) {
@@ -176,7 +176,7 @@ static void look_up_closure(struct database *db, uint32_t root, uint32_t visit, 
         const struct package *const newest = fixed ? newest_version_indexed(db, name) : newest_version(db, name);
         if (newest->installed_size)
             package->closure_kib += strtoull(newest->installed_size, NULL, 10);
-        LAP_MARK_N(db->count, "newest version found");
+        LAP_MARK("newest version found");
     }
     package->closure_size = (uint32_t)count;
 }

@@ -63,10 +63,11 @@ static void side_fill(struct work *work, struct lap_diff_node *node, int s)
         return;
     for (size_t run = 0; run < tree->run_count; run++) {
         const struct lap_run_value *const value = lap_run_tree_value(tree, run, node_of(node, s));
-        side->count += (double)value->count / (double)tree->run_count;
+        side->count += (double)value->count;
         side->total_ns += value->total_ns / (double)tree->run_count;
         side->self_ns += value->self_ns / (double)tree->run_count;
     }
+    side->count /= (double)tree->run_count; /* once: so it is whole where all runs have the same */
     double *const means[] = {&side->mean_ns, &side->p50_ns, &side->p99_ns};
     double *const halves[] = {&side->mean_half_ns, &side->p50_half_ns, NULL};
     for (enum measure measure = MEAN; measure <= P99; measure++) {
@@ -294,12 +295,18 @@ static double shift_by_p50(const struct lap_diff_node *node)
            (node->has_changed_count ? node->by_count_ns : 0);
 }
 
+/* The ratio of means may be untold where the difference is plain: a side takes next to nothing, and was interrupted. */
+static bool is_added_sure(const struct lap_diff_node *node)
+{
+    return fabs(node->added_ns) > node->added_half_ns && (node->added_ns > 0) == (node->p50.log_ratio > 0);
+}
+
 static double shift_of(const struct lap_diff_node *node)
 {
     if (node->has_changed_mean || isnan(node->mean.log_ratio))
         return node->has_changed_mean || node->has_changed_count ? node->added_ns : 0;
     if (node->has_changed_p50)
-        return shift_by_p50(node);
+        return is_added_sure(node) ? node->added_ns : shift_by_p50(node);
     return node->has_changed_count ? node->by_count_ns : 0;
 }
 
@@ -350,27 +357,61 @@ static bool is_cause(const struct lap_diff *diff, uint32_t node, uint32_t of)
            lap_diff_share(diff, node, diff->nodes[node].parent) >= PARENT_SHARE;
 }
 
-/* The child that has the most of a change; a nested profiler rather than the lap that contains it. */
+/* Is a node in another one, with none between them that changed? Noise may hide the change of one that came once a run. */
+static bool is_next_in(const struct lap_diff *diff, uint32_t node, uint32_t parent)
+{
+    uint32_t around = diff->nodes[node].parent;
+    while (around != LAP_LIVE_NONE && around != parent && diff->nodes[around].shift_ns == 0)
+        around = diff->nodes[around].parent;
+    return around == parent;
+}
+
+static bool is_a_profiler(const struct lap_diff *diff, uint32_t node)
+{
+    return lap_diff_label(diff, &diff->nodes[node])->kind == LAP_SUMMARY_PROFILER;
+}
+
+/* A profiler, or in one that does not show it: not a lap, which contains such. */
+static bool is_inner(const struct lap_diff *diff, uint32_t node, uint32_t parent)
+{
+    return is_a_profiler(diff, node) || diff->nodes[node].parent != parent;
+}
+
+/* The one next in it that has the most of a change; a nested profiler rather than the lap that contains it. */
 static uint32_t cause_in(const struct lap_diff *diff, uint32_t parent, uint32_t of)
 {
     uint32_t found = LAP_LIVE_NONE;
     if (diff->nodes[parent].match == LAP_DIFF_ALONE)
         return found; /* all that is in it is new or gone with it */
     for (uint32_t i = 0; i < diff->node_count; i++) {
-        const struct lap_diff_node *const node = &diff->nodes[i];
-        const struct lap_diff_node *const best = found == LAP_LIVE_NONE ? NULL : &diff->nodes[found];
-        if (node->parent != parent || !is_cause(diff, i, of))
+        if (!is_next_in(diff, i, parent) || !is_cause(diff, i, of))
             continue;
-        const bool is_profiler = lap_diff_label(diff, node)->kind == LAP_SUMMARY_PROFILER;
-        const bool is_best_profiler = best && lap_diff_label(diff, best)->kind == LAP_SUMMARY_PROFILER;
-        if (!best || (is_profiler && !is_best_profiler) ||
-            (is_profiler == is_best_profiler && fabs(node->shift_ns) > fabs(best->shift_ns)))
+        const bool is_inside = is_inner(diff, i, parent);
+        const bool is_best_inside = found != LAP_LIVE_NONE && is_inner(diff, found, parent);
+        if (found == LAP_LIVE_NONE || (is_inside && !is_best_inside) ||
+            (is_inside == is_best_inside && fabs(diff->nodes[i].shift_ns) > fabs(diff->nodes[found].shift_ns)))
             found = i;
     }
     return found;
 }
 
-uint32_t lap_diff_cause_in(const struct lap_diff *diff, uint32_t node) { return cause_in(diff, node, node); }
+/* What in a lap has its change: noise decides which of the two has more. */
+static uint32_t cause_in_lap(const struct lap_diff *diff, uint32_t lap)
+{
+    const uint32_t parent = diff->nodes[lap].parent;
+    const uint32_t in = parent == LAP_LIVE_NONE ? LAP_LIVE_NONE : cause_in(diff, parent, lap);
+    const bool has_it =
+        in != LAP_LIVE_NONE && is_inner(diff, in, parent) && lap_diff_share(diff, in, lap) >= PARENT_SHARE;
+    return has_it ? in : LAP_LIVE_NONE;
+}
+
+/* The next step from a node to what has most of the change of another one. */
+static uint32_t cause_next(const struct lap_diff *diff, uint32_t node, uint32_t of)
+{
+    return is_a_profiler(diff, node) ? cause_in(diff, node, of) : cause_in_lap(diff, node);
+}
+
+uint32_t lap_diff_cause_in(const struct lap_diff *diff, uint32_t node) { return cause_next(diff, node, node); }
 
 /* Is a lap's change one of the profiler around it, as far as can be told of that? */
 static bool is_about_parent(const struct lap_diff *diff, uint32_t lap)
@@ -396,10 +437,10 @@ static void cause_find(struct lap_diff *diff)
     const uint32_t most = diff->cause = diff->changed;
     if (most == LAP_LIVE_NONE)
         return;
-    for (uint32_t in; (in = cause_in(diff, diff->cause, most)) != LAP_LIVE_NONE;)
+    for (uint32_t in; (in = cause_next(diff, diff->cause, most)) != LAP_LIVE_NONE;)
         diff->cause = in;
-    const bool is_profiler = lap_diff_label(diff, &diff->nodes[diff->cause])->kind == LAP_SUMMARY_PROFILER;
-    diff->changed = !is_profiler && is_about_parent(diff, diff->cause) ? diff->nodes[diff->cause].parent : diff->cause;
+    const bool is_lap = !is_a_profiler(diff, diff->cause);
+    diff->changed = is_lap && is_about_parent(diff, diff->cause) ? diff->nodes[diff->cause].parent : diff->cause;
 }
 
 /* What would be seen of a node by its mean or its p50, as far as the bucket of that lets it. */

@@ -32,7 +32,8 @@ struct lap_diff_node {
     struct lap_ratio mean, p50, p99, count; /* log_ratio is NAN where one side has none */
     double added_ns, added_half_ns;         /* to a run, and half of its 95 % interval; INFINITY: not known */
     double by_count_ns, by_cost_ns;         /* both are added_ns */
-    double shift_ns;      /* of added_ns what is no noise: by the p50 where only that changed; 0: nothing */
+    double
+        shift_ns; /* of added_ns what is no noise: by the p50 where only that changed, unless it adds surely; 0: nothing */
     double self_added_ns; /* the rest is inherited from the profilers in it */
 };
 enum { LAP_DIFF_BASE = 0, LAP_DIFF_NEXT = 1 };
@@ -66,7 +67,7 @@ void lap_diff_done(struct lap_diff *diff);
 
 /* What part of a node's change is another's, which is in it: both by the mean, or by the p50 where that changed in both. */
 double lap_diff_share(const struct lap_diff *diff, uint32_t part, uint32_t of);
-/* The child that has most of a node's change, LAP_LIVE_NONE: none has half of it. */
+/* What in a node has most of its change; LAP_LIVE_NONE: nothing has half of it. */
 uint32_t lap_diff_cause_in(const struct lap_diff *diff, uint32_t node);
 
 /* The node's own: that of next, or of base where it is only there. */

@@ -42,7 +42,7 @@ struct lap_gate_node {
     double *differences;
     double *second; /* of the last second round in which it was, if there was one */
     size_t second_count;
-    double run_ns; /* of the base: what it takes in a run, the median of the first look's */
+    double run_ns; /* of the base: what it takes in a run, in the mean of the first look's */
     enum lap_gate_state state;
     /* When it is decided: */
     double base_median_ns, new_median_ns;

@@ -119,6 +119,20 @@ static int interval_resample(struct lap_ratio *ratio, const struct lap_ratio_run
     return 0;
 }
 
+/* Where one run outweighs all others the error of the logarithm is too small. That of the difference is not: if there may
+ * be none, the ratio may be 1. */
+static void interval_hold_one(struct lap_ratio *ratio, const struct lap_ratio_run *base, size_t base_count,
+                              const struct lap_ratio_run *next, size_t next_count)
+{
+    const struct lap_ratio_mean p = lap_ratio_mean_of(base, base_count), q = lap_ratio_mean_of(next, next_count);
+    struct lap_ratio difference;
+    lap_ratio_of_errors(&difference, q.mean - p.mean, p.error, p.degrees, q.error, q.degrees);
+    if (difference.log_low <= 0 && difference.log_high >= 0) {
+        ratio->log_low = fmin(ratio->log_low, 0);
+        ratio->log_high = fmax(ratio->log_high, 0);
+    }
+}
+
 int lap_ratio_of_runs(struct lap_ratio *ret_ratio, const struct lap_ratio_run *base, size_t base_count,
                       const struct lap_ratio_run *next, size_t next_count)
 {
@@ -138,6 +152,8 @@ int lap_ratio_of_runs(struct lap_ratio *ret_ratio, const struct lap_ratio_run *b
         if (code < 0)
             return code;
     }
+    if (p.runs > 1 && q.runs > 1)
+        interval_hold_one(&ratio, base, base_count, next, next_count);
     *ret_ratio = ratio;
     return 0;
 }

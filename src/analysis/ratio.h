@@ -28,8 +28,9 @@ struct lap_ratio {
 
 /* Of runs. By Welch's t on the logarithm, the error by linearization; from LAP_RATIO_RESAMPLED_RUNS a side on the runs
  * are also resampled, and the interval is what that and t hold together: where both sides are skewed alike resampling
- * falls short, where one is t does. If one side has a single run, it is taken to vary as the other's do. Both sides must
- * have a sum and a weight above 0. Returns 0 or -ENOMEM. Cost: with resampling 2000 times the runs. */
+ * falls short, where one is t does. It holds 1 where Welch's interval of the difference holds 0. If one side has a
+ * single run, it is taken to vary as the other's do. Both sides must have a sum and a weight above 0. Returns 0 or
+ * -ENOMEM. Cost: with resampling 2000 times the runs. */
 int lap_ratio_of_runs(struct lap_ratio *ret_ratio, const struct lap_ratio_run *base, size_t base_count,
                       const struct lap_ratio_run *next, size_t next_count);
 

@@ -360,6 +360,16 @@ static void add_durations(struct lap_table *table, const struct lap_diff_node *n
     add_pair(table, before, after);
 }
 
+/* "0.00040", "0.953", "12.1" */
+static char *factor_text(char out[NUMBER_BYTES], double factor)
+{
+    if (factor < 0.0995)
+        snprintf(out, NUMBER_BYTES, "%#.2g", factor);
+    else
+        snprintf(out, NUMBER_BYTES, "%.*f", factor < 10 ? 3 : 1, factor);
+    return out;
+}
+
 static void add_ratio(struct lap_table *table, const struct lap_ratio *ratio)
 {
     char text[LAP_UNITS_BYTES];
@@ -368,10 +378,11 @@ static void add_ratio(struct lap_table *table, const struct lap_ratio *ratio)
         lap_table_cell(table, NULL);
         return;
     }
-    const double value = exp(ratio->log_ratio), low = exp(ratio->log_low), high = exp(ratio->log_high);
-    snprintf(text, sizeof text, "%.*fx", value < 10 ? 3 : 1, value);
+    const double low = exp(ratio->log_low), high = exp(ratio->log_high);
+    char number[NUMBER_BYTES], other[NUMBER_BYTES];
+    snprintf(text, sizeof text, "%.16sx", factor_text(number, exp(ratio->log_ratio)));
     lap_table_cell(table, text);
-    snprintf(text, sizeof text, "%.*f to %.*f", low < 10 ? 3 : 1, low, high < 10 ? 3 : 1, high);
+    snprintf(text, sizeof text, "%.16s to %.16s", factor_text(number, low), factor_text(other, high));
     lap_table_cell(table, isfinite(ratio->log_low) && isfinite(ratio->log_high) && high < RATIO_MAX ? text : "?");
 }
 

@@ -25,7 +25,7 @@ char *lap_gate_caution(const struct lap_gate_result *result);
 char *lap_gate_path_text(const struct lap_gate_path *path);
 /* "fails", "passes", "unclear" */
 const char *lap_gate_word(const struct lap_gate_node *node);
-/* "8.1%", "-0.3%"; "over 1000%" where nobody needs to know more exactly. */
+/* "8.1%", "-0.3%"; "24x" where it is more than 1000%. */
 #define LAP_GATE_PERCENT_BYTES 32
 char *lap_gate_percent(char out[LAP_GATE_PERCENT_BYTES], double slowdown);
 

@@ -13,7 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_TOLD 10.0
+/* Above the first it is told how many times as slow it is; nobody needs to know more exactly what is above the second. */
+#define MOST_PERCENT 10.0
+#define MOST_TIMES 1e6
+/* What an inner one has of what is around it, at least; of a lap, which the profilers beside it may or may not be in, more. */
+#define INNER_SHARE 0.5
+#define IN_LAP_SHARE 0.8
 
 static __attribute__((format(printf, 1, 2))) char *text_of(const char *format, ...)
 {
@@ -28,8 +33,10 @@ static __attribute__((format(printf, 1, 2))) char *text_of(const char *format, .
 
 char *lap_gate_percent(char out[LAP_GATE_PERCENT_BYTES], double slowdown)
 {
-    if (slowdown > MOST_TOLD)
-        snprintf(out, LAP_GATE_PERCENT_BYTES, "over %.0f%%", 100 * MOST_TOLD);
+    if (slowdown > MOST_TIMES)
+        snprintf(out, LAP_GATE_PERCENT_BYTES, "over %.0fx", MOST_TIMES);
+    else if (slowdown > MOST_PERCENT)
+        snprintf(out, LAP_GATE_PERCENT_BYTES, "%.0fx", 1 + slowdown);
     else
         snprintf(out, LAP_GATE_PERCENT_BYTES, "%.1f%%", fabs(slowdown) < 0.0005 ? 0.0 : 100 * slowdown);
     return out;
@@ -51,39 +58,51 @@ const char *lap_gate_word(const struct lap_gate_node *node)
     return node->state == LAP_GATE_FAILED ? "fails" : node->state == LAP_GATE_CLEAR ? "passes" : "unclear";
 }
 
+/* What a node adds to a run. By medians: the mean of what takes next to nothing is a matter of who was interrupted. */
+static double added_ns(const struct lap_gate_result *result, size_t at)
+{
+    const struct lap_gate_node *const node = &result->gate->nodes[at];
+    const uint64_t count = lap_gate_runs_mean(result->runs, LAP_GATE_BASE, result->compared, result->paths[at]).count;
+    return (node->new_median_ns - node->base_median_ns) * (double)count;
+}
+
 /* The failed node that adds the most to a run; -1: none has failed. */
-static int worst(const struct lap_gate *gate, size_t *ret_failed)
+static int worst(const struct lap_gate_result *result, size_t *ret_failed)
 {
     int found = -1;
-    double most_ns = 0;
     *ret_failed = 0;
-    for (size_t i = 0; i < gate->node_count; i++) {
-        const double added_ns = (gate->nodes[i].ratio - 1) * gate->nodes[i].run_ns;
-        if (gate->nodes[i].state != LAP_GATE_FAILED)
+    for (size_t i = 0; i < result->gate->node_count; i++) {
+        if (result->gate->nodes[i].state != LAP_GATE_FAILED)
             continue;
-        if ((*ret_failed)++ == 0 || added_ns > most_ns) {
+        if ((*ret_failed)++ == 0 || added_ns(result, i) > added_ns(result, (size_t)found))
             found = (int)i;
-            most_ns = added_ns;
-        }
     }
     return found;
 }
 
-/* Of those that are inside of one another the inner one says more: it is the deepest failed one on the way to the worst. */
+/* A lap may contain the profilers beside it. */
+static size_t rank_of(const struct lap_gate_path *path) { return 2 * path->depth + (path->kind == LAP_SUMMARY_PROFILER); }
+
+static bool is_inside(const struct lap_gate_path *path, const struct lap_gate_path *of)
+{
+    const size_t around = of->depth - (of->kind != LAP_SUMMARY_PROFILER);
+    size_t same = 0;
+    while (same < around && same < path->depth && strcmp(path->labels[same], of->labels[same]) == 0)
+        same++;
+    return same == around && rank_of(path) > rank_of(of);
+}
+
+/* Of those that are inside of one another the inner one says more: it is the deepest failed one that has most
+ * of the worst. */
 static int innermost(const struct lap_gate_result *result, int outer)
 {
     const struct lap_gate *const gate = result->gate;
     for (size_t i = 0; i < gate->node_count && outer >= 0; i++) {
         const struct lap_gate_path *const path = &result->runs->paths[result->paths[i]],
                                           *const above = &result->runs->paths[result->paths[outer]];
-        if (gate->nodes[i].state != LAP_GATE_FAILED || path->depth <= above->depth)
-            continue;
-        size_t same = 0;
-        while (same < above->depth && strcmp(path->labels[same], above->labels[same]) == 0)
-            same++;
-        const double added = (gate->nodes[i].ratio - 1) * gate->nodes[i].run_ns,
-                     added_above = (gate->nodes[outer].ratio - 1) * gate->nodes[outer].run_ns;
-        if (same == above->depth && 2 * added > added_above)
+        const double share = above->kind == LAP_SUMMARY_PROFILER ? INNER_SHARE : IN_LAP_SHARE;
+        if (gate->nodes[i].state == LAP_GATE_FAILED && is_inside(path, above) &&
+            added_ns(result, i) > share * added_ns(result, (size_t)outer))
             outer = (int)i;
     }
     return outer;
@@ -113,7 +132,7 @@ char *lap_gate_sentence(const struct lap_gate_result *result)
 {
     const struct lap_gate *const gate = result->gate;
     size_t failed;
-    const int at = innermost(result, worst(gate, &failed));
+    const int at = innermost(result, worst(result, &failed));
     char limit[LAP_GATE_PERCENT_BYTES], seen[LAP_GATE_PERCENT_BYTES], pairs[LAP_UNITS_BYTES], steps[LAP_UNITS_BYTES];
     if (at >= 0)
         return sentence_of_failure(result, at, failed);

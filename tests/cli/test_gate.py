@@ -87,6 +87,9 @@ def test_once():
     common.equal(result.status, 1, result)
     common.check(result.out.startswith('fails: "job > parse" is 100.0% slower (100.0% to 100.0%)'), result)
     common.check("no error rate is promised" in result.out, result)
+    thirtieth = written([faster(line, 1 / 30) for line in lines], "thirtieth.tsv")
+    result = gate("--baseline", thirtieth, "--", *RUNS)
+    common.check(result.out.startswith('fails: "job > parse" is 30x slower (30x to 30x)'), result)
     slower = gate("--baseline", written([faster(line, 2) for line in lines]), "--", *RUNS)
     common.equal(slower.status, 0, slower)
     for options, status in ((["--min-effect", "1h"], 0), (["--max-slowdown", "110%"], 0), (["--max-slowdown", "90%"], 1)):

@@ -313,6 +313,80 @@ static void test_cause_behind_noise(void **state)
     lap_diff_done(&diff);
 }
 
+/* A lap contains a profiler, and noise makes its change the greatest of all. */
+static void test_cause_in_lap(void **state)
+{
+    const struct step base[] = {
+        {"main()", 1, 90000},   {".worked", 1, 70500},  {".work()", 10, 7000},
+        {"..lookup", 100, 500}, {"..(rest)", 10, 2000}, {".(rest)", 1, 20000},
+    };
+    const struct step next[] = {
+        {"main()", 1, 169000},   {".worked", 1, 154000}, {".work()", 10, 15000},
+        {"..lookup", 100, 1300}, {"..(rest)", 10, 2000}, {".(rest)", 1, 20000},
+    };
+    struct lap_diff diff;
+    (void)state;
+    compare(&diff, base, COUNT(base), next, COUNT(next));
+    assert_string_equal(label_of(&diff, diff.order[0]), "worked");
+    assert_string_equal(label_of(&diff, diff.changed), "work()");
+    assert_string_equal(label_of(&diff, diff.cause), "lookup");
+    assert_string_equal(label_of(&diff, lap_diff_cause_in(&diff, diff.order[0])), "work()");
+    assert_true(lap_diff_cause_in(&diff, diff.cause) == LAP_LIVE_NONE);
+    lap_diff_done(&diff);
+}
+
+/* What is next to nothing now was interrupted in one run, so the mean of its phase, which comes once a run, tells nothing:
+ * what is in that is found all the same. */
+static void test_cause_behind_untold(void **state)
+{
+    enum { SPIKED_RUNS = 8, TURNS = 200 };
+    static double lookup[TURNS];
+    struct lap_random random;
+    struct lap_diff diff = {.sides = {LAP_RUN_TREE_EMPTY, LAP_RUN_TREE_EMPTY}};
+    (void)state;
+    lap_random_seed(&random, 15);
+    for (int run = 0; run < 2 * SPIKED_RUNS; run++) {
+        const int s = run % 2;
+        double phase = 0;
+        generated_draw(&random, &(struct generated_times){s ? 20 : 1e5, 0.01, 0, 0.01}, lookup, TURNS);
+        lookup[0] += run == 1 ? 900000 : 0;
+        for (int i = 0; i < TURNS; i++)
+            phase += lookup[i];
+        double job = phase + (s ? 2e7 : 2.2e7); /* most of the change is in it */
+        const struct generated_node nodes[] = {{0, LAP_SUMMARY_PROFILER, "job()", &job, 1},
+                                               {1, LAP_SUMMARY_PROFILER, "phase()", &phase, 1},
+                                               {2, LAP_SUMMARY_LAP, "lookup", lookup, TURNS}};
+        generated_add(&diff.sides[s], nodes, COUNT(nodes));
+    }
+    assert_int_equal(lap_diff_finish(&diff), 0);
+    assert_true(node_of(&diff, "job()")->shift_ns != 0 && node_of(&diff, "phase()")->shift_ns == 0);
+    assert_string_equal(label_of(&diff, diff.cause), "lookup");
+    lap_diff_done(&diff);
+}
+
+/* One run of eight was interrupted for thousands of times what the others took. */
+static void test_one_run_interrupted(void **state)
+{
+    enum { MANY_RUNS = 8 };
+    struct lap_random random;
+    struct lap_diff diff = {.sides = {LAP_RUN_TREE_EMPTY, LAP_RUN_TREE_EMPTY}};
+    (void)state;
+    lap_random_seed(&random, 16);
+    for (int run = 0; run < 2 * MANY_RUNS; run++) {
+        double job = 1e6, step = 1500;
+        generated_draw(&random, &(struct generated_times){1500, 0.1, 0, 0.1}, &step, 1);
+        step += run == 1 ? 9.6e6 : 0;
+        job += step;
+        const struct generated_node nodes[] = {{0, LAP_SUMMARY_PROFILER, "job()", &job, 1},
+                                               {1, LAP_SUMMARY_LAP, "step", &step, 1}};
+        generated_add(&diff.sides[run % 2], nodes, COUNT(nodes));
+    }
+    assert_int_equal(lap_diff_finish(&diff), 0);
+    assert_true(exp(node_of(&diff, "step")->mean.log_ratio) > 500);
+    assert_true(diff.changed == LAP_LIVE_NONE && node_of(&diff, "step")->shift_ns == 0);
+    lap_diff_done(&diff);
+}
+
 /* ---- which node is which ------------------------------------------------------------------------------------------- */
 
 static void test_renamed(void **state)
@@ -439,6 +513,9 @@ int main(void)
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_p50_behind_noise),
         cmocka_unit_test(test_cause_behind_noise),
+        cmocka_unit_test(test_cause_in_lap),
+        cmocka_unit_test(test_cause_behind_untold),
+        cmocka_unit_test(test_one_run_interrupted),
         cmocka_unit_test(test_one_run),
         cmocka_unit_test(test_one_run_small),
         cmocka_unit_test(test_buckets),
