@@ -31,6 +31,30 @@ def test_chain():
     common.equal({path: count for path, count in found.items() if path[-1] != "(rest)"}, wanted)
 
 
+def of_steps(found):
+    """Without what is no profiler, nor a call."""
+    return {path: count for path, count in found.items() if path[-1] not in ("(rest)", "answered", "done")}
+
+
+def test_of_two_servers():
+    """What was passed on as it is, and served by both: both stand under the call."""
+    with common.Directory() as directory:
+        recording = recorded(directory, "relayed")
+        found = of_steps(paths(recording))
+        kinds = common.lapmark_json("calls", recording)["calls"]
+    asked = ("first", "ask the second")
+    common.equal(found, {("first",): 1, asked: CALLS, asked + ("second's work",): CALLS, asked + ("third's work",): CALLS})
+    common.equal([(kind["name"], kind["count"]) for kind in kinds], [("ask the second", CALLS)])
+
+
+def test_sent_again():
+    """One that was served twice by the same code."""
+    with common.Directory() as directory:
+        found = of_steps(paths(recorded(directory, "again")))
+    asked = ("first", "ask the second")
+    common.equal(found, {("first",): 1, asked: CALLS, asked + ("second's work",): 2 * CALLS})
+
+
 def test_by_process():
     """Each process has its own tree there."""
     with common.Directory() as directory:
