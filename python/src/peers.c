@@ -649,18 +649,17 @@ static int serve_wishes(struct serve_arguments *arguments, const void *trailer, 
     return serve_put(arguments, lap_names.disabled, PyBool_FromLong(wished.disabled), &ret_held[1]);
 }
 
-/* Takes out of a request which earlier call was slow for its caller: those that Python served are held here. 0: none. The places are
- * those of struct lap_request_trailer. */
-static uint64_t earlier_take(uint8_t *trailer, Py_ssize_t bytes)
+/* Takes out of a request which earlier call was slow for its caller: those that Python served are held here. 1, or 0: none. The places
+ * are those of struct lap_request_trailer. */
+static int earlier_take(uint8_t *trailer, Py_ssize_t bytes, uint64_t *ret_span)
 {
     enum { LEVEL = 5, LEVEL_EARLIER = 128, DOMAIN = 32 };
-    uint64_t earlier = 0;
     if (bytes < LAP_TRAILER_BYTES || !(trailer[LEVEL] & LEVEL_EARLIER))
         return 0;
-    memcpy(&earlier, trailer + DOMAIN, sizeof earlier);
-    memset(trailer + DOMAIN, 0, sizeof earlier);
+    memcpy(ret_span, trailer + DOMAIN, sizeof *ret_span);
+    memset(trailer + DOMAIN, 0, sizeof *ret_span);
     trailer[LEVEL] &= (uint8_t)~LEVEL_EARLIER;
-    return earlier;
+    return 1;
 }
 
 PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
@@ -688,12 +687,13 @@ PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t coun
     struct steps *const steps = steps_make(profiler);
     if (!steps)
         return (PyObject *)profiler;
-    const uint64_t earlier = earlier_take(trailer, bytes);
+    uint64_t earlier = 0;
+    const int names_earlier = earlier_take(trailer, bytes, &earlier);
     const int error = lap_impl_serve_begin(&steps->serve, profiler->handle, trailer, (uint64_t)bytes, arrived);
     lap_counts.bad_trailer += error < 0 && error != -ENOMSG;
     if (error == 0 && lap_impl_accepted() & LAP_ACCEPT_SLOW)
         steps->served_span = span_number(steps->serve.context.span_id);
-    if (error == 0 && earlier != 0)
+    if (error == 0 && names_earlier)
         lap_counts.suppressed += lap_held_keep(earlier) == 0;
     if (has_parent) {
         steps->serve.context = parent;

@@ -2,6 +2,7 @@
 """What peers wish: that a call which one side finds slow is printed by the other, and another threshold for a request. Both sides
 are this process, or one of them is C code, in a process of its own."""
 import os
+import random
 import subprocess
 import tempfile
 import weakref
@@ -218,6 +219,33 @@ def test_the_last_are_held():
         take([serving(sink)], NEVER)
     del sink, profiler, call
     assert sum(sink() is not None for sink in sinks) <= HELD
+    lapmark.accept("nothing")
+
+
+def test_hostile_requests():
+    """One that is replayed is granted once; spans that nobody has served, and bytes that are no request, print nothing."""
+    lapmark.accept("slow")
+    text = Text()
+    take([serving(text)], 1e-6)
+    wishes = []
+    take([lambda call: wishes.append(call.request) or b""], NEVER)
+    wish, = wishes
+    assert wish[5] == 0x80
+    before = lapmark.counts()["suppressed"]
+    for _ in range(3):
+        lapmark.serve("replayed", wish, ms_threshold=NEVER, sink=text).finish()
+    assert len(text.reports) == 1 and lapmark.counts()["suppressed"] == before + 2, text
+    source = random.Random(1)
+    for _ in range(300):
+        other = bytearray(wish)
+        other[32:40] = source.choice((bytes(8), b"\xff" * 8, source.randbytes(8)))
+        lapmark.serve("never served", other, ms_threshold=NEVER, sink=text).finish()
+    assert lapmark.counts()["suppressed"] == before + 302
+    for _ in range(300):
+        other = bytearray(wish)
+        other[source.randrange(4)] ^= source.randrange(1, 256)
+        lapmark.serve("none", other[:source.randrange(1, 49)], ms_threshold=NEVER, sink=text).finish()
+    assert len(text.reports) == 1 and lapmark.counts()["suppressed"] == before + 302, text
     lapmark.accept("nothing")
 
 
