@@ -169,6 +169,12 @@ LAP_I_API void lap_impl_link(uint64_t handle, uint32_t path, uint32_t relation, 
 LAP_I_API void lap_impl_call_begin_at(struct lap_call *call, struct lap_impl_site *site, uint64_t handle, uint32_t path,
                                       const struct lap_context *parent);
 LAP_I_API uint32_t lap_impl_shared(void);
+/* For bindings, which hold the last profilers that have served and ended without a report themselves: the same of enum lap_accept; what
+ * to do where a request says that this earlier call was slow for its caller; and that a call was, for the next request of its class.
+ * `is_held`: by the binding, which prints it where this is 1; else the library looks. 0: not kept, counted. -EPERM: not accepted. */
+LAP_I_API uint32_t lap_impl_accepted(void);
+LAP_I_API int lap_impl_served_keep(uint64_t span_id, int is_held);
+LAP_I_API void lap_impl_call_slow(uint64_t span_id, uint32_t class_id);
 
 #ifdef __cplusplus
 }

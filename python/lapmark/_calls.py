@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Optional, Set, Tuple
 
-from . import _contexts, _engine, _text, _trailers, _wishes
+from . import _contexts, _engine, _slow_calls, _text, _trailers, _wishes
 from ._contexts import Context
 from ._nodes import Node
 from ._settings import count, parse_words, settings
@@ -57,9 +57,10 @@ class Call:
     or a `with` block ends it with `reply`. The next checkpoint of its profiler says how the time divides, and so do its
     attributes in milliseconds, None where that is not known. One that never ends is dropped."""
 
-    __slots__ = ("_node", "_context", "_request", "_sent_ns", "_process", "_reply", "_total_ns", "_parts", "_slow", "_error")
+    __slots__ = ("_node", "_kind", "_context", "_request", "_sent_ns", "_process", "_reply", "_total_ns", "_parts", "_slow", "_error")
 
     _node: Optional[Node]
+    _kind: _slow_calls.Kind
     _context: Optional[Context]
     _reply: Optional[bytes]
     _total_ns: Optional[int]
@@ -71,7 +72,7 @@ class Call:
         raise TypeError(f"cannot create '{cls.__module__}.{cls.__name__}' instances")
 
     @staticmethod
-    def _make(node: Optional[Node]) -> Call:
+    def _make(node: Optional[Node], label: str = "") -> Call:
         """Of a profiler's node; None: off."""
         self: Call = object.__new__(Call)
         self._node, self._context = node, None
@@ -81,8 +82,10 @@ class Call:
         if node is not None:
             context = self._context = _child(_parent(node))
             self._process = os.getpid()
+            self._kind = (node.site.number, _text.pattern(label[:_text.LABEL_BYTES]))
+            earlier = _slow_calls.told(self._kind)
             self._sent_ns = _engine.clock()
-            self._request = _trailers.request(context.flags, context.trace_id, context.span_id, self._sent_ns)
+            self._request = _trailers.request(context.flags, context.trace_id, context.span_id, earlier, self._sent_ns)
         return self
 
     # ---- the end -----------------------------------------------------------------------------------------------------
@@ -114,8 +117,17 @@ class Call:
         if node.is_open:
             one = _text.Calls.of(total_ns, self._parts, laps)
             node.calls = one if node.calls is None else node.calls.plus(one)
-            if self._slow and _wishes.is_accepted("slow") and _wishes.grant():
-                node.threshold_ns = 0
+            self._see_slow(node, total_ns)
+
+    def _see_slow(self, node: Node, total_ns: int) -> None:
+        """Either its server was slow, which goes for the profiler here, too; or it may be the one that makes the profiler slow."""
+        if self._slow:
+            if _wishes.is_accepted("slow") and _wishes.grant():
+                node.is_kept = True
+        elif node.threshold_ns > 0 and self._parts is not None and self._context is not None:
+            if node.slowest is None or total_ns >= node.slowest.total_ns:
+                span = _trailers.span_number(self._context.span_id)
+                node.slowest = _slow_calls.Slowest(total_ns, span, self._kind)
 
     def part(self, reply: Any) -> None:
         """One of several replies to the call, but the last, which end() takes, came with this trailer. It is only looked at here: what
@@ -238,8 +250,10 @@ def begin(node: Optional[Node], msg: Any, follows: Any) -> Call:
     if not _is_open(node):
         return OFF
     _other(follows)
-    del msg  # is for recordings
-    return Call._make(node)  # pylint: disable=protected-access
+    label = _engine.label_text(msg)
+    if node is None or not node.is_open:  # ended by the label's own code
+        return OFF
+    return Call._make(node, label)  # pylint: disable=protected-access
 
 
 def _is_open(node: Optional[Node]) -> bool:
@@ -286,7 +300,7 @@ def link(node: Optional[Node], other: Any) -> None:
 class Serve:
     """A request that a profiler serves."""
 
-    __slots__ = ("context", "parent", "received_ns", "begin_ns")
+    __slots__ = ("request", "context", "parent", "received_ns", "begin_ns")
 
     def __init__(self, trailer: Any, arrived: Any) -> None:
         self.parent = _other(trailer) if isinstance(trailer, str) else None
@@ -298,9 +312,12 @@ class Serve:
             if 0 < arrived_ns < self.begin_ns:
                 self.received_ns = arrived_ns
         self.context: Optional[Context] = None
+        self.request: Optional[_trailers.Request] = None
         try:
             request = _trailers.read_request(data)
-            self.context = Context(request.trace_id, request.span_id, request.flags)
+            if not any(request.trace_id) or not any(request.span_id):
+                raise _trailers.Damaged
+            self.request, self.context = request, Context(request.trace_id, request.span_id, request.flags)
         except _trailers.Silent:
             pass
         except _trailers.Damaged:
@@ -308,8 +325,15 @@ class Serve:
 
     def trace(self) -> Optional[Context]:
         """For calls on the request's behalf."""
-        context = self.context
-        return context if context is not None and any(context.trace_id) and any(context.span_id) else self.parent
+        return self.context or self.parent
+
+    def hold(self, node: Optional[Node]) -> None:
+        """Its caller may ask for the report later; and the request may ask for an earlier one."""
+        if self.request is None or not _wishes.is_accepted("slow"):
+            return
+        if node is not None:
+            node.served_span = _trailers.span_number(self.request.span_id)
+        _wishes.keep(self.request)
 
     def reply(self, node: Optional[Node]) -> bytes:
         """`node`: of the profiler, whose laps are told where that is shared."""

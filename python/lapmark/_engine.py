@@ -13,7 +13,7 @@ import weakref
 from types import FrameType
 from typing import Any, Callable, Deque, List, Optional, Set, Tuple
 
-from . import _frames, _printer, _report, _sites, _switches, _tasks, _text
+from . import _frames, _printer, _report, _sites, _slow_calls, _switches, _tasks, _text
 from ._nodes import Item, Node
 from ._settings import count, settings
 
@@ -304,7 +304,12 @@ def _end_now(node: Node, is_disabled: bool) -> None:
     _frames.forget(node)
     if node.generation != settings().generation:
         node.is_mute = not _switch(node) or node.is_mute
-    node.qualifies = not is_disabled and not node.is_mute and node.total_ns >= node.threshold_ns and not node.is_immediate
+    prints = not is_disabled and not node.is_mute and not node.is_immediate
+    node.qualifies = prints and node.took_threshold(node.total_ns)
+    if not prints or node.qualifies:
+        node.served_span = 0  # nobody need ask for it
+    if node.slowest is not None and node.total_ns >= node.threshold_ns:
+        _slow_calls.tell(node.slowest)
     if node.waits and any(child.frame_id == node.frame_id and child.code_id == node.code_id for child in node.children):
         return
     _finalize(node)
@@ -329,6 +334,8 @@ def _finalize(node: Node) -> None:
             child.parent = None
         child.outer = node.outer
     node.children = set()
+    if node.served_span:
+        _slow_calls.hold(node.served_span, _sink_of(node), _whole_text(node))
     if node.is_immediate and not node.is_mute:
         if node.rest_ns:
             _put_line(node, _text.rest_line(node.rest_ns, node.calls), 1)
@@ -359,10 +366,13 @@ def _attach(parent: Node, node: Node) -> None:
 # ---- reports ---------------------------------------------------------------------------------------------------------
 
 
+def _whole_text(node: Node, note: Optional[str] = None) -> str:
+    return _report.text(node, note, _report.prefix() if settings().has_prefix else "")
+
+
 def _emit(node: Node, note: Optional[str] = None) -> None:
     if node.qualifies and not node.is_printed:
-        line_prefix = _report.prefix() if settings().has_prefix else ""
-        _reports.append((node.sink, _report.text(node, note, line_prefix)))
+        _reports.append((node.sink, _whole_text(node, note)))
         node.is_printed = True
     else:
         _emit_inside(node, note)
@@ -378,7 +388,7 @@ def _emit_inside(node: Node, note: Optional[str] = None) -> None:
 def _is_certain(node: Optional[Node]) -> bool:
     """Is it sure to be in a report, with what is inside it?"""
     while node is not None:
-        if not node.is_mute and not node.is_immediate and node.last_ns - node.begin_ns >= node.threshold_ns:
+        if not node.is_mute and not node.is_immediate and node.took_threshold(node.last_ns - node.begin_ns):
             return True
         node = node.parent
     return False
@@ -399,6 +409,20 @@ def _put_line(node: Node, line: str, indent: int) -> None:
         outer = outer.parent
     line_prefix = _report.prefix() if settings().has_prefix else ""
     _reports.append((node.sink, line_prefix + " " * (_text.INDENT * indent) + line + "\n"))
+
+
+def _sink_of(node: Node) -> _printer.Sink:
+    """Its own, or that of the nearest around it that has one."""
+    at: Optional[Node] = node
+    while at is not None and at.sink is None:
+        at = at.parent
+    return None if at is None else at.sink
+
+
+def print_text(sink: _printer.Sink, text: str) -> None:
+    """A report that was held."""
+    with _work:
+        _reports.append((sink, text))
 
 
 def flush() -> None:
@@ -438,6 +462,7 @@ def forget_all() -> None:
     _later.clear()
     _reports.clear()
     _frames.forget_all()
+    _slow_calls.forget()
     _printer.forget()
     _printer.local.depth = 0
 

@@ -257,6 +257,7 @@ def serve(msg: Any = None, trailer: Any = None, arrived: Any = None, *, disabled
         serving = profiler._serve = _calls.Serve(trailer, arrived)  # pylint: disable=protected-access
         if profiler._node is not None:  # pylint: disable=protected-access
             profiler._node.serving = serving.trace()  # pylint: disable=protected-access
+        serving.hold(profiler._node)  # pylint: disable=protected-access
     return profiler
 
 

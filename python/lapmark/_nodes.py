@@ -62,8 +62,8 @@ class Node:
         # how far it is
         "is_open", "begin_ns", "last_ns", "marks", "task_clock", "task_times",
         # calls to other processes: those that came back since the last checkpoint, its own step of a trace, and that of the
-        # request that it serves
-        "calls", "own", "serving",
+        # request that it serves, whose caller may ask for the report by the span; the slowest, and was one slow for its server
+        "calls", "own", "serving", "served_span", "slowest", "is_kept",
         # how it ended; `waits` for others of its frame that end with it
         "total_ns", "rest_ns", "held_ns", "is_rebound", "waits", "open_note", "qualifies", "is_printed",
         # its report
@@ -84,6 +84,9 @@ class Node:
         self.calls: Optional[_text.Calls] = None
         self.own: Any = None
         self.serving: Any = None
+        self.served_span = 0
+        self.slowest: Any = None
+        self.is_kept = False
         self.items: List[Item] = []
         self.groups: Dict[object, List[Item]] = {}
         self.lines = 3
@@ -94,6 +97,10 @@ class Node:
 
     def is_mine(self, thread: int, task: object) -> bool:
         return self.thread == thread and (self.task is None if task is None else self.task is not None and self.task() is task)
+
+    def took_threshold(self, ns: int) -> bool:
+        """Would it print, had it ended after so long?"""
+        return self.is_kept or ns >= self.threshold_ns
 
     def sizes(self) -> Optional[_text.Sizes]:
         return None if self.n is None else _text.Sizes(self.n, self.n)

@@ -14,7 +14,7 @@ counts: Dict[str, int] = {
     "after_end": 0,    # checkpoints and messages of a profiler that has ended, also of one that is the parent process's
     "reentered": 0,    # profilers made while a report was written, by what writes it
     "sink_failed": 0,  # reports that their stream or sink did not take
-    "suppressed": 0,   # reports above the 1,000 a second that a process prints
+    "suppressed": 0,   # reports above 1,000 a second, and what peers wished for in vain
     "bad_label": 0,    # labels and messages that str() failed on
     "bad_number": 0,   # `n`, `ms_threshold` and `arrived` that are no numbers
     "bad_trailer": 0,  # of requests, replies and links: none of these, damaged, or another call's

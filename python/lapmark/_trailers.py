@@ -10,6 +10,7 @@ from ._text import PEER_LAPS, PeerLap, escape, greatest, joined
 
 BYTES = 48
 SLOW = 1  # flag of a reply: the server's profiler took its threshold
+EARLIER = 0x80  # of a request's level: in the domain's place is the span of an earlier call that was slow for its caller
 NOTES_BYTES = 200
 REPLY_BYTES = BYTES + NOTES_BYTES
 REQUEST = struct.Struct("<HBBBBH16s8sQQ")
@@ -61,8 +62,14 @@ class Reply(NamedTuple):
 _Trailer = TypeVar("_Trailer", Request, Reply)
 
 
-def request(flags: int, trace_id: bytes, span_id: bytes, sent: int) -> bytes:
-    return REQUEST.pack(_REQUEST_MAGIC, _VERSION, BYTES, flags, 0, 0, trace_id, span_id, 0, sent)
+def request(flags: int, trace_id: bytes, span_id: bytes, earlier: int, sent: int) -> bytes:
+    """`earlier`: the span of a call that was slow for its caller, or 0."""
+    return REQUEST.pack(_REQUEST_MAGIC, _VERSION, BYTES, flags, EARLIER if earlier else 0, 0, trace_id, span_id, earlier, sent)
+
+
+def span_number(span_id: bytes) -> int:
+    """As a request names it."""
+    return int.from_bytes(span_id, "big")
 
 
 def reply(is_slow: bool, span_id: bytes, received: int, queue_us: int, khz: int, replied: int) -> bytes:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What peers wish of this process: by opt-in, and only so many a second, whatever they send. As include/lapmark/call.h has it, but
-that what was served and has ended is not held: who has found a call slow comes too late here."""
+"""What peers wish of this process: by opt-in, and only so many a second, whatever they send. As include/lapmark/call.h has it."""
 from __future__ import annotations
 
 import math
 from typing import Any, Optional, Set, Tuple
 
-from . import _engine, _trailers
+from . import _engine, _slow_calls, _trailers
 from ._settings import count, parse_words, settings
 
 A_SECOND = 10
@@ -18,8 +17,8 @@ _granted_ns = 0
 
 def accept(what: str) -> None:
     """'slow', 'threshold', 'slow,threshold' or 'nothing': what peers may wish for, besides LAPMARK_ACCEPT; all of them together ten
-    times a second. slow: where a call was slow for its server, its profiler here prints, too, whatever its own threshold.
-    threshold: what Call.wish() has put into a request goes for the profiler that serves it; terms of LAPMARK and set() go before
+    times a second. slow: where a call was slow for its server, its profiler here prints, too, whatever its own threshold; and one of
+    the last 64 that served, whose call was slow for its caller. threshold: what Call.wish() has put into a request goes for the profiler that serves it; terms of LAPMARK and set() go before
     that."""
     words = parse_words(what, "slow", "threshold") if isinstance(what, str) else None
     if words is None:
@@ -44,6 +43,17 @@ def grant() -> bool:
     return True
 
 
+def keep(request: _trailers.Request) -> None:
+    """One that is accepted may say that a call which was served here was slow for its caller: then that is printed after all."""
+    if not request.level & _trailers.EARLIER:
+        return
+    held = _slow_calls.take(request.domain)
+    if held is None:
+        count("suppressed")
+    elif grant():
+        _engine.print_text(*held)
+
+
 def pack(request: bytes, ms_threshold: Any, disabled: Optional[bool]) -> bytes:
     """A request with these wishes."""
     threshold = 0
@@ -54,7 +64,7 @@ def pack(request: bytes, ms_threshold: Any, disabled: Optional[bool]) -> bytes:
     except (TypeError, ValueError, OverflowError):
         count("bad_number")
     wish = 0 if disabled is None else _WISH_OFF if disabled else _WISH_ON
-    return request[:5] + bytes((request[5] & 0x80 | wish,)) + threshold.to_bytes(2, "little") + request[8:]
+    return request[:5] + bytes((request[5] & _trailers.EARLIER | wish,)) + threshold.to_bytes(2, "little") + request[8:]
 
 
 def apply(trailer: Any, disabled: Any, ms_threshold: Any) -> Tuple[Any, Any]:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "blocks.h"
 
+#include "held.h"
 #include "lines.h"
 #include "stream.h"
 
@@ -8,8 +9,7 @@
 
 /* ---- writing ------------------------------------------------------------------------------------------------------- */
 
-/* Whose stream a profiler's report goes to: its own, or that of the nearest around it that has one. */
-static const struct profiler *stream_of(const struct profiler *profiler)
+const struct profiler *lap_report_stream(const struct profiler *profiler)
 {
     const struct profiler *at = profiler;
     while (at && !at->sink && !at->file)
@@ -17,16 +17,9 @@ static const struct profiler *stream_of(const struct profiler *profiler)
     return at ? at : profiler;
 }
 
-/* One report, with the prefix in front of each line. Whatever is called here may end and free all but the profiler itself. */
-static void text_write(const struct profiler *profiler, const char *lines, size_t bytes)
+/* The lines with the prefix in front of each, in memory of their own; NULL: no memory. */
+static char *lines_prefix(const char *lines, size_t bytes, const char *prefix, size_t prefix_bytes, size_t *ret_bytes)
 {
-    size_t prefix_bytes;
-    const char *const prefix = lap_stream_prefix(&prefix_bytes);
-    const struct profiler *const stream = stream_of(profiler);
-    if (prefix_bytes == 0) {
-        lap_stream_write(stream, lines, bytes);
-        return;
-    }
     size_t count = 0, used = 0;
     for (size_t i = 0; i < bytes; i++)
         count += lines[i] == '\n';
@@ -39,9 +32,36 @@ static void text_write(const struct profiler *profiler, const char *lines, size_
         used += prefix_bytes + line;
         at += line;
     }
+    *ret_bytes = used;
+    return out;
+}
+
+/* One report, with the prefix in front of each line. Whatever is called here may end and free all but the profiler itself. */
+static void text_write(const struct profiler *profiler, const char *lines, size_t bytes)
+{
+    size_t prefix_bytes, used = 0;
+    const char *const prefix = lap_stream_prefix(&prefix_bytes);
+    const struct profiler *const stream = lap_report_stream(profiler);
+    if (prefix_bytes == 0) {
+        lap_stream_write(stream->sink, stream->file, lines, bytes);
+        return;
+    }
+    char *const out = lines_prefix(lines, bytes, prefix, prefix_bytes, &used);
     if (out)
-        lap_stream_write(stream, out, used);
+        lap_stream_write(stream->sink, stream->file, out, used);
     PyMem_RawFree(out);
+}
+
+char *lap_report_text(struct profiler *profiler, size_t *ret_bytes)
+{
+    struct text text = {.bytes = NULL};
+    size_t prefix_bytes;
+    lap_lines_put(&text, profiler, 0);
+    const char *const prefix = lap_stream_prefix(&prefix_bytes);
+    char *const out = text.bytes ? lines_prefix(text.bytes, text.used, prefix, prefix_bytes, ret_bytes) : NULL;
+    lap_counts.failed += !out;
+    PyMem_RawFree(text.bytes);
+    return out;
 }
 
 /* Texts to be written, apart from the blocks that they are of: writing one may free those. */
@@ -178,7 +198,7 @@ static struct block *block_make(struct profiler *child, struct child_fold *fold,
 /* Has the parent taken its threshold at a time? Then what is inside is shown with it. */
 static int is_certain(const struct profiler *parent, uint64_t ticks)
 {
-    return lap_ticks_to_ns(ticks - parent->begin_ticks) >= parent->threshold_ns;
+    return lap_profiler_took_threshold(parent, ticks - parent->begin_ticks);
 }
 
 /* Is a child of this total not to be seen: neither by itself, nor as the slowest of its site? */
@@ -338,10 +358,12 @@ void lap_report_end(struct profiler *profiler)
         return;
     }
     const int qualifies =
-        profiler->flags & PROFILER_PRINTS && lap_ticks_to_ns(profiler->total_ticks) >= profiler->threshold_ns;
+        profiler->flags & PROFILER_PRINTS && lap_profiler_took_threshold(profiler, profiler->total_ticks);
+    if (profiler->flags & PROFILER_PRINTS && !qualifies && profiler->steps && profiler->steps->served_span != 0)
+        lap_held_put(profiler->steps->served_span, profiler);
     const int has_own = profiler->sink || profiler->file;
     struct profiler *parent = printing_parent(profiler);
-    const int is_elsewhere = has_own && !is_same_stream(parent ? stream_of(parent) : NULL, profiler);
+    const int is_elsewhere = has_own && !is_same_stream(parent ? lap_report_stream(parent) : NULL, profiler);
     parent = printing_parent(profiler); /* the comparison may have ended it */
     if (!(profiler->flags & PROFILER_PRINTS)) {
         if (profiler->blocks && profiler->end != END_CANCELLED)

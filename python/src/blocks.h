@@ -19,6 +19,10 @@ int lap_report_adopt(struct profiler *profiler, uint64_t ticks, const char *text
 /* Prints by themselves the ended ones that wait for it. */
 void lap_report_flush(struct profiler *profiler);
 void lap_report_free(struct profiler *profiler);
+/* Its report as it is written, to be freed by PyMem_RawFree; NULL: no memory, counted. And whose stream that goes to: its own, or that
+ * of the nearest around it that has one. */
+char *lap_report_text(struct profiler *profiler, size_t *ret_bytes);
+const struct profiler *lap_report_stream(const struct profiler *profiler);
 
 /* [(label, ms), ...], as `.laps` has it. New reference. */
 PyObject *lap_report_laps(const struct profiler *profiler);

@@ -3,6 +3,7 @@
 
 #include "adopt.h"
 #include "blocks.h"
+#include "held.h"
 #include "lapmark/format.h"
 #include "stream.h"
 
@@ -113,6 +114,8 @@ void lap_profiler_end(struct profiler *self, enum profiler_end how)
     self->total_ticks = (how == END_CALLED || how == END_RETURNED ? now : self->last_ticks) - self->begin_ticks;
     if (self->node)
         self->node->profiler = NULL;
+    if (LAP_I_UNLIKELY(self->steps != NULL))
+        lap_calls_tell(self);
     if (self->handle)
         lap_handle_done(self->handle);
     self->handle = 0;
@@ -171,6 +174,7 @@ void lap_profilers_exit(void)
     living_each(1, exit_inner);
     while (living_each(0, exit_end) > 0)
         ;
+    lap_held_drop_all();
 }
 
 static void flush_one(struct profiler *self)
@@ -185,6 +189,7 @@ void lap_profilers_after_fork(void)
 {
     lap_handles_after_fork();
     lap_calls_after_fork();
+    lap_held_drop_all();
     /* They are the parent's to end. Their handles are none here. */
     while (lap_newest_live) {
         struct profiler *const self = lap_newest_live;

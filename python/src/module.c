@@ -118,9 +118,9 @@ static PyMethodDef functions[] = {
      "what the laps of profilers that serve() made are; 'domain,laps' or 'nothing'"},
     {"accept", lap_calls_accept, METH_O,
      "accept('slow'), 'threshold', 'slow,threshold' or 'nothing': what peers may wish for, besides LAPMARK_ACCEPT; all of them together\n"
-     "ten times a second. slow: where a call was slow for its server, its profiler here prints, too, whatever its own threshold.\n"
-     "threshold: what Call.wish() has put into a request goes for the profiler that serves it; terms of LAPMARK and set() go before\n"
-     "that."},
+     "ten times a second. slow: where a call was slow for its server, its profiler here prints, too, whatever its own threshold; and\n"
+     "one of the last 64 that served, whose call was slow for its caller. threshold: what Call.wish() has put into a request goes for\n"
+     "the profiler that serves it; terms of LAPMARK and set() go before that."},
     {"set_task_clock", module_set_task_clock, METH_O, NULL},
     {"end_process", module_end_process, METH_NOARGS, NULL},
     {"_exit", module_exit, METH_NOARGS, NULL},

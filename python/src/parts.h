@@ -126,6 +126,8 @@ void lap_calls_add_laps(struct peer_laps **sum, const struct lap_peer_lap *laps,
 void lap_calls_free(struct lap_calls *calls);
 /* What a profiler has of them. */
 void lap_calls_drop(struct profiler *self);
+/* It has ended: if it has taken its threshold, the next request of that kind says which of its calls was the slowest. */
+void lap_calls_tell(const struct profiler *self);
 /* In a forked child: those that are open are the parent's. */
 void lap_calls_after_fork(void);
 

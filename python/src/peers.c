@@ -3,6 +3,7 @@
  * Calls to other processes, over lapmark/call.h: both ends. A call knows its profiler by the node, and so does not
  * keep it alive.
  */
+#include "held.h"
 #include "lapmark/format.h"
 #include "lines.h"
 #include "parts.h"
@@ -89,6 +90,15 @@ static struct steps *steps_make(struct profiler *self)
         self->steps = PyMem_RawCalloc(1, sizeof *self->steps);
     lap_counts.failed += !self->steps;
     return self->steps;
+}
+
+/* As requests have one that they name. */
+static uint64_t span_number(const uint8_t span_id[8])
+{
+    uint64_t number = 0;
+    for (int i = 0; i < 8; i++)
+        number = number << 8 | span_id[i];
+    return number;
 }
 
 static int traceparent_read(struct lap_context *ret_context, PyObject *text)
@@ -248,6 +258,29 @@ static void note(struct profiler *profiler, const struct lap_split *split, const
         profiler->vectorcall = lap_call_general;
 }
 
+/* Either its server was slow, which goes for the profiler here, too; or it may be the one that makes the profiler slow. */
+static void see_slow(struct profiler *profiler, const struct lap_call *call)
+{
+    const struct lap_split *const split = &call->split;
+    if (split->flags & LAP_SPLIT_KEPT)
+        profiler->flags |= PROFILER_KEPT;
+    if (split->flags & LAP_SPLIT_SLOW)
+        lap_counts.suppressed += !(split->flags & LAP_SPLIT_KEPT) && lap_impl_accepted() & LAP_ACCEPT_SLOW;
+    else if (profiler->threshold_ns > 0 && split->flags & LAP_SPLIT_SERVER && steps_make(profiler) &&
+             split->total_ns >= profiler->steps->slowest.total_ns) {
+        profiler->steps->slowest.span_id = span_number(call->context.span_id);
+        profiler->steps->slowest.total_ns = split->total_ns;
+        profiler->steps->slowest.class_id = call->class_id;
+    }
+}
+
+void lap_calls_tell(const struct profiler *self)
+{
+    const struct steps *const steps = self->steps;
+    if (steps->slowest.span_id != 0 && lap_ticks_to_ns(self->total_ticks) >= self->threshold_ns)
+        lap_impl_call_slow(steps->slowest.span_id, steps->slowest.class_id);
+}
+
 static void call_end(struct call *self)
 {
     if (!self->call.is_open || self->fork != forks) /* off, ended, or the parent process's */
@@ -264,8 +297,7 @@ static void call_end(struct call *self)
     if (!self->node || !self->node->profiler)
         return;
     note(self->node->profiler, &self->call.split, laps, count);
-    if (self->call.split.flags & LAP_SPLIT_KEPT)
-        self->node->profiler->threshold_ns = 0;
+    see_slow(self->node->profiler, &self->call);
 }
 
 static void reply_set(struct call *self, PyObject *reply)
@@ -617,6 +649,19 @@ static int serve_wishes(struct serve_arguments *arguments, const void *trailer, 
     return serve_put(arguments, lap_names.disabled, PyBool_FromLong(wished.disabled), &ret_held[1]);
 }
 
+/* Takes out of a request which earlier call was slow for its caller: those that Python served are held here. 1, or 0: none. The places
+ * are those of struct lap_request_trailer. */
+static int earlier_take(uint8_t *trailer, Py_ssize_t bytes, uint64_t *ret_span)
+{
+    enum { LEVEL = 5, LEVEL_EARLIER = 128, DOMAIN = 32 };
+    if (bytes < LAP_TRAILER_BYTES || !(trailer[LEVEL] & LEVEL_EARLIER))
+        return 0;
+    memcpy(ret_span, trailer + DOMAIN, sizeof *ret_span);
+    memset(trailer + DOMAIN, 0, sizeof *ret_span);
+    trailer[LEVEL] &= (uint8_t)~LEVEL_EARLIER;
+    return 1;
+}
+
 PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     struct serve_arguments arguments;
@@ -642,8 +687,14 @@ PyObject *lap_calls_serve(PyObject *self, PyObject *const *args, Py_ssize_t coun
     struct steps *const steps = steps_make(profiler);
     if (!steps)
         return (PyObject *)profiler;
+    uint64_t earlier = 0;
+    const int names_earlier = earlier_take(trailer, bytes, &earlier);
     const int error = lap_impl_serve_begin(&steps->serve, profiler->handle, trailer, (uint64_t)bytes, arrived);
     lap_counts.bad_trailer += error < 0 && error != -ENOMSG;
+    if (error == 0 && lap_impl_accepted() & LAP_ACCEPT_SLOW)
+        steps->served_span = span_number(steps->serve.context.span_id);
+    if (error == 0 && names_earlier)
+        lap_counts.suppressed += lap_held_keep(earlier) == 0;
     if (has_parent) {
         steps->serve.context = parent;
         if (profiler->handle != 0)

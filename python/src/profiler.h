@@ -56,6 +56,11 @@ static inline int64_t lap_n_of(const struct lap *lap) { return lap->what & 1 ? l
 struct steps {
     struct lap_serve serve; /* the request; zeros: none */
     struct lap_context own; /* zeros: none yet */
+    uint64_t served_span;   /* of the request, whose caller may ask for the report; 0 */
+    struct {
+        uint64_t span_id, total_ns;
+        uint32_t class_id;
+    } slowest; /* of its calls, but for those that were slow for their servers; zeros: none */
 };
 
 /* Older checkpoints of one label. */
@@ -110,7 +115,8 @@ enum profiler_flags {
     PROFILER_COMPARED = 256, /* its frame has no token and is compared */
     PROFILER_DIES = 512,     /* a variable of the frame that is just being left is all that holds it */
     PROFILER_MUTE = 1024,    /* off by a term that names it, and so is what is inside */
-    PROFILER_BLANK = 2048    /* not constructed yet */
+    PROFILER_BLANK = 2048,   /* not constructed yet */
+    PROFILER_KEPT = 4096     /* prints whatever it took, as a call's server was slow */
 };
 
 enum profiler_end {
@@ -175,7 +181,7 @@ extern struct lap_counts {
         after_end; /* checkpoints and messages of a profiler that has ended, also of the parent process's */
     unsigned long long reentered;   /* profilers made while a report was written, by what writes it */
     unsigned long long sink_failed; /* reports that their stream or sink did not take */
-    unsigned long long suppressed;  /* reports above the 1,000 a second that a process prints */
+    unsigned long long suppressed;  /* reports above 1,000 a second, and what peers wished for in vain */
     unsigned long long bad_label;   /* labels and messages that str() failed on */
     unsigned long long bad_number;  /* n, ms_threshold and arrived that are no numbers */
     unsigned long long bad_trailer; /* of requests, replies and links: none of these, damaged, or another call's */
@@ -198,6 +204,12 @@ void lap_profilers_flush(void);
 void lap_profilers_set_task_clock(PyObject *function);
 
 double lap_ticks_to_ns(uint64_t ticks);
+
+/* Would it print, had it ended after so long? */
+static inline int lap_profiler_took_threshold(const struct profiler *self, uint64_t ticks)
+{
+    return self->flags & PROFILER_KEPT || lap_ticks_to_ns(ticks) >= self->threshold_ns;
+}
 uint64_t lap_ms_to_ticks(double ms);
 
 #endif

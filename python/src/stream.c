@@ -183,11 +183,10 @@ static int is_suppressed(void)
     return 1;
 }
 
-void lap_stream_write(const struct profiler *profiler, const char *text, size_t bytes)
+void lap_stream_write(PyObject *sink, PyObject *file, const char *text, size_t bytes)
 {
     if (bytes == 0 || is_suppressed())
         return;
-    PyObject *sink = profiler->sink, *file = profiler->file;
     if (is_writing) {
         wait_add(sink, file, text, bytes);
         return;

@@ -13,7 +13,7 @@ int lap_streams_start(void);
 void lap_streams_after_fork(void);
 /* Is this thread writing a report? */
 int lap_stream_is_writing(void);
-void lap_stream_write(const struct profiler *profiler, const char *text, size_t bytes);
+void lap_stream_write(PyObject *sink, PyObject *file, const char *text, size_t bytes);
 /* What stands before every line, "" where it is not asked for. Valid up to the next call. */
 const char *lap_stream_prefix(size_t *ret_bytes);
 

@@ -9,19 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IN_FLIGHT (1u << 18) /* calls of which one side was seen; the oldest are forgotten */
+#define IN_FLIGHT (1u << 18)   /* calls of which one side was seen; the oldest are forgotten */
+#define SERVED_HELD (1u << 12) /* calls of which both were; few, since a cache must hold them */
 #define BUCKETS (2 * IN_FLIGHT)
 #define NOBODY UINT32_MAX
 #define CHAIN_MAX 512u
 #define CALLERS_MAX (1u << 18) /* in all; what is beyond is not joined */
+#define SERVERS_MAX 16u        /* paths that serve one call before it is seen; what is beyond is not joined */
 
-/* One side of a call; of a profiler by its own name, too, which many may be started by. */
+/* One side of a call; of a profiler by its own name, too, which many may be started by. A call stays for a while when it is served: one
+ * that was sent again, or on to several, is served more than once. */
 struct side {
     uint64_t span_id;
     uint32_t process; /* NOBODY: free */
     uint32_t path;
+    uint32_t count; /* of a server that waits: how often it has served that */
     bool is_caller;
-    bool stays;
+    bool stays; /* for longer than it is held once it is served */
 };
 
 struct begun {
@@ -35,25 +39,41 @@ struct lap_call_join {
     struct side *sides;   /* used round and round */
     uint32_t *buckets;    /* side + 1 */
     uint32_t next;
+    struct {
+        uint64_t span_id; /* 0: none */
+        uint32_t side;
+    } *served; /* used round and round, too */
+    uint32_t next_served;
     struct lap_call_caller *callers;
     uint32_t *caller_buckets; /* caller + 1; twice as many as there is room for callers */
     size_t caller_count, caller_room;
     int error;
 };
 
-/* ---- sides that wait for the other ------------------------------------------------------------------------------------- */
+/* ---- sides by their span ----------------------------------------------------------------------------------------------- */
 
 static uint32_t bucket_of(uint64_t span_id)
 {
     return (uint32_t)((span_id * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (BUCKETS - 1);
 }
 
-static uint32_t *side_find(const struct lap_call_join *join, uint64_t span_id)
+static uint32_t after(uint32_t bucket) { return (bucket + 1) & (BUCKETS - 1); }
+
+/* The bucket of one side of this span, by what is in it: 0 for the free one behind all of them. */
+static uint32_t *bucket_with(const struct lap_call_join *join, uint64_t span_id, uint32_t what)
 {
     uint32_t at = bucket_of(span_id);
-    while (join->buckets[at] != 0 && join->sides[join->buckets[at] - 1].span_id != span_id)
-        at = (at + 1) & (BUCKETS - 1);
+    while (join->buckets[at] != what)
+        at = after(at);
     return &join->buckets[at];
+}
+
+/* The next bucket from this one on that has a side of this span; NULL: none. */
+static uint32_t *side_next(const struct lap_call_join *join, uint64_t span_id, uint32_t at)
+{
+    while (join->buckets[at] != 0 && join->sides[join->buckets[at] - 1].span_id != span_id)
+        at = after(at);
+    return join->buckets[at] != 0 ? &join->buckets[at] : NULL;
 }
 
 /* Takes one out, and moves up those behind it that would not be found any more. */
@@ -61,7 +81,7 @@ static void bucket_clear(struct lap_call_join *join, uint32_t *bucket)
 {
     uint32_t hole = (uint32_t)(bucket - join->buckets);
     join->sides[*bucket - 1].process = NOBODY;
-    for (uint32_t at = (hole + 1) & (BUCKETS - 1); join->buckets[at] != 0; at = (at + 1) & (BUCKETS - 1)) {
+    for (uint32_t at = after(hole); join->buckets[at] != 0; at = after(at)) {
         const uint32_t home = bucket_of(join->sides[join->buckets[at] - 1].span_id);
         if (((at - home) & (BUCKETS - 1)) < ((at - hole) & (BUCKETS - 1)))
             continue;
@@ -71,14 +91,28 @@ static void bucket_clear(struct lap_call_join *join, uint32_t *bucket)
     join->buckets[hole] = 0;
 }
 
-static void side_wait(struct lap_call_join *join, const struct side *side)
+static void side_put(struct lap_call_join *join, const struct side *side)
 {
     struct side *const place = &join->sides[join->next];
     if (place->process != NOBODY)
-        bucket_clear(join, side_find(join, place->span_id));
+        bucket_clear(join, bucket_with(join, place->span_id, join->next + 1));
     *place = *side;
-    *side_find(join, side->span_id) = join->next + 1;
+    *bucket_with(join, side->span_id, 0) = join->next + 1;
     join->next = (join->next + 1) % IN_FLIGHT;
+}
+
+/* A call that stays from its first server on, instead of the oldest of these. */
+static void served_put(struct lap_call_join *join, uint32_t side)
+{
+    const uint32_t at = join->next_served, oldest = join->served[at].side;
+    const uint64_t span_id = join->served[at].span_id;
+    const bool is_there = join->sides[oldest].process != NOBODY && join->sides[oldest].span_id == span_id;
+    if (span_id != 0 && is_there && join->sides[oldest].is_caller)
+        bucket_clear(join, bucket_with(join, span_id, oldest + 1));
+    join->served[at].span_id = join->sides[side].span_id;
+    join->served[at].side = side;
+    join->sides[side].stays = true;
+    join->next_served = (at + 1) % SERVED_HELD;
 }
 
 /* ---- both sides -------------------------------------------------------------------------------------------------------- */
@@ -120,37 +154,74 @@ static int callers_reserve(struct lap_call_join *join)
 
 static void pair_add(struct lap_call_join *join, const struct side *call, const struct side *serve)
 {
-    const struct lap_call_caller caller = {serve->process, serve->path, call->process, call->path, 1};
+    const struct lap_call_caller caller = {serve->process, serve->path, call->process, call->path, serve->count};
     if (callers_reserve(join) < 0) {
         join->error = -ENOMEM;
         return;
     }
     uint32_t *const bucket = caller_find(join, &caller);
     if (*bucket != 0) {
-        join->callers[*bucket - 1].calls++;
+        join->callers[*bucket - 1].calls += serve->count;
     } else if (join->caller_count < CALLERS_MAX) {
         join->callers[join->caller_count++] = caller;
         *bucket = (uint32_t)join->caller_count;
     }
 }
 
-static void side_add(struct lap_call_join *join, const struct side *side)
+/* It takes the place of the first that waits for it. */
+static void caller_add(struct lap_call_join *join, const struct side *caller)
 {
-    if (side->path >= LAP_FORMAT_PATHS)
-        return;
-    uint32_t *const bucket = side_find(join, side->span_id);
-    if (*bucket == 0) {
-        side_wait(join, side);
+    uint32_t *bucket = side_next(join, caller->span_id, bucket_of(caller->span_id));
+    if (!bucket) {
+        side_put(join, caller);
         return;
     }
-    const struct side other = join->sides[*bucket - 1];
-    if (other.is_caller == side->is_caller)
-        return; /* many replies to one call, or a request that was sent twice */
-    if (!other.stays)
+    const uint32_t place = *bucket - 1;
+    struct side *const first = &join->sides[place];
+    if (first->is_caller)
+        return; /* the same name twice */
+    pair_add(join, caller, first);
+    *first = *caller;
+    const uint32_t others = after((uint32_t)(bucket - join->buckets));
+    while ((bucket = side_next(join, caller->span_id, others)) != NULL) {
+        pair_add(join, caller, &join->sides[*bucket - 1]);
         bucket_clear(join, bucket);
-    if (side->stays)
-        side_wait(join, side);
-    pair_add(join, side->is_caller ? side : &other, side->is_caller ? &other : side);
+    }
+    if (!caller->stays)
+        served_put(join, place);
+}
+
+static void server_add(struct lap_call_join *join, const struct side *server)
+{
+    unsigned others = 0;
+    uint32_t *bucket = side_next(join, server->span_id, bucket_of(server->span_id));
+    for (; bucket; bucket = side_next(join, server->span_id, after((uint32_t)(bucket - join->buckets))), others++) {
+        struct side *const other = &join->sides[*bucket - 1];
+        if (other->is_caller) {
+            pair_add(join, other, server);
+            if (!other->stays)
+                served_put(join, *bucket - 1);
+            return;
+        }
+        if (other->process == server->process && other->path == server->path) {
+            other->count++;
+            return;
+        }
+    }
+    if (others < SERVERS_MAX)
+        side_put(join, server);
+}
+
+static void side_add(struct lap_call_join *join, uint64_t span_id, const struct lap_process *process, uint32_t path,
+                     bool is_caller, bool stays)
+{
+    const struct side side = {span_id, (uint32_t)process->index, path, 1, is_caller, stays};
+    if (path >= LAP_FORMAT_PATHS)
+        return;
+    if (is_caller)
+        caller_add(join, &side);
+    else
+        server_add(join, &side);
 }
 
 /* ---- the pass ---------------------------------------------------------------------------------------------------------- */
@@ -173,9 +244,8 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
 {
     struct lap_call_join *const join = user;
     const struct lap_format_call *const call = lap_event_payload(event->words, event->class);
-    const uint32_t process = (uint32_t)lap_cursor_of(decoder)->process->index;
     if (!(call->flags & LAP_FORMAT_CALL_PART))
-        side_add(join, &(const struct side){call->span_id, process, call->path, true, false});
+        side_add(join, call->span_id, lap_cursor_of(decoder)->process, call->path, true, false);
 }
 
 /* One that serves without stamps, by a traceparent; and whom that was of, where it was no call. */
@@ -183,7 +253,7 @@ static void see_link(struct lap_call_join *join, const struct lap_format_link *l
 {
     const bool is_caller = link->relation == LAP_FORMAT_LINK_IS;
     if (is_caller || link->relation == LAP_FORMAT_LINK_PARENT)
-        side_add(join, &(const struct side){link->span_id, (uint32_t)process->index, link->path, is_caller, is_caller});
+        side_add(join, link->span_id, process, link->path, is_caller, is_caller);
 }
 
 /* A profiler that serves begins right before it says so, on the same thread. */
@@ -198,7 +268,7 @@ static void see_other(void *user, struct lap_decoder *decoder, const struct lap_
     const struct lap_cursor *const cursor = lap_cursor_of(decoder);
     const struct begun *const begun = begun_of(join, cursor);
     if (begun->handle == serve->handle)
-        side_add(join, &(const struct side){serve->span_id, (uint32_t)cursor->process->index, begun->path, false, false});
+        side_add(join, serve->span_id, cursor->process, begun->path, false, false);
 }
 
 /* ---- who is the same --------------------------------------------------------------------------------------------------- */
@@ -300,7 +370,8 @@ int lap_call_join_make(struct lap_call_join **ret_join, struct lap_recording *re
     join->begun = calloc(recording->process_count, sizeof *join->begun);
     join->sides = malloc(IN_FLIGHT * sizeof *join->sides);
     join->buckets = calloc(BUCKETS, sizeof *join->buckets);
-    int code = join->begun && join->sides && join->buckets ? 0 : -ENOMEM;
+    join->served = calloc(SERVED_HELD, sizeof *join->served);
+    int code = join->begun && join->sides && join->buckets && join->served ? 0 : -ENOMEM;
     for (size_t p = 0; code == 0 && p < recording->process_count; p++) {
         join->begun[p] = calloc(recording->processes[p]->ring_count + 1, sizeof **join->begun);
         code = join->begun[p] ? 0 : -ENOMEM;
@@ -328,6 +399,7 @@ void lap_call_join_free(struct lap_call_join *join)
     free(join->callers);
     free(join->caller_buckets);
     free(join->sides);
+    free(join->served);
     free(join->buckets);
     free(join);
 }

@@ -2,8 +2,8 @@
  *
  * Which of a process's profilers serve whose calls: found by the span ids that the callers' `call` events and the servers' `serve`
  * events have in common, in one pass over all events by time; and by `link` events, which profilers were started by whom. Memory:
- * a bounded number of calls in flight, and the pairs of paths; not the events. What is not held any more on one side, or comes too far
- * apart, is not joined.
+ * a bounded number of calls, and the pairs of paths; not the events. A call that was sent again, or on to others, has all that serve it.
+ * What is not held any more on one side, or comes too far apart, is not joined.
  */
 #ifndef LAP_CALL_JOIN_H
 #define LAP_CALL_JOIN_H

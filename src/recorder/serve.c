@@ -63,22 +63,23 @@ void lap_impl_serve_options(struct lap_options *options, const void *trailer, ui
 }
 
 /* A caller found it slow: its report is due after all. */
-static void served_keep(uint64_t span_id, uint64_t now)
+int lap_impl_served_keep(uint64_t span_id, int is_held)
 {
-    struct lap_served served;
+    struct lap_served served = {.flags = 0};
     uint64_t position;
     struct lap_ring *const ring = lap_wishes_are_accepted(LAP_ACCEPT_SLOW) ? lap_ring_take(0, &position) : NULL;
     if (!ring)
-        return;
-    if (!lap_served_take(&served, span_id)) {
+        return -EPERM;
+    const int is_there = is_held || lap_served_take(&served, span_id),
+              is_kept = is_there && lap_wish_grant(lap_call_ticks());
+    if (!is_there)
         lap_process_count_loss(LAP_FORMAT_LOSS_WISH, 1);
-    } else if (lap_wish_grant(now)) {
-        if (served.flags & LAP_SLOW_PRINTS)
-            lap_handle_print(ring, served.handle, served.class_id, &served.rings);
-        if (served.flags & LAP_SLOW_SNAPSHOTS)
-            position = lap_snapshot_breach(ring, position, served.class_id, served.total_ticks);
-    }
+    if (is_kept && served.flags & LAP_SLOW_PRINTS)
+        lap_handle_print(ring, served.handle, served.class_id, &served.rings);
+    if (is_kept && served.flags & LAP_SLOW_SNAPSHOTS)
+        position = lap_snapshot_breach(ring, position, served.class_id, served.total_ticks);
     lap_ring_give(ring, position);
+    return is_kept;
 }
 
 int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *trailer, uint64_t bytes,
@@ -110,7 +111,7 @@ int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *t
     if (handle != 0 && lap_wishes_are_accepted(LAP_ACCEPT_SLOW))
         lap_handle_serves(handle, event.span_id);
     if (request.level & LAP_LEVEL_EARLIER)
-        served_keep(request.domain, now);
+        (void)lap_impl_served_keep(request.domain, 0);
     return 0;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "slow_calls.h"
 
+#include "lapmark/call.h"
+
 #include <string.h>
 
 enum { TOLD = 16 };
@@ -31,6 +33,12 @@ void lap_slow_call_tell(struct lap_slow_call *slowest, uint64_t since_ticks)
     told.spans[at].class_id = slowest->class_id;
     told_unlock();
     slowest->span_id = 0;
+}
+
+void lap_impl_call_slow(uint64_t span_id, uint32_t class_id)
+{
+    struct lap_slow_call slow = {.span_id = span_id, .class_id = class_id};
+    lap_slow_call_tell(&slow, 0);
 }
 
 uint64_t lap_slow_call_told(uint32_t class_id)

@@ -10,10 +10,9 @@ static uint64_t granted_ns = 0; /* of the clock, until when what was granted is 
 
 void lap_accept(uint32_t what) { __atomic_store_n(&accepted, what, __ATOMIC_RELAXED); }
 
-int lap_wishes_are_accepted(uint32_t what)
-{
-    return ((__atomic_load_n(&accepted, __ATOMIC_RELAXED) | lap_process.settings.accepts) & what) != 0;
-}
+uint32_t lap_impl_accepted(void) { return __atomic_load_n(&accepted, __ATOMIC_RELAXED) | lap_process.settings.accepts; }
+
+int lap_wishes_are_accepted(uint32_t what) { return (lap_impl_accepted() & what) != 0; }
 
 /* Each uses up its part of a second; as much as a second may lie ahead. (The generic cell rate algorithm, ITU-T I.371.) */
 int lap_wish_grant(uint64_t now_ticks)

@@ -2,11 +2,13 @@
 """`report` of several processes that call each other: a server's profilers stand under the calls that they serve."""
 import json
 import os
+import re
 import shutil
 
 import common
 
 CALLS = 10
+CLOCK_DOMAIN = 2904  # in .lapmark/control, see doc/format.md
 
 
 def paths(directory, *arguments):
@@ -29,6 +31,30 @@ def test_chain():
     wanted = {("first",): 1, second[:2]: CALLS, second: CALLS, second + ("the third has answered",): CALLS, third[:4]: CALLS,
               third: CALLS, third + ("done",): CALLS, ("first", "answered"): CALLS}
     common.equal({path: count for path, count in found.items() if path[-1] != "(rest)"}, wanted)
+
+
+def of_steps(found):
+    """Without what is no profiler, nor a call."""
+    return {path: count for path, count in found.items() if path[-1] not in ("(rest)", "answered", "done")}
+
+
+def test_of_two_servers():
+    """What was passed on as it is, and served by both: both stand under the call."""
+    with common.Directory() as directory:
+        recording = recorded(directory, "relayed")
+        found = of_steps(paths(recording))
+        kinds = common.lapmark_json("calls", recording)["calls"]
+    asked = ("first", "ask the second")
+    common.equal(found, {("first",): 1, asked: CALLS, asked + ("second's work",): CALLS, asked + ("third's work",): CALLS})
+    common.equal([(kind["name"], kind["count"]) for kind in kinds], [("ask the second", CALLS)])
+
+
+def test_sent_again():
+    """One that was served twice by the same code."""
+    with common.Directory() as directory:
+        found = of_steps(paths(recorded(directory, "again")))
+    asked = ("first", "ask the second")
+    common.equal(found, {("first",): 1, asked: CALLS, asked + ("second's work",): 2 * CALLS})
 
 
 def test_by_process():
@@ -67,6 +93,22 @@ def test_of_many_paths():
     wanted = [{"path": [place, "ask the second"], "count": 1} for place in "abcdefgh"]
     common.equal((site["callers"], site["callers_left_out"]), (wanted, CALLS - 8))
     common.check("h > ask the second (1) and 2 more\n" in text, text)
+
+
+def test_clocks_without_a_call_between():
+    """A process that reads another clock, of which no call tells: it is shown by its wall clock, and that is said."""
+    with common.Directory() as directory:
+        recording = recorded(directory, "chain")
+        one = common.lapmark("show", "--merge", "--events", recording)
+        processes = sorted(os.listdir(recording))
+        with open(f"{recording}/{processes[-1]}/.lapmark/control", "r+b") as control:
+            control.seek(CLOCK_DOMAIN)
+            control.write(b"\x99" * 8)
+        two = common.lapmark("show", "--merge", "--events", recording)
+    common.equal((one.status, one.err, two.status), (0, "", 0), (one, two))
+    said = re.fullmatch(r"lapmark: (\S+) is shown by its wall clock: no call between it and (\S+) says how far the two are apart\n", two.err)
+    common.check(said and {*said.groups()} <= set(processes) and processes[-1] in said.groups(), two.err)
+    common.equal(len(two.out.splitlines()), len(one.out.splitlines()))
 
 
 def test_one_side():

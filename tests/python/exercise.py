@@ -276,6 +276,17 @@ def use_calls(i):
     lapmark.share("nothing")
 
 
+def use_wishes(i):
+    lapmark.accept("slow")
+    for threshold in (1e-6, BELOW):
+        with Profiler("client", ms_threshold=threshold, sink=lambda text: None) as profiler:
+            call = profiler.call("call")
+            with lapmark.serve(f"serve {i}", call.request, ms_threshold=BELOW, sink=lambda text: None) as serving:
+                serving("a")
+                call.end(serving.reply())
+    lapmark.accept("nothing")
+
+
 def use_links(i):
     given = f"00-{i + 1:032x}-00f067aa0ba902b7-01"
     with lapmark.serve("serve", given, ms_threshold=BELOW) as request:

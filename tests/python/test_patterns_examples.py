@@ -59,6 +59,7 @@ CHECKED = {
     "batch.py": [f"Batch processing: collected {count} items, computed, dict built" for count in (200, 20000)],
     "calls.py": ["ask for three items: asked, plums are here, pears are here, apples are here",
                  "find apples: found", "find pears: found", "find plums: found"],
+    "pipes.py": ["ask by a pipe: apples are here", "ask by a stream: pears are here", "find apples: found", "find pears: found"],
     "startup.py": ["Service startup: broker connected, config loaded, feeds started"],
     "finer.py": [
         "the whole: big_function done [big_function internals: part_a, part_b, part_c: split, part_c: made unique]"],
@@ -83,6 +84,9 @@ def test_each():
             part = r"server \d+\.\d+: handle (\d+\.\d+), queue \d+\.\d+; between \d+\.\d+"
             handled = re.findall(rf"^  \w+ are here: .* \({part}\)$", result.err, re.MULTILINE)
             assert len(handled) == 3 and min(map(float, handled)) >= 9.9, result
+        elif name == "pipes.py":
+            handled = re.findall(r"^  \w+ are here: .* \(server \d+\.\d+: handle (\d+\.\d+), queue ", result.err, re.MULTILINE)
+            assert len(handled) == 2 and min(map(float, handled)) >= 9.9, result
         elif name == "startup.py":
             assert result.out == "ready\n"
 

@@ -93,6 +93,46 @@ def test_known_times():
 # ---- what carries them -----------------------------------------------------------------------------------------------
 
 
+def serve_in_turn(ends, work_ms, waited):
+    """One thread: reads what all have sent, and serves them one after another; says how long each waited at least."""
+    requests = []
+    for end in ends:
+        request = receive(end)
+        requests.append((end, request, lapmark.now(), now_ms()))
+    for end, request, arrived, arrived_ms in requests:
+        waited.append(now_ms() - arrived_ms)
+        with lapmark.serve("handle request", request, arrived, sink=Text()) as profiler:
+            time.sleep(work_ms / 1000)
+            end.sendall(profiler.reply())
+
+
+def test_queue_of_eight_clients():
+    """What waits in a server that reads ahead is its queue, and no part of the way."""
+    pairs = [socket.socketpair() for _ in range(8)]
+    calls, waited, texts = {}, [], [Text() for _ in pairs]
+
+    def client(number):
+        with Profiler("client", sink=texts[number]) as profiler:
+            with profiler.call("get items") as call:
+                pairs[number][0].sendall(call.request)
+                call.reply = receive(pairs[number][0])
+            profiler("complete")
+        calls[number] = call
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    serve_in_turn([pair[1] for pair in pairs], 4, waited)
+    for thread in threads:
+        thread.join()
+    for number, call in sorted(calls.items()):
+        assert call.error is None and is_least(call.queue_ms, waited[number]) and is_least(waited[number], 4 * number), (call, waited)
+        assert is_least(call.handle_ms, 4) and (number == 0 or ", queue " in repr(texts[number])), texts[number]
+        assert is_most(call.queue_ms + call.handle_ms + call.between_ms, call.total_ms), call
+    for end in (end for pair in pairs for end in pair):
+        end.close()
+
+
 def test_asyncio_out_of_order():
     """Several requests in flight on one connection; the server answers the last first."""
     text, took, calls = Text(), {}, {}
