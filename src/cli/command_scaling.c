@@ -20,7 +20,7 @@ int lap_command_scaling(const struct lap_arguments *arguments)
         status = lap_message_trouble("cannot read the recording: %s", lap_message_reason(error));
     } else {
         if (arguments->given[LAP_OPTION_JSON])
-            lap_scaling_print_json(scaling);
+            lap_json_print(lap_scaling_json(scaling), stdout);
         else
             lap_scaling_print_text(scaling);
         lap_scaling_free(scaling);
