@@ -55,7 +55,7 @@ static int print(const struct lap_arguments *arguments, struct lap_diff *diff)
     if (error < 0)
         return lap_message_trouble("cannot compare: %s", lap_message_reason(error));
     if (arguments->given[LAP_OPTION_JSON])
-        lap_diff_print_json(diff);
+        lap_json_print(lap_diff_json(diff), stdout);
     else
         lap_diff_print_text(diff);
     return LAP_EXIT_FINE;

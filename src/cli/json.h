@@ -6,6 +6,8 @@
 #ifndef LAP_JSON_H
 #define LAP_JSON_H
 
+#include "percentiles.h"
+
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,6 +19,9 @@ json_t *lap_json_text(const char *text);
 /* Nanoseconds with at most three decimals. */
 json_t *lap_json_ns(double ns);
 json_t *lap_json_count(uint64_t count);
+
+/* The pairs of a percentile and its nanoseconds that so many instances tell apart. */
+json_t *lap_json_percentiles(const struct lap_percentiles *percentiles, double count);
 
 /* Take `value` over. */
 void lap_json_set(json_t *object, const char *key, json_t *value);

@@ -72,7 +72,7 @@ int lap_view_print(struct lap_recording *recording, const struct lap_arguments *
     if (error < 0) {
         status = lap_message_trouble("cannot read the recording: %s", lap_message_reason(error));
     } else if (arguments->given[LAP_OPTION_JSON]) {
-        lap_view_print_json(&content);
+        lap_json_print(lap_view_json(&content), stdout);
     } else {
         lap_view_print_head(&content);
         lap_view_print_trees(&content);

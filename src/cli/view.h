@@ -37,7 +37,7 @@ const char *lap_view_kind_text(const struct lap_summary_node *node);
 
 void lap_view_print_head(const struct lap_view_content *content);
 void lap_view_print_trees(const struct lap_view_content *content);
-void lap_view_print_json(const struct lap_view_content *content);
+json_t *lap_view_json(const struct lap_view_content *content);
 
 /* How many of a profiler's callers are named; how many more there are is told. */
 #define LAP_VIEW_CALLERS 8u
