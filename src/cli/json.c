@@ -117,6 +117,23 @@ void lap_json_print(json_t *value, FILE *out) { print(value, out, JSON_INDENT(2)
 
 void lap_json_print_line(json_t *value, FILE *out) { print(value, out, JSON_COMPACT); }
 
+/* "<" is in texts alone, and can be escaped there. */
+static int write_without_tags(const char *text, size_t length, void *out)
+{
+    for (size_t i = 0; i < length; i++)
+        if (text[i] == '<')
+            fputs("\\u003c", out);
+        else
+            fputc(text[i], out);
+    return 0;
+}
+
+void lap_json_print_html(json_t *value, FILE *out)
+{
+    json_dump_callback(value, write_without_tags, out, JSON_COMPACT | JSON_ENSURE_ASCII | DIGITS);
+    json_decref(value);
+}
+
 void lap_json_write_text(FILE *out, const char *text)
 {
     bool is_plain = true;

@@ -30,6 +30,8 @@ void lap_json_append(json_t *array, json_t *value);
 /* Writes it with a newline and frees it: over several lines, or in one. */
 void lap_json_print(json_t *value, FILE *out);
 void lap_json_print_line(json_t *value, FILE *out);
+/* The same value in one line that may stand in an HTML script element, whatever its texts are: ASCII, and no "<". */
+void lap_json_print_html(json_t *value, FILE *out);
 
 /* A string with its quotes, as jansson would write it; for lines that are written piece by piece. Warm. */
 void lap_json_write_text(FILE *out, const char *text);

@@ -3,6 +3,7 @@
 
 #include "input.h"
 #include "message.h"
+#include "page.h"
 
 #include <stdlib.h>
 
@@ -77,7 +78,9 @@ int lap_view_print(struct lap_recording *recording, const struct lap_arguments *
         lap_view_print_head(&content);
         lap_view_print_trees(&content);
     }
-    if (error == 0 && content.has_comparison && content.comparison == 0)
+    if (error == 0 && arguments->given[LAP_OPTION_HTML])
+        status = lap_page_write(arguments, lap_view_json(&content));
+    if (status == LAP_EXIT_FINE && content.has_comparison && content.comparison == 0)
         status = LAP_EXIT_NO;
     done(&content);
     return status;

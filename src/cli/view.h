@@ -28,7 +28,7 @@ struct lap_view_content {
     struct lap_summary_difference difference;
 };
 
-/* By the options --by, --events and --json. Returns the exit status. */
+/* By the options --by, --events, --json and --html. Returns the exit status. */
 int lap_view_print(struct lap_recording *recording, const struct lap_arguments *arguments);
 
 /* A node's labels from the root on; "profiler", "lap" or "rest". */
