@@ -109,6 +109,16 @@ static json_t *nodes_json(const struct lap_diff *diff)
     return nodes;
 }
 
+static json_t *also_json(const struct lap_diff *diff)
+{
+    char text[LAP_DIFF_SENTENCE_BYTES];
+    size_t place = 0;
+    json_t *const sentences = json_array();
+    while (lap_diff_further(text, diff, &place))
+        lap_json_append(sentences, lap_json_text(text));
+    return sentences;
+}
+
 json_t *lap_diff_json(const struct lap_diff *diff)
 {
     char sentence[LAP_DIFF_SENTENCE_BYTES];
@@ -116,6 +126,7 @@ json_t *lap_diff_json(const struct lap_diff *diff)
     json_t *const value = json_object();
     lap_json_set(value, "version", json_integer(LAP_JSON_VERSION));
     lap_json_set(value, "sentence", lap_json_text(lap_diff_sentence(sentence, diff)));
+    lap_json_set(value, "also", also_json(diff));
     lap_json_set(value, "base_runs", lap_json_count(diff->sides[LAP_DIFF_BASE].run_count));
     lap_json_set(value, "new_runs", lap_json_count(diff->sides[LAP_DIFF_NEXT].run_count));
     lap_json_set(value, "base_total_ns", lap_json_ns(diff->total_ns[LAP_DIFF_BASE]));

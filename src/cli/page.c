@@ -32,16 +32,25 @@ struct place {
     char *target, *temporary;
 };
 
-static struct place place_find(const char *file)
+static void place_find(struct place *place, const char *file)
 {
     struct stat status;
-    struct place place = {realpath(file, NULL), NULL};
-    if (!place.target && !(place.target = strdup(file)))
+    char *temporary = NULL;
+    place->target = realpath(file, NULL);
+    if (!place->target)
+        place->target = strdup(file);
+    if (!place->target)
         abort();
-    if (stat(place.target, &status) != 0 || S_ISREG(status.st_mode))
-        if (asprintf(&place.temporary, "%s.XXXXXX", place.target) < 0)
-            abort();
-    return place;
+    if ((stat(place->target, &status) != 0 || S_ISREG(status.st_mode)) &&
+        asprintf(&temporary, "%s.XXXXXX", place->target) < 0)
+        abort();
+    place->temporary = temporary;
+}
+
+static void place_done(struct place *place)
+{
+    free(place->target);
+    free(place->temporary);
 }
 
 /* A temporary file gets the rights that a new file has. */
@@ -89,10 +98,10 @@ static int write_page(const struct place *place, const char *command, json_t *va
 int lap_page_write(const struct lap_arguments *arguments, json_t *value)
 {
     const char *const file = arguments->values[LAP_OPTION_HTML];
-    struct place place = place_find(file);
+    struct place place;
+    place_find(&place, file);
     const int error = write_page(&place, arguments->command->name, value);
-    free(place.target);
-    free(place.temporary);
+    place_done(&place);
     if (error < 0)
         return lap_message_trouble("cannot write '%s': %s", file, lap_message_reason(error));
     lap_message_note("wrote '%s'", file);

@@ -59,6 +59,8 @@ function diffDetails({data}, panel) {
     ].filter(({pairs}) => pairs.length > 0));
 }
 
+const FEW_RUNS = 5;
+
 function showDiff(diff, content) {
     const most_ns = Math.max(...diff.nodes.map((node) => Math.abs(node.added_ns)), 1);
     const tree = new Tree(diffTree(diff.nodes), {
@@ -82,14 +84,15 @@ function showDiff(diff, content) {
     });
     content.append(tree.table);
     const isOneRun = diff.base_runs === 1 && diff.new_runs === 1;
+    const isFewRuns = Math.min(diff.base_runs, diff.new_runs) < FEW_RUNS;
     return {
         sentence: diff.sentence,
-        findings: [],
+        findings: diff.also,
         head: [
             ["runs", [`${diff.base_runs} before, ${diff.new_runs} after; ${durationText(diff.base_total_ns)} → ` +
                 `${durationText(diff.new_total_ns)} each in the mean`]],
             ["intervals", [isOneRun ? "95 %, for the noise inside a run only: what differs from one run to the next they cannot know; " +
-                "record several runs a side" : "95 %, for the noise between runs"]],
+                "record several runs a side" : `95 %, for the noise between runs${isFewRuns ? "; with so few they are wide" : ""}`]],
             ["untold", diff.untold > 0 ? [`${countedText(diff.untold, "node")}, of which it is not known how much they vary`] : []],
         ],
         notes: diff.changed === null ? "" : "* more than noise, at 5 % for all nodes together",

@@ -268,7 +268,8 @@ def test_rows_are_those_of_the_text():
     common.equal(BROWSER.run("return document.querySelector('h1').innerText"), re.sub(r"\s*\n\s*", " ", first))
 
     text = common.lapmark("diff", f"{GOLDEN}/good", f"{GOLDEN}/full", COLUMNS="400").out
-    open_page("golden")
+    data = open_page("golden")
+    common.equal(re.findall(r"^(?:also| {4}) {8}(.*)$", text.split("\n\n")[1], re.MULTILINE)[:5], data["also"][:5])
     rows = {(row[0], row[1]): row for row in shown_rows()}
     lines = re.search(r"\n\n[^\n]*adds.*?\n(.*?)\n\n", text + "\n\n", re.DOTALL).group(1).splitlines()
     common.check(lines)
@@ -325,15 +326,14 @@ def test_details():
 
 
 def test_data_are_those_of_json():
-    for name in ("report", "by", "diff", "scaling", "awkward"):
+    for name in ("report", "by", "diff", "golden", "scaling", "awkward"):
         data = open_page(name)
         shown = BROWSER.run("return document.querySelector('script[type=\"application/json\"]').textContent")
         common.equal(json.loads(shown), data, name)
         if "sentence" in data:
             common.equal(BROWSER.run("return document.querySelector('h1').innerText"), data["sentence"])
-        if "findings" in data:
-            common.equal(BROWSER.run("return [...document.querySelectorAll('#findings li')].map((item) => item.innerText)"),
-                         data["findings"][1:])
+        further = data["also"] if "also" in data else data.get("findings", [])[1:]
+        common.equal(BROWSER.run("return [...document.querySelectorAll('#findings li')].map((item) => item.innerText)"), further)
 
 
 # ---- clicks and keys
