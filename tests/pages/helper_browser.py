@@ -15,30 +15,34 @@ ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
              "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
 
 
-def find_chromium():
-    return shutil.which("chromium") or shutil.which("chromium-browser")
-
-
 class Browser:
     """One session; everything is gone when it is left."""
 
     def __enter__(self):
         self.home = tempfile.mkdtemp(prefix="lapmark-browser-")
-        environment = dict(os.environ, HOME=self.home)
+        self.session = None
         self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                       stderr=subprocess.DEVNULL, text=True, env=environment)
+                                       stderr=subprocess.DEVNULL, text=True, env=dict(os.environ, HOME=self.home))
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def start(self):
         started = (re.search(r"on port ([1-9]\d*)", line) for line in self.driver.stdout)
         port = int(next(found for found in started if found).group(1))
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        options = {"args": ARGUMENTS + [f"--user-data-dir={self.home}/profile"], "binary": find_chromium()}
+        options = {"args": ARGUMENTS + [f"--user-data-dir={self.home}/profile"], "binary": shutil.which("chromium")}
         capabilities = {"browserName": "chrome", "goog:chromeOptions": options,
                         "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         self.session = self.request("POST", "/session", {"capabilities": {"alwaysMatch": capabilities}})["sessionId"]
-        return self
 
     def __exit__(self, *_):
         try:
-            self.call("DELETE", "")
+            if self.session:
+                self.call("DELETE", "")
         finally:
             self.driver.terminate()
             self.driver.wait()
