@@ -79,15 +79,15 @@ static void print_page(FILE *out, const char *command, json_t *value)
 /* Returns 0 or a negative errno. */
 static int write_page(const struct place *place, const char *command, json_t *value)
 {
-    int error = 0;
     FILE *const out = place_open(place);
+    int error = out ? 0 : -errno;
     if (!out) {
         json_decref(value);
-        return -errno;
+        return error;
     }
     print_page(out, command, value);
     if (ferror(out) | fclose(out))
-        error = -errno;
+        error = errno != 0 ? -errno : -EIO;
     if (error == 0 && place->temporary && rename(place->temporary, place->target) != 0)
         error = -errno;
     if (error < 0 && place->temporary)
