@@ -29,4 +29,7 @@ if(TARGET lapmark_cli)
         DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
     install(FILES "${PROJECT_BINARY_DIR}/completion/zsh/_lapmark" OPTIONAL
         DESTINATION "${CMAKE_INSTALL_DATADIR}/zsh/site-functions")
+    if(LAPMARK_UPLOT_DIRECTORY)
+        install(FILES "${LAPMARK_UPLOT_DIRECTORY}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" RENAME LICENSE.uPlot)
+    endif()
 endif()

@@ -54,6 +54,19 @@ static bool gather(struct work *work, const struct lap_diff_node *node, int s, e
     return sum.sum > 0 && sum.weight > 0;
 }
 
+/* The means of the runs' own. */
+static void percentiles_fill(struct lap_diff_side *side, const struct lap_run_tree *tree, uint32_t node)
+{
+    double runs = 0;
+    for (size_t run = 0; run < tree->run_count; run++)
+        runs += lap_run_tree_value(tree, run, node)->count > 0;
+    for (size_t run = 0; run < tree->run_count; run++) {
+        const struct lap_run_value *const value = lap_run_tree_value(tree, run, node);
+        for (size_t i = 0; i < LAP_PERCENTILES && value->count > 0; i++)
+            side->percentiles.ns[i] += value->spread.percentiles.ns[i] / runs;
+    }
+}
+
 static void side_fill(struct work *work, struct lap_diff_node *node, int s)
 {
     const struct lap_run_tree *const tree = &work->diff->sides[s];
@@ -68,6 +81,7 @@ static void side_fill(struct work *work, struct lap_diff_node *node, int s)
         side->self_ns += value->self_ns / (double)tree->run_count;
     }
     side->count /= (double)tree->run_count; /* once: so it is whole where all runs have the same */
+    percentiles_fill(side, tree, node_of(node, s));
     double *const means[] = {&side->mean_ns, &side->p50_ns, &side->p99_ns};
     double *const halves[] = {&side->mean_half_ns, &side->p50_half_ns, NULL};
     for (enum measure measure = MEAN; measure <= P99; measure++) {

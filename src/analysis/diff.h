@@ -20,6 +20,7 @@ struct lap_diff_side {
     double count, total_ns, self_ns; /* a run */
     double mean_ns, p50_ns, p99_ns;
     double mean_half_ns, p50_half_ns; /* half of their 95 % interval; INFINITY: not known */
+    struct lap_percentiles percentiles;
 };
 
 struct lap_diff_node {

@@ -54,7 +54,8 @@ static double class_exponent(enum lap_fit_class class, double n)
 
 double lap_fit_at(const struct lap_fit *fit, double n)
 {
-    return fit->offset + fit->factor * lap_fit_class_value(fit->likely, n);
+    const struct lap_fit_line *const line = &fit->lines[fit->likely];
+    return line->offset + line->factor * lap_fit_class_value(fit->likely, n);
 }
 
 /* ---- the choice ---------------------------------------------------------------------------------------------------- */
@@ -293,8 +294,7 @@ static int fit_lines(struct fitting *fitting, struct lap_fit *fit, unsigned resa
         fitting->loss[i] = loss_held_out(fitting, i);
     choose(fitting, fit);
     fit->class = fit->doubt == LAP_FIT_SURE ? fit->likely : LAP_FIT_UNCLEAR;
-    fit->offset = all->lines[fit->likely].offset;
-    fit->factor = all->lines[fit->likely].factor;
+    memcpy(fit->lines, all->lines, sizeof fit->lines);
     for (size_t i = 0; i < all->point_count; i++)
         all->room[i] = all->points[i].deviation;
     fit->noise = lap_fit_median(all->room, all->point_count);

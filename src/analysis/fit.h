@@ -40,6 +40,11 @@ struct lap_fit_cell {
     const float *costs;  /* at least 0 */
 };
 
+/* cost = offset + factor * f(n), f by the class */
+struct lap_fit_line {
+    double offset, factor;
+};
+
 struct lap_fit {
     enum lap_fit_class class; /* LAP_FIT_UNCLEAR or what it is */
     enum lap_fit_doubt doubt;
@@ -47,9 +52,9 @@ struct lap_fit {
     double range_needed;              /* greatest by least size that would tell those two apart; 0: not known */
     size_t sizes, runs;
     double n_min, n_max;
-    double offset, factor; /* of `likely`: cost = offset + factor * f(n) */
-    double noise;          /* of a size's cost, relative */
-    double scatter;        /* of a single cost, relative */
+    struct lap_fit_line lines[LAP_FIT_CLASSES]; /* meaningful unless FEW_SIZES or NARROW */
+    double noise;                               /* of a size's cost, relative */
+    double scatter;                             /* of a single cost, relative */
     double exponent, exponent_low,
         exponent_high; /* d log(cost - offset) / d log n at sqrt(n_min * n_max), 99 % interval */
 };
@@ -66,7 +71,7 @@ int lap_fit_make(struct lap_fit *ret_fit, const struct lap_fit_cell *cells, size
 
 /* "1", "log n", "n", "n log n", "n^2", "n^3", "unclear". */
 const char *lap_fit_class_text(enum lap_fit_class class);
-/* The cost that a class's line has at a size. */
+/* The cost that the line of `likely` has at a size. */
 double lap_fit_at(const struct lap_fit *fit, double n);
 
 #endif

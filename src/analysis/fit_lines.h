@@ -29,10 +29,6 @@ struct lap_fit_point {
     double robust;    /* its weight in the last line */
 };
 
-struct lap_fit_line {
-    double offset, factor;
-};
-
 struct lap_fit_lines {
     struct lap_fit_point *points;
     size_t point_count;

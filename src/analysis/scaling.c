@@ -129,10 +129,11 @@ static void memory_doubt(struct lap_fit *fit)
     if (fit->doubt != LAP_FIT_SURE || fit->class == LAP_FIT_1)
         return;
     const bool is_of_each = fit->class == LAP_FIT_N_LOG; /* of n of them, each is looked at */
+    const double offset_ns = fit->lines[fit->likely].offset;
     const double least_ns =
-        is_of_each ? (lap_fit_at(fit, fit->n_min) - fit->offset) / fit->n_min : lap_fit_at(fit, fit->n_min);
+        is_of_each ? (lap_fit_at(fit, fit->n_min) - offset_ns) / fit->n_min : lap_fit_at(fit, fit->n_min);
     const double most_ns =
-        is_of_each ? (lap_fit_at(fit, fit->n_max) - fit->offset) / fit->n_max : lap_fit_at(fit, fit->n_max);
+        is_of_each ? (lap_fit_at(fit, fit->n_max) - offset_ns) / fit->n_max : lap_fit_at(fit, fit->n_max);
     if (most_ns - least_ns > MEMORY_NS || most_ns > MEMORY_GROWTH * least_ns)
         return;
     fit->class = LAP_FIT_UNCLEAR;
@@ -150,6 +151,7 @@ static int curve_make(struct lap_scaling_curve *curve, const struct lap_summary_
         return code;
     code = lap_sized_costs_fit(&curve->fit, costs[choice.slot], RESAMPLES);
     curve->from = from_slot(group, own, choice.slot);
+    curve->costs = costs[choice.slot];
     *ret_slot = choice.slot;
     return code;
 }

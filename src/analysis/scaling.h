@@ -8,6 +8,7 @@
 
 #include "fit.h"
 #include "recording.h"
+#include "sized_costs.h"
 #include "summary.h"
 
 #include <stdbool.h>
@@ -30,7 +31,8 @@ struct lap_scaling_from {
 
 struct lap_scaling_curve {
     struct lap_fit fit;
-    struct lap_scaling_from from; /* SIZE_NONE: there is no curve */
+    struct lap_scaling_from from;        /* SIZE_NONE: there is no curve */
+    const struct lap_sized_costs *costs; /* what was fitted */
 };
 
 struct lap_scaling_node {

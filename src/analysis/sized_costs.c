@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sized_costs.h"
 
+#include "fit_lines.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -104,16 +106,16 @@ static int by_size(const void *a, const void *b)
     return ((*p)->size > (*q)->size) - ((*p)->size < (*q)->size);
 }
 
-int lap_sized_costs_fit(struct lap_fit *ret_fit, const struct lap_sized_costs *costs, unsigned resamples)
+/* By size; cells of one size have one n. NULL: no memory. */
+static struct lap_fit_cell *cells_make(const struct lap_sized_costs *costs)
 {
     const struct lap_sized_costs_cell **const sorted = calloc(costs->count + 1, sizeof(struct lap_sized_costs_cell *));
-    struct lap_fit_cell *const cells = calloc(costs->count + 1, sizeof *cells);
-    int code = sorted && cells ? 0 : -ENOMEM;
-    for (size_t i = 0; code == 0 && i < costs->count; i++)
+    struct lap_fit_cell *const cells = sorted ? calloc(costs->count + 1, sizeof *cells) : NULL;
+    for (size_t i = 0; cells && i < costs->count; i++)
         sorted[i] = &costs->cells[i];
-    if (code == 0 && costs->count > 0)
+    if (cells && costs->count > 0)
         qsort(sorted, costs->count, sizeof(struct lap_sized_costs_cell *), by_size);
-    for (size_t i = 0, end; code == 0 && i < costs->count; i = end) {
+    for (size_t i = 0, end; cells && i < costs->count; i = end) {
         double sum_n = 0, count = 0;
         for (end = i; end < costs->count && sorted[end]->size == sorted[i]->size; end++) {
             sum_n += sorted[end]->sum_n;
@@ -122,9 +124,35 @@ int lap_sized_costs_fit(struct lap_fit *ret_fit, const struct lap_sized_costs *c
         for (size_t k = i; k < end; k++)
             cells[k] = (struct lap_fit_cell){sum_n / count, sorted[k]->run, sorted[k]->kept, sorted[k]->costs};
     }
-    if (code == 0)
-        code = lap_fit_make(ret_fit, cells, costs->count, resamples);
     free(sorted);
+    return cells;
+}
+
+int lap_sized_costs_fit(struct lap_fit *ret_fit, const struct lap_sized_costs *costs, unsigned resamples)
+{
+    struct lap_fit_cell *const cells = cells_make(costs);
+    const int code = cells ? lap_fit_make(ret_fit, cells, costs->count, resamples) : -ENOMEM;
+    free(cells);
+    return code;
+}
+
+int lap_sized_costs_points(struct lap_sized_costs_point **ret_points, size_t *ret_count,
+                           const struct lap_sized_costs *costs)
+{
+    struct lap_fit_lines lines = {0};
+    struct lap_fit_cell *const cells = cells_make(costs);
+    struct lap_sized_costs_point *const points = calloc(costs->count + 1, sizeof *points);
+    int code = cells && points ? lap_fit_lines_make(&lines, cells, costs->count) : -ENOMEM;
+    if (code == 0) {
+        lap_fit_lines_cost(&lines, NULL);
+        for (size_t i = 0; i < lines.point_count; i++)
+            points[i] = (struct lap_sized_costs_point){lines.points[i].n, lines.points[i].cost};
+        *ret_points = points;
+        *ret_count = lines.point_count;
+    } else {
+        free(points);
+    }
+    lap_fit_lines_done(&lines);
     free(cells);
     return code;
 }

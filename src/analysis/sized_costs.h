@@ -38,6 +38,14 @@ struct lap_sized_costs {
 int lap_sized_costs_add(struct lap_sized_costs *costs, uint32_t run, int64_t n, double cost);
 void lap_sized_costs_done(struct lap_sized_costs *costs);
 
+/* What a size costs in the mean, without what is far off: what the fit goes by. */
+struct lap_sized_costs_point {
+    double n, cost;
+};
+/* `*ret_points` by size, to be freed. Returns 0 or -ENOMEM. */
+int lap_sized_costs_points(struct lap_sized_costs_point **ret_points, size_t *ret_count,
+                           const struct lap_sized_costs *costs);
+
 /* See lap_fit_make(). Returns 0 or -ENOMEM. */
 int lap_sized_costs_fit(struct lap_fit *ret_fit, const struct lap_sized_costs *costs, unsigned resamples);
 

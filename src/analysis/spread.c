@@ -50,14 +50,6 @@ static double at_rank(const double *sorted_ns, size_t count, double rank)
     return rank < 1 ? 0 : rank > (double)count ? INFINITY : sorted_ns[(size_t)rank - 1];
 }
 
-/* Linear between ranks (Hyndman and Fan 1996, definition 7). */
-static double sorted_quantile(const double *sorted_ns, size_t count, double q)
-{
-    const double place = q * (double)(count - 1);
-    const size_t below = (size_t)place, above = below + 1 < count ? below + 1 : below;
-    return sorted_ns[below] + (place - (double)below) * (sorted_ns[above] - sorted_ns[below]);
-}
-
 /* What the share of instances up to a percentile may be off by: at least as much as of independent ones. */
 static double share_error(double q, double count, double batched_error)
 {
@@ -95,7 +87,7 @@ int lap_spread_of_samples(struct lap_spread *ret_spread, const double *samples_n
     ret_spread->mean_ns = mean_of(samples_ns, count, NAN);
     ret_spread->mean_error = relative_error(error_of(samples_ns, count, NAN, &ret_spread->degrees), ret_spread->mean_ns);
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
-        const double ns = sorted_quantile(sorted, count, shares[i]), n = (double)count;
+        const double ns = lap_percentiles_sorted_quantile(sorted, count, shares[i]), n = (double)count;
         double degrees = INFINITY;
         const double batched = count >= BATCHED_MIN ? error_of(samples_ns, count, ns, &degrees) : 0;
         const double wide = share_error(shares[i], n, batched) * lap_student_quantile(TAIL, degrees);
@@ -103,6 +95,7 @@ int lap_spread_of_samples(struct lap_spread *ret_spread, const double *samples_n
                                                      at_rank(sorted, count, ceil(n * (shares[i] + wide)) + 1)};
         widen(quantiles[i], tick_ns);
     }
+    lap_percentiles_of_sorted(&ret_spread->percentiles, sorted, count);
     free(sorted);
     return 0;
 }
@@ -131,4 +124,5 @@ void lap_spread_of_distribution(struct lap_spread *ret_spread, const struct lap_
         widen(&quantile, distribution->ns_per_tick);
         *quantiles[i] = quantile;
     }
+    lap_percentiles_of_distribution(&ret_spread->percentiles, distribution);
 }

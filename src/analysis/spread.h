@@ -7,6 +7,7 @@
 #define LAP_SPREAD_H
 
 #include "distribution.h"
+#include "percentiles.h"
 
 #include <stddef.h>
 
@@ -22,6 +23,7 @@ struct lap_spread {
     double mean_error; /* the standard error of the mean's logarithm; INFINITY: not known */
     double degrees;    /* of freedom, of the errors */
     struct lap_spread_quantile p50, p99;
+    struct lap_percentiles percentiles;
 };
 
 /* Of instances in the order in which they came, at least one. Neighbours may be alike, so from 40 on errors are those of

@@ -4,6 +4,7 @@
 #include "diff_view.h"
 #include "input.h"
 #include "message.h"
+#include "page.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -55,10 +56,10 @@ static int print(const struct lap_arguments *arguments, struct lap_diff *diff)
     if (error < 0)
         return lap_message_trouble("cannot compare: %s", lap_message_reason(error));
     if (arguments->given[LAP_OPTION_JSON])
-        lap_diff_print_json(diff);
+        lap_json_print(lap_diff_json(diff), stdout);
     else
         lap_diff_print_text(diff);
-    return LAP_EXIT_FINE;
+    return arguments->given[LAP_OPTION_HTML] ? lap_page_write(arguments, lap_diff_json(diff)) : LAP_EXIT_FINE;
 }
 
 int lap_command_diff(const struct lap_arguments *arguments)
@@ -70,7 +71,8 @@ int lap_command_diff(const struct lap_arguments *arguments)
     if (base_count == 0)
         return lap_message_trouble("no recording to compare with; name one or more in front of '--'");
     char **const base = arguments->operands, **const next = base + base_count;
-    if (check_each_once(base, base_count) != 0 || check_each_once(next, next_count) != 0)
+    if (lap_page_check(arguments) != 0 || check_each_once(base, base_count) != 0 ||
+        check_each_once(next, next_count) != 0)
         return LAP_EXIT_TROUBLE;
     struct lap_diff diff = {.sides = {LAP_RUN_TREE_EMPTY, LAP_RUN_TREE_EMPTY}};
     int status = add_runs(&diff.sides[LAP_DIFF_BASE], base, base_count);

@@ -4,9 +4,8 @@
  */
 #include "diff_view.h"
 
-#include "json.h"
-
 #include <math.h>
+#include <stdlib.h>
 
 static json_t *path_json(const struct lap_live_tree *tree, uint32_t node)
 {
@@ -40,10 +39,12 @@ static json_t *side_json(const struct lap_diff_side *side)
     lap_json_set(value, "mean_ns", side->count > 0 ? lap_json_ns(side->mean_ns) : json_null());
     lap_json_set(value, "p50_ns", side->count > 0 ? lap_json_ns(side->p50_ns) : json_null());
     lap_json_set(value, "p99_ns", side->count > 0 ? lap_json_ns(side->p99_ns) : json_null());
+    lap_json_set(value, "percentiles", lap_json_percentiles(&side->percentiles, side->count));
     return value;
 }
 
-static json_t *node_json(const struct lap_diff *diff, const struct lap_diff_node *node)
+/* `places` is where each of the nodes stands in JSON. */
+static json_t *node_json(const struct lap_diff *diff, const struct lap_diff_node *node, const uint32_t *places)
 {
     static const char *const kinds[] = {
         [LAP_SUMMARY_PROFILER] = "profiler", [LAP_SUMMARY_LAP] = "lap", [LAP_SUMMARY_REST] = "rest"};
@@ -56,6 +57,7 @@ static json_t *node_json(const struct lap_diff *diff, const struct lap_diff_node
     json_t *const value = json_object();
     lap_json_set(value, "path", is_new || is_in_both ? path_json(next, node->next) : path_json(base, node->base));
     lap_json_set(value, "base_path", is_new ? json_null() : path_json(base, node->base));
+    lap_json_set(value, "parent", node->parent == LAP_LIVE_NONE ? json_null() : json_integer(places[node->parent]));
     lap_json_set(value, "match", lap_json_text(is_in_both ? matches[node->match] : is_new ? "new" : "gone"));
     lap_json_set(value, "kind", lap_json_text(kinds[label->kind]));
     lap_json_set(value, "function", lap_json_text(label->function));
@@ -93,16 +95,38 @@ static json_t *found_json(const struct lap_diff *diff, uint32_t node)
                                         : path_json(&diff->sides[LAP_DIFF_BASE].tree, found->base);
 }
 
-void lap_diff_print_json(const struct lap_diff *diff)
+static json_t *nodes_json(const struct lap_diff *diff)
+{
+    json_t *const nodes = json_array();
+    uint32_t *const places = calloc(diff->node_count + 1, sizeof *places);
+    if (!places)
+        abort();
+    for (uint32_t i = 0; i < diff->node_count; i++)
+        places[diff->order[i]] = i;
+    for (size_t i = 0; i < diff->node_count; i++)
+        lap_json_append(nodes, node_json(diff, &diff->nodes[diff->order[i]], places));
+    free(places);
+    return nodes;
+}
+
+static json_t *also_json(const struct lap_diff *diff)
+{
+    char text[LAP_DIFF_SENTENCE_BYTES];
+    size_t place = 0;
+    json_t *const sentences = json_array();
+    while (lap_diff_further(text, diff, &place))
+        lap_json_append(sentences, lap_json_text(text));
+    return sentences;
+}
+
+json_t *lap_diff_json(const struct lap_diff *diff)
 {
     char sentence[LAP_DIFF_SENTENCE_BYTES];
     const bool is_told = diff->surest != LAP_LIVE_NONE;
-    json_t *const nodes = json_array();
-    for (size_t i = 0; i < diff->node_count; i++)
-        lap_json_append(nodes, node_json(diff, &diff->nodes[diff->order[i]]));
     json_t *const value = json_object();
     lap_json_set(value, "version", json_integer(LAP_JSON_VERSION));
     lap_json_set(value, "sentence", lap_json_text(lap_diff_sentence(sentence, diff)));
+    lap_json_set(value, "also", also_json(diff));
     lap_json_set(value, "base_runs", lap_json_count(diff->sides[LAP_DIFF_BASE].run_count));
     lap_json_set(value, "new_runs", lap_json_count(diff->sides[LAP_DIFF_NEXT].run_count));
     lap_json_set(value, "base_total_ns", lap_json_ns(diff->total_ns[LAP_DIFF_BASE]));
@@ -113,6 +137,6 @@ void lap_diff_print_json(const struct lap_diff *diff)
     lap_json_set(value, "untold", lap_json_count(diff->untold));
     lap_json_set(value, "detectable_of", found_json(diff, diff->surest));
     lap_json_set(value, "detectable_ratio", is_told ? number_json(exp(diff->detectable)) : json_null());
-    lap_json_set(value, "nodes", nodes);
-    lap_json_print(value, stdout);
+    lap_json_set(value, "nodes", nodes_json(diff));
+    return value;
 }

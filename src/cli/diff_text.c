@@ -275,22 +275,28 @@ static bool is_alone_with_parent(const struct lap_diff *diff, const struct lap_d
            diff->nodes[node->parent].match == LAP_DIFF_ALONE;
 }
 
-/* Changes that nothing in them explains, besides the one of the sentence. */
-static void print_others(const struct lap_diff *diff)
+char *lap_diff_further(char out[LAP_DIFF_SENTENCE_BYTES], const struct lap_diff *diff, size_t *place)
 {
     const double least_ns = least_shown_ns(diff);
-    size_t shown = 0;
-    for (size_t i = 0; i < diff->node_count && shown < ALSO_SHOWN; i++) {
-        const uint32_t index = diff->order[i];
+    while (*place < diff->node_count) {
+        const uint32_t index = diff->order[(*place)++];
         const struct lap_diff_node *const node = &diff->nodes[index];
         if (fabs(node->shift_ns) <= least_ns || index == diff->changed || index == diff->cause ||
             lap_diff_cause_in(diff, index) != LAP_LIVE_NONE || is_alone_with_parent(diff, node))
             continue;
-        char bytes[LAP_DIFF_SENTENCE_BYTES];
-        struct text text = {.bytes = bytes};
+        struct text text = {.bytes = out};
         add_change(&text, diff, index);
-        lap_head_line(shown++ == 0 ? "also" : "", "%s", bytes);
+        return out;
     }
+    return NULL;
+}
+
+static void print_others(const struct lap_diff *diff)
+{
+    char text[LAP_DIFF_SENTENCE_BYTES];
+    size_t place = 0;
+    for (size_t shown = 0; shown < ALSO_SHOWN && lap_diff_further(text, diff, &place); shown++)
+        lap_head_line(shown == 0 ? "also" : "", "%s", text);
 }
 
 static const char *parent_label(const struct lap_live_tree *tree, uint32_t node)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DIGITS JSON_REAL_PRECISION(15)
+
 static json_t *checked(json_t *value)
 {
     if (!value)
@@ -78,6 +80,20 @@ json_t *lap_json_count(uint64_t count)
     return checked(json_integer(count > INT64_MAX ? INT64_MAX : (json_int_t)count));
 }
 
+json_t *lap_json_percentiles(const struct lap_percentiles *percentiles, double count)
+{
+    json_t *const pairs = checked(json_array());
+    for (size_t i = 0; i < LAP_PERCENTILES && count > 0; i++) {
+        if (!lap_percentiles_tells(i, count))
+            continue;
+        json_t *const pair = checked(json_array());
+        lap_json_append(pair, json_real(lap_percentiles_at(i)));
+        lap_json_append(pair, lap_json_ns(percentiles->ns[i]));
+        lap_json_append(pairs, pair);
+    }
+    return pairs;
+}
+
 void lap_json_set(json_t *object, const char *key, json_t *value)
 {
     if (json_object_set_new(object, key, checked(value)) != 0)
@@ -92,7 +108,7 @@ void lap_json_append(json_t *array, json_t *value)
 
 static void print(json_t *value, FILE *out, size_t flags)
 {
-    json_dumpf(value, out, flags | JSON_REAL_PRECISION(15));
+    json_dumpf(value, out, flags | DIGITS);
     fputc('\n', out);
     json_decref(value);
 }
@@ -100,6 +116,23 @@ static void print(json_t *value, FILE *out, size_t flags)
 void lap_json_print(json_t *value, FILE *out) { print(value, out, JSON_INDENT(2)); }
 
 void lap_json_print_line(json_t *value, FILE *out) { print(value, out, JSON_COMPACT); }
+
+/* "<" is in texts alone, and can be escaped there. */
+static int write_without_tags(const char *text, size_t length, void *out)
+{
+    for (size_t i = 0; i < length; i++)
+        if (text[i] == '<')
+            fputs("\\u003c", out);
+        else
+            fputc(text[i], out);
+    return 0;
+}
+
+void lap_json_print_html(json_t *value, FILE *out)
+{
+    json_dump_callback(value, write_without_tags, out, JSON_COMPACT | JSON_ENSURE_ASCII | DIGITS);
+    json_decref(value);
+}
 
 void lap_json_write_text(FILE *out, const char *text)
 {

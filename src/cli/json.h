@@ -6,6 +6,8 @@
 #ifndef LAP_JSON_H
 #define LAP_JSON_H
 
+#include "percentiles.h"
+
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,6 +20,9 @@ json_t *lap_json_text(const char *text);
 json_t *lap_json_ns(double ns);
 json_t *lap_json_count(uint64_t count);
 
+/* The pairs of a percentile and its nanoseconds that so many instances tell apart. */
+json_t *lap_json_percentiles(const struct lap_percentiles *percentiles, double count);
+
 /* Take `value` over. */
 void lap_json_set(json_t *object, const char *key, json_t *value);
 void lap_json_append(json_t *array, json_t *value);
@@ -25,6 +30,8 @@ void lap_json_append(json_t *array, json_t *value);
 /* Writes it with a newline and frees it: over several lines, or in one. */
 void lap_json_print(json_t *value, FILE *out);
 void lap_json_print_line(json_t *value, FILE *out);
+/* The same value in one line that may stand in an HTML script element, whatever its texts are: ASCII, and no "<". */
+void lap_json_print_html(json_t *value, FILE *out);
 
 /* A string with its quotes, as jansson would write it; for lines that are written piece by piece. Warm. */
 void lap_json_write_text(FILE *out, const char *text);

@@ -47,6 +47,7 @@ enum lap_option_id {
     LAP_OPTION_MARKDOWN,
     LAP_OPTION_JUNIT,
     LAP_OPTION_JSON,
+    LAP_OPTION_HTML,
     LAP_OPTIONS
 };
 

@@ -4,10 +4,10 @@
  */
 #include "scaling_view.h"
 
-#include "json.h"
 #include "view.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* With four decimals. */
 static json_t *number_json(double value) { return json_real(round(value * 1e4) / 1e4); }
@@ -29,6 +29,34 @@ static json_t *candidates_json(const struct lap_fit *fit)
     lap_json_append(candidates, lap_json_text(lap_fit_class_text(is_first_less ? fit->likely : fit->rival)));
     lap_json_append(candidates, lap_json_text(lap_fit_class_text(is_first_less ? fit->rival : fit->likely)));
     return candidates;
+}
+
+/* The likelier one first. */
+static json_t *lines_json(const struct lap_fit *fit)
+{
+    json_t *const lines = json_array();
+    const enum lap_fit_class classes[] = {fit->likely, fit->rival};
+    for (size_t i = 0; i < (lap_fit_is_pair(fit) ? 2 : 1); i++) {
+        json_t *const line = json_object();
+        lap_json_set(line, "class", lap_json_text(lap_fit_class_text(classes[i])));
+        lap_json_set(line, "offset", json_real(fit->lines[classes[i]].offset));
+        lap_json_set(line, "factor", json_real(fit->lines[classes[i]].factor));
+        lap_json_append(lines, line);
+    }
+    return lines;
+}
+
+static json_t *points_json(const struct lap_sized_costs *costs)
+{
+    json_t *const pairs = json_array();
+    struct lap_sized_costs_point *points;
+    size_t count;
+    if (lap_sized_costs_points(&points, &count, costs) != 0)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        lap_json_append(pairs, pair_json(points[i].n, points[i].cost));
+    free(points);
+    return pairs;
 }
 
 static const char *doubt_text(enum lap_fit_doubt doubt)
@@ -54,8 +82,10 @@ static void curve_set(json_t *value, const struct lap_scaling *scaling, const st
     lap_json_set(value, "sizes", lap_json_count(is_known ? fit->sizes : 0));
     lap_json_set(value, "noise", is_fitted ? number_json(fit->noise) : json_null());
     lap_json_set(value, "size_from", lap_json_text(is_known ? lap_scaling_from_text(from, scaling, &curve->from) : NULL));
-    lap_json_set(value, "offset", is_fitted ? json_real(fit->offset) : json_null());
-    lap_json_set(value, "factor", is_fitted ? json_real(fit->factor) : json_null());
+    lap_json_set(value, "offset", is_fitted ? json_real(fit->lines[fit->likely].offset) : json_null());
+    lap_json_set(value, "factor", is_fitted ? json_real(fit->lines[fit->likely].factor) : json_null());
+    lap_json_set(value, "lines", is_fitted ? lines_json(fit) : json_null());
+    lap_json_set(value, "points", is_known ? points_json(curve->costs) : json_null());
 }
 
 static json_t *node_json(const struct lap_scaling *scaling, uint32_t place)
@@ -78,7 +108,7 @@ static json_t *node_json(const struct lap_scaling *scaling, uint32_t place)
     return value;
 }
 
-void lap_scaling_print_json(const struct lap_scaling *scaling)
+json_t *lap_scaling_json(const struct lap_scaling *scaling)
 {
     char text[LAP_SCALING_TEXT_BYTES];
     json_t *const nodes = json_array(), *const findings = json_array(), *const value = json_object();
@@ -92,5 +122,5 @@ void lap_scaling_print_json(const struct lap_scaling *scaling)
     lap_json_set(value, "incomplete", json_boolean(scaling->is_incomplete));
     lap_json_set(value, "findings", findings);
     lap_json_set(value, "nodes", nodes);
-    lap_json_print(value, stdout);
+    return value;
 }

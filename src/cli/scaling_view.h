@@ -5,12 +5,13 @@
 #ifndef LAP_SCALING_VIEW_H
 #define LAP_SCALING_VIEW_H
 
+#include "json.h"
 #include "scaling.h"
 
 #include <stdbool.h>
 
 void lap_scaling_print_text(const struct lap_scaling *scaling);
-void lap_scaling_print_json(const struct lap_scaling *scaling);
+json_t *lap_scaling_json(const struct lap_scaling *scaling);
 
 #define LAP_SCALING_TEXT_BYTES 2048
 

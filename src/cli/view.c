@@ -3,6 +3,7 @@
 
 #include "input.h"
 #include "message.h"
+#include "page.h"
 
 #include <stdlib.h>
 
@@ -72,12 +73,14 @@ int lap_view_print(struct lap_recording *recording, const struct lap_arguments *
     if (error < 0) {
         status = lap_message_trouble("cannot read the recording: %s", lap_message_reason(error));
     } else if (arguments->given[LAP_OPTION_JSON]) {
-        lap_view_print_json(&content);
+        lap_json_print(lap_view_json(&content), stdout);
     } else {
         lap_view_print_head(&content);
         lap_view_print_trees(&content);
     }
-    if (error == 0 && content.has_comparison && content.comparison == 0)
+    if (error == 0 && arguments->given[LAP_OPTION_HTML])
+        status = lap_page_write(arguments, lap_view_json(&content));
+    if (status == LAP_EXIT_FINE && content.has_comparison && content.comparison == 0)
         status = LAP_EXIT_NO;
     done(&content);
     return status;

@@ -28,7 +28,7 @@ struct lap_view_content {
     struct lap_summary_difference difference;
 };
 
-/* By the options --by, --events and --json. Returns the exit status. */
+/* By the options --by, --events, --json and --html. Returns the exit status. */
 int lap_view_print(struct lap_recording *recording, const struct lap_arguments *arguments);
 
 /* A node's labels from the root on; "profiler", "lap" or "rest". */
@@ -37,7 +37,7 @@ const char *lap_view_kind_text(const struct lap_summary_node *node);
 
 void lap_view_print_head(const struct lap_view_content *content);
 void lap_view_print_trees(const struct lap_view_content *content);
-void lap_view_print_json(const struct lap_view_content *content);
+json_t *lap_view_json(const struct lap_view_content *content);
 
 /* How many of a profiler's callers are named; how many more there are is told. */
 #define LAP_VIEW_CALLERS 8u

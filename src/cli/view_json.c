@@ -79,6 +79,14 @@ static json_t *callers_json(const struct lap_summary_group *group, const struct 
     return array;
 }
 
+static json_t *percentiles_json(const struct lap_summary_node *node)
+{
+    struct lap_percentiles percentiles = {0};
+    if (node->count > 0)
+        lap_percentiles_of_distribution(&percentiles, node->distribution);
+    return lap_json_percentiles(&percentiles, (double)node->count);
+}
+
 static json_t *site_json(const struct lap_summary *summary, const struct lap_summary_group *group,
                          const struct lap_summary_node *node)
 {
@@ -99,6 +107,7 @@ static json_t *site_json(const struct lap_summary *summary, const struct lap_sum
     lap_json_set(value, "p90_ns", lap_json_ns(node->p90_ns));
     lap_json_set(value, "p99_ns", lap_json_ns(node->p99_ns));
     lap_json_set(value, "p999_ns", lap_json_ns(node->p999_ns));
+    lap_json_set(value, "percentiles", percentiles_json(node));
     lap_json_set(value, "near_resolution", json_boolean(lap_view_is_near_resolution(summary, node)));
     if (node->caller_count > 0) {
         lap_json_set(value, "callers", callers_json(group, node));
@@ -129,7 +138,7 @@ static json_t *comparison_json(const struct lap_view_content *content)
     return value;
 }
 
-void lap_view_print_json(const struct lap_view_content *content)
+json_t *lap_view_json(const struct lap_view_content *content)
 {
     const struct lap_summary *const summary = content->summary;
     json_t *const sites = json_array();
@@ -155,5 +164,5 @@ void lap_view_print_json(const struct lap_view_content *content)
     if (content->has_comparison)
         lap_json_set(value, "comparison", comparison_json(content));
     lap_json_set(value, "sites", sites);
-    lap_json_print(value, stdout);
+    return value;
 }

@@ -38,6 +38,9 @@ def compared(base, new):
         before, after = (node[side]["total_ns"] if node[side] else 0 for side in ("base", "new"))
         close(node["added_ns"], after - before, 1e-6, 0.01)
         close(node["by_count_ns"] + node["by_cost_ns"], node["added_ns"], 1e-6, 0.01)
+        around = {} if node["parent"] is None else value["nodes"][node["parent"]]
+        common.equal((node["path"] if node["new"] else node["base_path"])[:-1],
+                     (around.get("path") if node["new"] else around.get("base_path")) or [], node)
         close(node["self_added_ns"] + node["inherited_added_ns"], node["added_ns"], 1e-6, 0.01)
         if node["ratio"]:
             close(node["ratio"], node["new"]["mean_ns"] / node["base"]["mean_ns"], 1e-4)
@@ -160,6 +163,9 @@ def test_as_report_says():
             sites = [report[path] for report in reports]
             count, total_ns = (sum(site[member] for site in sites) for member in ("count", "total_ns"))
             close(node[side]["count"], count / len(sites), 1e-9)
+            curve = dict(node[side]["percentiles"])
+            common.equal(curve.get(50, node[side]["p50_ns"]), node[side]["p50_ns"], node)
+            close(curve[100], sum(site["max_ns"] for site in sites) / len(sites), 1e-6, 0.001)
             close(node[side]["total_ns"], total_ns / len(sites), 1e-6)
             close(node[side]["mean_ns"], total_ns / count, 1e-6, 0.001)
             for percentile in ("p50_ns", "p99_ns"):

@@ -67,6 +67,13 @@ def test_report_json():
     for site in value["sites"]:
         order = [site[name] for name in ("min_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns")]
         common.check(order == sorted(order), site)
+        curve = dict(site["percentiles"])
+        common.equal(list(curve), sorted(curve), site)
+        common.equal(list(curve.values()), sorted(curve.values()), site)
+        common.equal((curve[0], curve[100]), (site["min_ns"], site["max_ns"]), site)
+        for percentile in (50, 90):
+            if site["count"] >= 100 / (100 - percentile):
+                common.equal(curve[percentile], site[f"p{percentile}_ns"], site)
         common.check(abs(site["mean_ns"] * site["count"] - site["total_ns"]) <= 0.002 * site["count"] + 1, site)
 
 

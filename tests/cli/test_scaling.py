@@ -155,6 +155,26 @@ def test_nodes_are_the_reports():
             common.check(abs(nodes[path]["total_ns"] - site["total_ns"]) <= 1e-6 * site["total_ns"] + 1, (nodes[path], site))
 
 
+def test_points_are_the_costs():
+    """Against the durations of the instances themselves; and the fitted line goes through them."""
+    with common.Directory() as directory:
+        common.workload(directory, "scaling_work")
+        record(directory, "gaps")
+        node = nodes_of(common.lapmark_json("scaling", "rec", cwd=directory))["for %zu gaps"]
+        costs = {}
+        for instance in common.lapmark_json("slowest", "-n", "1000", "for %zu gaps", "rec", cwd=directory)["instances"]:
+            costs.setdefault(int(instance["message"].split()[1]), []).append(instance["total_ns"])
+        common.equal([size for size, _ in node["points"]], sorted(costs))
+        for size, cost in node["points"]:
+            common.check(0.99 * min(costs[size]) <= cost <= 1.01 * max(costs[size]), (size, cost, costs[size]))
+        (line,) = node["lines"] if node["candidates"] is None else node["lines"][:1]
+        common.equal((line["offset"], line["factor"]), (node["offset"], node["factor"]))
+        common.check(node["candidates"] is None or sorted(each["class"] for each in node["lines"]) == sorted(node["candidates"]), node)
+        if line["class"] == "n^2":
+            off = sorted(abs(line["offset"] + line["factor"] * size**2 - cost) / cost for size, cost in node["points"])
+            common.check(off[len(off) // 2] < 0.5, node)
+
+
 def test_runs_are_told_apart():
     with common.Directory() as directory:
         common.workload(directory, "scaling_work")

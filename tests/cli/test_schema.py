@@ -84,7 +84,7 @@ def test_schemas():
 
         top, node = tables("lapmark-scaling")
         curve = {"class", "candidates", "doubt", "exponent", "exponent_ci", "range", "range_needed", "sizes", "noise", "size_from", "offset",
-                 "factor"}
+                 "factor", "lines", "points"}
         common.workload(directory, "scaling_work")
         common.run(f"{directory}/scaling_work", "gaps", cwd=directory, LAPMARK_RECORD="sizes", LAPMARK_PRINT="off")
         value = common.lapmark_json("scaling", "sizes", cwd=directory)

@@ -55,6 +55,10 @@ files)
         [ -s "$prefix/share/bash-completion/completions/lapmark" ]
         [ -s "$prefix/share/zsh/site-functions/_lapmark" ]
     fi
+    # And the licence of what the command carries in its pages.
+    if grep -q 'uPlot' "$prefix/bin/lapmark"; then
+        grep -q 'Leon Sorokin' "$prefix/share/doc/lapmark/LICENSE.uPlot"
+    fi
     ;;
 *)
     echo "installed_tree.sh: unknown step '$step'" >&2

@@ -107,6 +107,9 @@ static void test_spread_of_samples(void **state)
     assert_close(spread.mean_error, gsl_stats_sd(ns, 1, FEW) / sqrt(FEW) / spread.mean_ns, 1e-12);
     assert_close(spread.p50.ns, gsl_stats_quantile_from_sorted_data(sorted, 1, FEW, 0.5), 1e-12);
     assert_close(spread.p99.ns, gsl_stats_quantile_from_sorted_data(sorted, 1, FEW, 0.99), 1e-12);
+    for (size_t i = 0; i < LAP_PERCENTILES; i++)
+        assert_close(spread.percentiles.ns[i],
+                     gsl_stats_quantile_from_sorted_data(sorted, 1, FEW, lap_percentiles_at(i) / 100), 1e-12);
     assert_true(isinf(spread.p99.high_ns)); /* no sample is known to be above it */
     assert_true(spread.p50.low_ns < spread.p50.ns && spread.p50.ns < spread.p50.high_ns);
     double means[BATCHES];
@@ -140,11 +143,35 @@ static void test_spread_of_distribution(void **state)
     assert_close(spread.mean_ns, gsl_stats_mean(ns, 1, COUNT), 1e-9);
     assert_close(lap_distribution_variance(&distribution), gsl_stats_variance(ns, 1, COUNT), 1.0 / 16);
     assert_close(spread.p50.ns, p50, 1.0 / 16);
+    for (size_t i = 0; i < LAP_PERCENTILES; i++) {
+        const double wanted = gsl_stats_quantile_from_sorted_data(ns, 1, COUNT, lap_percentiles_at(i) / 100);
+        if (lap_percentiles_tells(i, COUNT))
+            assert_close(spread.percentiles.ns[i], wanted, 1.0 / 16);
+    }
+    assert_true(spread.percentiles.ns[0] == ns[0] && spread.percentiles.ns[LAP_PERCENTILES - 1] == ns[COUNT - 1]);
     assert_true(spread.p50.least_ns <= p50 && p50 <= spread.p50.most_ns);
     assert_true(spread.p99.least_ns <= p99 && p99 <= spread.p99.most_ns);
     assert_true(spread.p50.most_ns - spread.p50.least_ns <= p50 / 16 + 1 && spread.p50.most_ns > spread.p50.least_ns);
     assert_true(spread.p50.low_ns <= spread.p50.least_ns && spread.p50.high_ns >= spread.p50.most_ns);
     lap_distribution_done(&distribution);
+}
+
+/* 99.9 % is told by a thousand, and the greatest by any. */
+static void test_percentiles_that_are_told(void **state)
+{
+    size_t of_one = 0, of_ten = 0, of_thousand = 0;
+    (void)state;
+    for (size_t i = 0; i < LAP_PERCENTILES; i++) {
+        of_one += lap_percentiles_tells(i, 1);
+        of_ten += lap_percentiles_tells(i, 10);
+        of_thousand += lap_percentiles_tells(i, 1000);
+        assert_true(i == 0 || lap_percentiles_at(i - 1) < lap_percentiles_at(i));
+        if (lap_percentiles_at(i) == 99.9)
+            assert_true(lap_percentiles_tells(i, 1000) && !lap_percentiles_tells(i, 999));
+    }
+    assert_int_equal(of_one, 2);       /* 0 and 100 */
+    assert_int_equal(of_ten, 11);      /* 0, 10, ... 90, 100 */
+    assert_int_equal(of_thousand, 17); /* and 95, 98, 99, 99.5, 99.8, 99.9 */
 }
 
 /* ---- how often intervals hold the truth ---------------------------------------------------------------------------- */
@@ -322,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_spread_of_samples),
         cmocka_unit_test(test_spread_of_distribution),
+        cmocka_unit_test(test_percentiles_that_are_told),
         cmocka_unit_test(test_coverage_of_runs),
         cmocka_unit_test(test_coverage_of_instances),
         cmocka_unit_test(test_coverage_of_skewed_runs),
