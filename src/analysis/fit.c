@@ -26,6 +26,10 @@ enum { TABLE = 64 };
 /* What grows by less over the whole range is constant. */
 #define GROWTH_MIN 1.05
 
+/* What is constant but for the memory that it touches gets slower by no more, as that comes from further caches. */
+#define MEMORY_NS 300.0
+#define MEMORY_GROWTH 4.0
+
 struct fitting {
     struct lap_fit_lines all;
     double loss[LAP_FIT_LINES]; /* held out */
@@ -182,6 +186,32 @@ static void choose(struct fitting *fitting, struct lap_fit *fit)
     fit->doubt = is_bent(fitting, growing) ? LAP_FIT_CACHES : LAP_FIT_SURE;
     if (fit->doubt == LAP_FIT_CACHES)
         fit->rival = growing - 1;
+}
+
+static bool is_of_memory(double least_ns, double most_ns)
+{
+    return most_ns - least_ns <= MEMORY_NS && most_ns <= MEMORY_GROWTH * least_ns;
+}
+
+static void doubt_by_caches(struct lap_fit *fit, enum lap_fit_class rival)
+{
+    fit->class = LAP_FIT_UNCLEAR;
+    fit->doubt = LAP_FIT_CACHES;
+    fit->rival = rival;
+    fit->range_needed = 0;
+}
+
+/* What is unclear between two that grow is no more sure to grow than what is clear. */
+void lap_fit_doubt_memory(struct lap_fit *fit)
+{
+    if (fit->likely == LAP_FIT_UNCLEAR || lap_fit_flatter(fit) == LAP_FIT_1)
+        return;
+    const double least_ns = lap_fit_at(fit, fit->n_min), most_ns = lap_fit_at(fit, fit->n_max);
+    if (is_of_memory(least_ns, most_ns))
+        doubt_by_caches(fit, LAP_FIT_1);
+    else if (fit->class == LAP_FIT_N_LOG && /* of n of them, each is looked at */
+             is_of_memory((least_ns - fit->offset) / fit->n_min, (most_ns - fit->offset) / fit->n_max))
+        doubt_by_caches(fit, LAP_FIT_N);
 }
 
 /* ---- the exponent -------------------------------------------------------------------------------------------------- */

@@ -43,7 +43,7 @@ enum lap_scaling_kind {
     LAP_SCALING_LOOP = 0,     /* it grows with n, and runs n times */
     LAP_SCALING_REPEATED = 1, /* it grows with n, and runs many times in each of its profiler */
     LAP_SCALING_CONSTANT = 2, /* it grows where those beside it don't */
-    LAP_SCALING_OFTEN = 3     /* it is cheap today, and runs n times */
+    LAP_SCALING_OFTEN = 3     /* it is cheap today, and runs n times, as nothing dearer beside it does */
 };
 
 struct lap_scaling_finding {
