@@ -2,6 +2,7 @@
 #include "fit.h"
 
 #include "fit_lines.h"
+#include "order.h"
 #include "random.h"
 
 #include <errno.h>
@@ -272,7 +273,7 @@ static int exponent_resample(struct fitting *fitting, struct lap_fit *fit, unsig
             lap_fit_lines_cost(&fitting->all, drawn);
         exponents[r] = exponent_of(fitting, fit, middle);
     }
-    lap_fit_sort(exponents, resamples);
+    lap_order_sort(exponents, resamples);
     const double degrees = fitting->all.point_count > 5 ? (double)fitting->all.point_count - 3 : 2;
     const double wide = widening(degrees) * sqrt((double)fitting->all.point_count / degrees);
     const size_t cut = resamples / 200;
@@ -327,7 +328,7 @@ static int fit_lines(struct fitting *fitting, struct lap_fit *fit, unsigned resa
     fit->factor = all->lines[fit->likely].factor;
     for (size_t i = 0; i < all->point_count; i++)
         all->room[i] = all->points[i].deviation;
-    fit->noise = lap_fit_median(all->room, all->point_count);
+    fit->noise = lap_order_median(all->room, all->point_count);
     fit->scatter = hypot(all->spread, all->between);
     if (fit->doubt == LAP_FIT_TWO_WITHIN)
         fit->range_needed = range_needed(fitting, fit);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ratio.h"
 
+#include "order.h"
 #include "random.h"
 #include "student.h"
 
@@ -72,12 +73,6 @@ void lap_ratio_of_errors(struct lap_ratio *ret_ratio, double log_ratio, double b
     *ret_ratio = ratio;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double p = *(const double *)a, q = *(const double *)b;
-    return (p > q) - (p < q);
-}
-
 static void choose(struct lap_random *random, uint32_t *chosen, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -109,10 +104,11 @@ static int interval_resample(struct lap_ratio *ratio, const struct lap_ratio_run
             deviations[count++] = deviation / error;
     }
     if (count > RESAMPLES / 2) {
-        qsort(deviations, count, sizeof *deviations, by_value);
         const size_t tail = (size_t)(TAIL * (double)(count + 1));
-        ratio->log_low = fmin(ratio->log_low, ratio->log_ratio - ratio->log_error * deviations[count - tail]);
-        ratio->log_high = fmax(ratio->log_high, ratio->log_ratio - ratio->log_error * deviations[tail - 1]);
+        const double most = lap_order_nth(deviations, count, count - tail);
+        const double least = lap_order_nth(deviations, count - tail, tail - 1);
+        ratio->log_low = fmin(ratio->log_low, ratio->log_ratio - ratio->log_error * most);
+        ratio->log_high = fmax(ratio->log_high, ratio->log_ratio - ratio->log_error * least);
     }
     free(deviations);
     free(chosen);

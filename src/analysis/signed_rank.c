@@ -3,24 +3,10 @@
 #include "signed_rank.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { EXACT_MAX = 40, BISECTIONS = 60 };
 #define Z_FAR 9.0       /* beyond, there is less than 1e-18 */
 #define RESOLUTION 1e-6 /* of logarithms of ratios */
-
-static int by_value(const void *left, const void *right)
-{
-    const double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-void lap_signed_rank_sort(double *differences, size_t count)
-{
-    if (count > 1)
-        qsort(differences, count, sizeof *differences, by_value);
-}
 
 double lap_normal_share(double z) { return 0.5 * erfc(-z * M_SQRT1_2); }
 
@@ -34,38 +20,53 @@ double lap_normal_z(double share)
     return (low + high) / 2;
 }
 
-/* Both ends move inwards: with each i the partners from `from` on have a mean above the shift. */
+/* Both ends move inwards: with each i the partners from `from` on have a mean above the shift, those from `from_equal` on one that
+ * is not below. Once it is above with itself, all that are left are. */
 static double count_above(const double *sorted, size_t count, double shift)
 {
     double above = 0;
     size_t from = count, from_equal = count;
     for (size_t i = 0; i < count; i++) {
-        while (from > 0 && sorted[from - 1] - shift > shift - sorted[i])
+        const double needed = shift - sorted[i];
+        while (from > i && sorted[from - 1] - shift > needed)
             from--;
-        while (from_equal > 0 && sorted[from_equal - 1] - shift >= shift - sorted[i])
+        const size_t left = count - i;
+        if (from == i)
+            return above + (double)(left * (left + 1) / 2);
+        from_equal = from_equal < from ? from_equal : from;
+        while (from_equal > i && sorted[from_equal - 1] - shift >= needed)
             from_equal--;
-        const size_t begin = from > i ? from : i, begin_equal = from_equal > i ? from_equal : i;
-        above += (double)(count - begin) + 0.5 * (double)(begin - begin_equal);
+        from_equal = from_equal > i ? from_equal : i;
+        above += (double)(count - from) + 0.5 * (double)(from - from_equal);
     }
     return above;
 }
 
-/* How likely W is at least `w`: of all ways to draw the signs of 1 to n, those whose positive ones come to so much. */
-static double share_from_exact(size_t count, double w)
+/* How likely W is at most `most`: of all ways to draw the signs of 1 to n, those whose positive ones come to so much. Exact, as all
+ * numbers are multiples of 2^-n. */
+static double share_upto(size_t count, size_t most)
 {
     double ways[EXACT_MAX * (EXACT_MAX + 1) / 2 + 1] = {1};
-    size_t greatest = 0;
-    for (size_t rank = 1; rank <= count; rank++) {
-        greatest += rank;
-        for (size_t sum = greatest; sum >= rank; sum--)
+    for (size_t rank = 1, greatest = 0; rank <= count; rank++) {
+        greatest = greatest + rank < most ? greatest + rank : most;
+        for (size_t sum = greatest + 1; sum-- > rank;)
             ways[sum] = (ways[sum] + ways[sum - rank]) / 2;
-        for (size_t sum = 0; sum < rank; sum++)
+        for (size_t sum = 0; sum < rank && sum <= greatest; sum++)
             ways[sum] /= 2;
     }
     double share = 0;
-    for (size_t sum = greatest + 1; sum-- > 0 && (double)sum >= w;)
+    for (size_t sum = 0; sum <= most; sum++)
         share += ways[sum];
     return share;
+}
+
+/* At least `w`. The lower half says what the upper one is. */
+static double share_from_exact(size_t count, size_t w)
+{
+    const size_t greatest = count * (count + 1) / 2;
+    if (w == 0 || w > greatest)
+        return w == 0;
+    return greatest - w < w ? share_upto(count, greatest - w) : 1 - share_upto(count, w - 1);
 }
 
 static double expected(double n) { return n * (n + 1) / 4; }
@@ -75,7 +76,7 @@ static double share_from(size_t count, double w)
 {
     const double n = (double)count;
     if (count <= EXACT_MAX)
-        return share_from_exact(count, floor(w)); /* half a tie is none */
+        return share_from_exact(count, (size_t)w); /* half a tie is none */
     return lap_normal_share((expected(n) + 0.5 - w) / deviation(n));
 }
 

@@ -9,8 +9,7 @@
 
 #include <stddef.h>
 
-/* What follows takes differences in ascending order. */
-void lap_signed_rank_sort(double *differences, size_t count);
+/* `sorted` are the differences in ascending order. */
 
 /* How likely so great a W is, or a greater, if the differences were as likely above as below `shift`; exact up to 40 differences,
  * by the normal distribution beyond, which in its tail says more than is so. Ties count half, which errs to the same side. */

@@ -3,6 +3,7 @@
  * The gate's test and estimate against printed tables and against what brute force finds, and its rounds by hand-made pairs.
  */
 #include "gate_decide.h"
+#include "order.h"
 #include "random.h"
 #include "signed_rank.h"
 
@@ -31,7 +32,7 @@ static void with_negative_sum(double *differences, size_t count, unsigned sum)
         sum -= is_negative ? (unsigned)rank : 0;
     }
     assert_int_equal(sum, 0);
-    lap_signed_rank_sort(differences, count);
+    lap_order_sort(differences, count);
 }
 
 /* Critical values as printed (Wilcoxon and Wilcox 1964, table 1; one-sided): the greatest sum that is still so rare. */
@@ -61,7 +62,7 @@ static void test_ties(void **state)
     double differences[] = {-3, -1, 0, 0, 0, 1, 1, 2, 5, 8}, turned[] = {3, 1, 0, 0, 0, -1, -1, -2, -5, -8},
            none[30] = {0};
     enum { COUNT = sizeof differences / sizeof *differences };
-    lap_signed_rank_sort(turned, COUNT);
+    lap_order_sort(turned, COUNT);
     near(lap_signed_rank_below(turned, COUNT, 0), lap_signed_rank_above(differences, COUNT, 0), 1e-12);
     near(lap_signed_rank_shift(turned, COUNT, 0), -lap_signed_rank_shift(differences, COUNT, 0), 1e-6);
     assert_true(lap_signed_rank_above(none, 30, 0) >= 0.5 && lap_signed_rank_below(none, 30, 0) >= 0.5);
@@ -97,7 +98,7 @@ static void test_brute_force(void **state)
                 other += signs >> i & 1 ? ranks[i] : 0;
             as_great += other >= w;
         }
-        lap_signed_rank_sort(differences, COUNT);
+        lap_order_sort(differences, COUNT);
         near(lap_signed_rank_above(differences, COUNT, 0), as_great / (double)(1u << COUNT), 1e-12);
     }
 }
@@ -122,7 +123,7 @@ static void test_estimate(void **state)
             for (size_t j = i; j < count; j++)
                 means[mean_count++] = (differences[i] + differences[j]) / 2;
         qsort(means, mean_count, sizeof *means, by_value);
-        lap_signed_rank_sort(differences, count);
+        lap_order_sort(differences, count);
         near(lap_signed_rank_shift(differences, count, 0), (means[(mean_count - 1) / 2] + means[mean_count / 2]) / 2,
              1e-6);
     }
@@ -141,7 +142,7 @@ static void test_interval(void **state)
         for (int i = 0; i < COUNT; i++)
             differences[i] =
                 5 + sqrt(-2 * log(1 - lap_random_unit(&random))) * cos(2 * 3.14159265358979 * lap_random_unit(&random));
-        lap_signed_rank_sort(differences, COUNT);
+        lap_order_sort(differences, COUNT);
         inside +=
             lap_signed_rank_shift(differences, COUNT, 1.96) <= 5 && lap_signed_rank_shift(differences, COUNT, -1.96) >= 5;
         rare += lap_signed_rank_above(differences, COUNT, 5) <= 0.01;
