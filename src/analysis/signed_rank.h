@@ -17,7 +17,7 @@ double lap_signed_rank_above(const double *sorted, size_t count, double shift);
 /* The same for so small a W, or a smaller. */
 double lap_signed_rank_below(const double *sorted, size_t count, double shift);
 
-/* The shift from which W lies `z` standard deviations above what is expected, within 1e-6: the estimate with 0, the lower and the
+/* The shift from which W lies `z` standard deviations above what is expected: the estimate with 0, the lower and the
  * upper end of a 95 % interval with 1.96 and -1.96. Not outside of the least and the greatest difference. */
 double lap_signed_rank_shift(const double *sorted, size_t count, double z);
 

@@ -191,11 +191,12 @@ static void test_estimate(void **state)
                 means[mean_count++] = (differences[i] + differences[j]) / 2;
         gsl_sort(means, 1, mean_count);
         lap_order_sort(differences, count);
-        near(lap_signed_rank_shift(differences, count, 0), gsl_stats_median_from_sorted_data(means, 1, mean_count), 1e-6);
+        near(lap_signed_rank_shift(differences, count, 0), gsl_stats_median_from_sorted_data(means, 1, mean_count),
+             1e-12);
         const double n = (double)count, above = n * (n + 1) / 4 + z * sqrt(n * (n + 1) * (2 * n + 1) / 24);
         const size_t most = above < (double)mean_count ? (size_t)above : mean_count - 1; /* means above the lower end */
-        near(lap_signed_rank_shift(differences, count, z), means[mean_count - 1 - most], 1e-6);
-        near(lap_signed_rank_shift(differences, count, -z), means[most], 1e-6);
+        near(lap_signed_rank_shift(differences, count, z), means[mean_count - 1 - most], 1e-12);
+        near(lap_signed_rank_shift(differences, count, -z), means[most], 1e-12);
     }
 }
 
