@@ -2,6 +2,7 @@
 #include "fit.h"
 
 #include "fit_lines.h"
+#include "order.h"
 #include "random.h"
 
 #include <errno.h>
@@ -12,10 +13,12 @@
 enum { TABLE = 64 };
 
 /* Evidence from which one class is taken over another: the log of their likelihoods' ratio. Where the truth is one and the
- * classes are d standard errors apart, this has mean d^2 / 2 and deviation d, so that it misleads in one of 55 cases where d is
+ * classes are d standard errors apart, this has mean d^2 / 2 and deviation d, so that it misleads in one of 50 cases where d is
  * the worst, sqrt(2 * EVIDENCE), and in fewer elsewhere (Royall, On the probability of observing misleading statistical
  * evidence, 2000). */
-#define EVIDENCE 2.2
+#define EVIDENCE 2.1
+/* However far they are apart, it takes so much, as what disturbs is not all independent. */
+#define EVIDENCE_LEAST 1.0
 /* And this much more, over the number of timings: of few, what disturbed the long ones is not told from growth. */
 #define EVIDENCE_FEW 100.0
 /* What a positive offset has to be better by. */
@@ -25,6 +28,10 @@ enum { TABLE = 64 };
 #define BENT 1.0
 /* What grows by less over the whole range is constant. */
 #define GROWTH_MIN 1.05
+
+/* What is constant but for the memory that it touches gets slower by no more, as that comes from further caches. */
+#define MEMORY_NS 300.0
+#define MEMORY_GROWTH 4.0
 
 struct fitting {
     struct lap_fit_lines all;
@@ -87,6 +94,35 @@ static double evidence_needed(const struct fitting *fitting)
     for (size_t i = 0; i < fitting->all.point_count; i++)
         timings += fitting->all.points[i].count;
     return EVIDENCE + EVIDENCE_FEW / fmax(timings, 1);
+}
+
+/* How far the line of `other` is from the nearest one of `class`, in standard errors. That one's offset may be below 0: how near to 0
+ * the offset is of what was timed is not known so well. */
+static double apart(const struct lap_fit_lines *all, enum lap_fit_class class, enum lap_fit_class other)
+{
+    double bb = 0, bf = 0, ff = 0, by = 0, fy = 0, yy = 0;
+    for (size_t i = 0; i < all->point_count; i++) {
+        const struct lap_fit_point *const point = &all->points[i];
+        const double y = 1 / point->deviation, at = lap_fit_line_at(&all->lines[other], point, other);
+        const double base = at > 0 ? y / at : 0, f = base * point->f[class];
+        bb += base * base;
+        bf += base * f;
+        ff += f * f;
+        by += base * y;
+        fy += f * y;
+        yy += at > 0 ? y * y : 0;
+    }
+    const double determinant = bb * ff - bf * bf;
+    if (!(determinant > 1e-12 * bb * ff))
+        return 0;
+    return sqrt(fmax(0, yy - (by * (ff * by - bf * fy) + fy * (bb * fy - bf * by)) / determinant));
+}
+
+/* What is further apart than the worst distance takes less evidence to mislead as seldom: z d - d^2 / 2, with z^2 / 2 = EVIDENCE. */
+static double evidence_spared(const struct lap_fit_lines *all, enum lap_fit_class class, enum lap_fit_class other)
+{
+    const double z = sqrt(2 * EVIDENCE), d = apart(all, class, other);
+    return d > z ? EVIDENCE - fmax(EVIDENCE_LEAST, z * d - d * d / 2) : 0;
 }
 
 /* Is a line that bends better than that of `class`? Then what is flatter is not excluded. */
@@ -172,7 +208,9 @@ static void choose(struct fitting *fitting, struct lap_fit *fit)
     fit->likely = growing;
     double closest = INFINITY;
     for (unsigned other = 0; other < LAP_FIT_CLASSES; other++) {
-        const double by = other == (unsigned)growing ? INFINITY : evidence(fitting, growing, other);
+        if (other == (unsigned)growing)
+            continue;
+        const double by = evidence(fitting, growing, other) + evidence_spared(&fitting->all, growing, other);
         if (by < closest) {
             closest = by;
             fit->rival = other;
@@ -183,6 +221,32 @@ static void choose(struct fitting *fitting, struct lap_fit *fit)
     fit->doubt = is_bent(fitting, growing) ? LAP_FIT_CACHES : LAP_FIT_SURE;
     if (fit->doubt == LAP_FIT_CACHES)
         fit->rival = growing - 1;
+}
+
+static bool is_of_memory(double least_ns, double most_ns)
+{
+    return most_ns - least_ns <= MEMORY_NS && most_ns <= MEMORY_GROWTH * least_ns;
+}
+
+static void doubt_by_caches(struct lap_fit *fit, enum lap_fit_class rival)
+{
+    fit->class = LAP_FIT_UNCLEAR;
+    fit->doubt = LAP_FIT_CACHES;
+    fit->rival = rival;
+    fit->range_needed = 0;
+}
+
+/* What is unclear between two that grow is no more sure to grow than what is clear. */
+void lap_fit_doubt_memory(struct lap_fit *fit)
+{
+    if (fit->likely == LAP_FIT_UNCLEAR || lap_fit_flatter(fit) == LAP_FIT_1)
+        return;
+    const double least_ns = lap_fit_at(fit, fit->n_min), most_ns = lap_fit_at(fit, fit->n_max);
+    if (is_of_memory(least_ns, most_ns))
+        doubt_by_caches(fit, LAP_FIT_1);
+    else if (fit->class == LAP_FIT_N_LOG && /* of n of them, each is looked at */
+             is_of_memory((least_ns - fit->lines[fit->likely].offset) / fit->n_min, (most_ns - fit->lines[fit->likely].offset) / fit->n_max))
+        doubt_by_caches(fit, LAP_FIT_N);
 }
 
 /* ---- the exponent -------------------------------------------------------------------------------------------------- */
@@ -243,7 +307,7 @@ static int exponent_resample(struct fitting *fitting, struct lap_fit *fit, unsig
             lap_fit_lines_cost(&fitting->all, drawn);
         exponents[r] = exponent_of(fitting, fit, middle);
     }
-    lap_fit_sort(exponents, resamples);
+    lap_order_sort(exponents, resamples);
     const double degrees = fitting->all.point_count > 5 ? (double)fitting->all.point_count - 3 : 2;
     const double wide = widening(degrees) * sqrt((double)fitting->all.point_count / degrees);
     const size_t cut = resamples / 200;
@@ -297,7 +361,7 @@ static int fit_lines(struct fitting *fitting, struct lap_fit *fit, unsigned resa
     memcpy(fit->lines, all->lines, sizeof fit->lines);
     for (size_t i = 0; i < all->point_count; i++)
         all->room[i] = all->points[i].deviation;
-    fit->noise = lap_fit_median(all->room, all->point_count);
+    fit->noise = lap_order_median(all->room, all->point_count);
     fit->scatter = hypot(all->spread, all->between);
     if (fit->doubt == LAP_FIT_TWO_WITHIN)
         fit->range_needed = range_needed(fitting, fit);

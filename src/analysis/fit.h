@@ -65,9 +65,18 @@ static inline bool lap_fit_is_pair(const struct lap_fit *fit)
     return fit->doubt == LAP_FIT_TWO_WITHIN || fit->doubt == LAP_FIT_CACHES;
 }
 
+/* Of those the flatter one; or what it is likely to be. */
+static inline enum lap_fit_class lap_fit_flatter(const struct lap_fit *fit)
+{
+    return lap_fit_is_pair(fit) && fit->rival < fit->likely ? fit->rival : fit->likely;
+}
+
 /* Cells of the same size have exactly the same n. `resamples` is for the interval: 0 leaves the exponent out. The same input
  * gives the same result. Returns 0 or -ENOMEM. Cold: about 2 ms, and 0.1 ms a resample. */
 int lap_fit_make(struct lap_fit *ret_fit, const struct lap_fit_cell *cells, size_t count, unsigned resamples);
+
+/* Costs in nanoseconds that grow by no more than further and further caches make them: doubts that they grow. */
+void lap_fit_doubt_memory(struct lap_fit *fit);
 
 /* "1", "log n", "n", "n log n", "n^2", "n^3", "unclear". */
 const char *lap_fit_class_text(enum lap_fit_class class);

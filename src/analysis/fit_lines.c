@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "fit_lines.h"
 
+#include "order.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -61,22 +63,6 @@ void lap_fit_point_set(struct lap_fit_point *point, double n, double n_min, doub
 
 /* ---- robust parts -------------------------------------------------------------------------------------------------- */
 
-static int ascending(const void *a, const void *b)
-{
-    const double p = *(const double *)a, q = *(const double *)b;
-    return (p > q) - (p < q);
-}
-
-void lap_fit_sort(double *values, size_t count) { qsort(values, count, sizeof *values, ascending); }
-
-double lap_fit_median(double *values, size_t count)
-{
-    if (count == 0)
-        return 0;
-    lap_fit_sort(values, count);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
 static double biweight(double u)
 {
     const double part = u * u / (FAR * FAR);
@@ -96,7 +82,7 @@ static double cell_median(const struct lap_fit_cell *cell, double *room)
 {
     for (uint32_t i = 0; i < cell->cost_count; i++)
         room[i] = cell->costs[i];
-    return lap_fit_median(room, cell->cost_count);
+    return lap_order_median(room, cell->cost_count);
 }
 
 /* How costs of one size are spread: one number for all sizes, since few have enough of them. */
@@ -111,7 +97,7 @@ static double spread_of(const struct lap_fit_cell *cells, size_t count, double *
         for (uint32_t j = 0; middle > 0 && j < cells[i].cost_count; j++)
             distances[used++] = fabs(cells[i].costs[j] / middle - 1) * unbiased;
     }
-    return 1.4826 * lap_fit_median(distances, used);
+    return 1.4826 * lap_order_median(distances, used);
 }
 
 /* The mean of what is not far off. */
@@ -235,7 +221,7 @@ static double scale_of(struct lap_fit_lines *lines, const struct lap_fit_line *l
     for (size_t i = 0; i < lines->point_count; i++)
         if (lap_fit_point_counts(&lines->points[i], i, SIZE_MAX))
             lines->room[count++] = fabs(residual(line, &lines->points[i], class)) / lines->points[i].deviation;
-    return 1.4826 * lap_fit_median(lines->room, count);
+    return 1.4826 * lap_order_median(lines->room, count);
 }
 
 struct lap_fit_line lap_fit_line_find(struct lap_fit_lines *lines, unsigned class, size_t held_out,
@@ -281,7 +267,7 @@ static void noise_find(struct lap_fit_lines *lines, enum lap_fit_class class)
                 lines->room[used++] =
                     unbiased * r * r / (lines->spread * lines->spread / point->count + between * between);
         }
-        if (lap_fit_median(lines->room, used) > 0.4549)
+        if (lap_order_median(lines->room, used) > 0.4549)
             low = between;
         else
             high = between;

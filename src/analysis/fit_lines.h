@@ -78,8 +78,4 @@ static inline bool lap_fit_point_counts(const struct lap_fit_point *point, size_
            (held_out == SIZE_MAX || index % LAP_FIT_FOLDS != held_out);
 }
 
-/* Sorts the values. */
-double lap_fit_median(double *values, size_t count);
-void lap_fit_sort(double *values, size_t count);
-
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gate_decide.h"
 
+#include "order.h"
 #include "signed_rank.h"
 
 #include <errno.h>
@@ -113,7 +114,7 @@ static const double *sort(struct lap_gate *gate, const double *differences, size
 {
     if (count > 0)
         memcpy(gate->sorted, differences, count * sizeof *differences);
-    lap_signed_rank_sort(gate->sorted, count);
+    lap_order_sort(gate->sorted, count);
     return gate->sorted;
 }
 
@@ -208,8 +209,9 @@ static void say_detectable(struct lap_gate *gate, struct lap_gate_node *node, do
 
 static double median_of(struct lap_gate *gate, const double *values, size_t count)
 {
-    const double *const sorted = sort(gate, values, count);
-    return count == 0 ? 0 : (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+    if (count > 0)
+        memcpy(gate->sorted, values, count * sizeof *values);
+    return lap_order_median(gate->sorted, count);
 }
 
 static void describe(struct lap_gate *gate, struct lap_gate_node *node)

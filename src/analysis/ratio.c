@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "ratio.h"
 
+#include "order.h"
 #include "random.h"
 #include "student.h"
 
 #include <errno.h>
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 enum { RESAMPLES = 1999, SEED = 20 };
@@ -21,22 +21,19 @@ struct side {
     size_t runs;     /* that have a weight */
 };
 
-/* The error of a ratio of sums, linearized (Cochran, "Sampling Techniques", 1977, 6.3), by its square. `chosen` are
- * indices of runs, NULL: each once. */
-static struct side side_of(const struct lap_ratio_run *runs, const uint32_t *chosen, size_t count)
+/* The error of a ratio of sums, linearized (Cochran, "Sampling Techniques", 1977, 6.3), by its square. */
+static struct side side_of(const struct lap_ratio_run *runs, size_t count)
 {
     struct side side = {0};
     double sum = 0, weight = 0, squares = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct lap_ratio_run *const run = &runs[chosen ? chosen[i] : i];
-        sum += run->sum;
-        weight += run->weight;
-        side.runs += run->weight > 0;
+        sum += runs[i].sum;
+        weight += runs[i].weight;
+        side.runs += runs[i].weight > 0;
     }
     const double mean = sum / weight;
     for (size_t i = 0; i < count; i++) {
-        const struct lap_ratio_run *const run = &runs[chosen ? chosen[i] : i];
-        const double residual = run->sum - mean * run->weight;
+        const double residual = runs[i].sum - mean * runs[i].weight;
         squares += residual * residual;
     }
     const double n = (double)side.runs;
@@ -47,7 +44,7 @@ static struct side side_of(const struct lap_ratio_run *runs, const uint32_t *cho
 
 struct lap_ratio_mean lap_ratio_mean_of(const struct lap_ratio_run *runs, size_t count)
 {
-    const struct side side = side_of(runs, NULL, count);
+    const struct side side = side_of(runs, count);
     const double mean = exp(side.log_mean);
     return (struct lap_ratio_mean){mean, side.runs > 1 ? mean * sqrt(side.variance) : INFINITY, (double)side.runs - 1};
 }
@@ -72,16 +69,13 @@ void lap_ratio_of_errors(struct lap_ratio *ret_ratio, double log_ratio, double b
     *ret_ratio = ratio;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double p = *(const double *)a, q = *(const double *)b;
-    return (p > q) - (p < q);
-}
-
-static void choose(struct lap_random *random, uint32_t *chosen, size_t count)
+/* A side with runs drawn anew, each as often as it comes. */
+static struct side side_drawn(struct lap_random *random, const struct lap_ratio_run *runs, size_t count,
+                              struct lap_ratio_run *room)
 {
     for (size_t i = 0; i < count; i++)
-        chosen[i] = (uint32_t)lap_random_below(random, count);
+        room[i] = runs[lap_random_below(random, count)];
+    return side_of(room, count);
 }
 
 /* Widens the interval to that of the studentized bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap",
@@ -90,32 +84,31 @@ static int interval_resample(struct lap_ratio *ratio, const struct lap_ratio_run
                              const struct lap_ratio_run *next, size_t next_count)
 {
     double *const deviations = malloc(RESAMPLES * sizeof *deviations);
-    uint32_t *const chosen = malloc((base_count > next_count ? base_count : next_count) * sizeof *chosen);
-    if (!deviations || !chosen) {
+    struct lap_ratio_run *const room = malloc((base_count > next_count ? base_count : next_count) * sizeof *room);
+    if (!deviations || !room) {
         free(deviations);
-        free(chosen);
+        free(room);
         return -ENOMEM;
     }
     struct lap_random random;
     lap_random_seed(&random, SEED);
     size_t count = 0;
     for (size_t i = 0; i < RESAMPLES; i++) {
-        choose(&random, chosen, base_count);
-        const struct side p = side_of(base, chosen, base_count);
-        choose(&random, chosen, next_count);
-        const struct side q = side_of(next, chosen, next_count);
+        const struct side p = side_drawn(&random, base, base_count, room);
+        const struct side q = side_drawn(&random, next, next_count, room);
         const double error = sqrt(p.variance + q.variance), deviation = q.log_mean - p.log_mean - ratio->log_ratio;
         if (isfinite(error) && isfinite(deviation) && error > 0)
             deviations[count++] = deviation / error;
     }
     if (count > RESAMPLES / 2) {
-        qsort(deviations, count, sizeof *deviations, by_value);
         const size_t tail = (size_t)(TAIL * (double)(count + 1));
-        ratio->log_low = fmin(ratio->log_low, ratio->log_ratio - ratio->log_error * deviations[count - tail]);
-        ratio->log_high = fmax(ratio->log_high, ratio->log_ratio - ratio->log_error * deviations[tail - 1]);
+        const double most = lap_order_nth(deviations, count, count - tail);
+        const double least = lap_order_nth(deviations, count - tail, tail - 1);
+        ratio->log_low = fmin(ratio->log_low, ratio->log_ratio - ratio->log_error * most);
+        ratio->log_high = fmax(ratio->log_high, ratio->log_ratio - ratio->log_error * least);
     }
     free(deviations);
-    free(chosen);
+    free(room);
     return 0;
 }
 
@@ -136,7 +129,7 @@ static void interval_hold_one(struct lap_ratio *ratio, const struct lap_ratio_ru
 int lap_ratio_of_runs(struct lap_ratio *ret_ratio, const struct lap_ratio_run *base, size_t base_count,
                       const struct lap_ratio_run *next, size_t next_count)
 {
-    struct side p = side_of(base, NULL, base_count), q = side_of(next, NULL, next_count);
+    struct side p = side_of(base, base_count), q = side_of(next, next_count);
     double p_degrees = (double)p.runs - 1, q_degrees = (double)q.runs - 1;
     if (p.runs == 1 && q.runs > 1) {
         p.variance = q.variance * (double)q.runs;

@@ -11,13 +11,12 @@ enum { RESAMPLES = 400 };
 
 /* What grows by less over all of its range is said to be constant beside what it is called with. */
 #define GROWTH_MIN 1.3
-/* What is constant but for the memory that it touches gets slower by no more, as that comes from further caches. */
-#define MEMORY_NS 300.0
-#define MEMORY_GROWTH 4.0
 /* What runs as often in each of its profiler is a loop. */
 #define TIMES_MIN 8.0
 /* A child that takes less of its profiler's time is cheap. */
 #define CHEAP_SHARE 0.05
+/* What takes less of all time is told behind what takes more. */
+#define SMALL_SHARE 0.05
 /* Of two numbers that explain a cost about as well, the nearer one is taken. */
 #define BETTER 0.8
 
@@ -123,24 +122,6 @@ static bool is_told(const struct choice *choice)
     return choice->is_any && (is_usable(&choice->fit) || (choice->slot != LAP_SCALING_COUNT && choice->fit.sizes > 0));
 }
 
-/* Costs that grow by so little may be constant, and n log n may be n: the classes know of no caches. */
-static void memory_doubt(struct lap_fit *fit)
-{
-    if (fit->doubt != LAP_FIT_SURE || fit->class == LAP_FIT_1)
-        return;
-    const bool is_of_each = fit->class == LAP_FIT_N_LOG; /* of n of them, each is looked at */
-    const double offset_ns = fit->lines[fit->likely].offset;
-    const double least_ns =
-        is_of_each ? (lap_fit_at(fit, fit->n_min) - offset_ns) / fit->n_min : lap_fit_at(fit, fit->n_min);
-    const double most_ns =
-        is_of_each ? (lap_fit_at(fit, fit->n_max) - offset_ns) / fit->n_max : lap_fit_at(fit, fit->n_max);
-    if (most_ns - least_ns > MEMORY_NS || most_ns > MEMORY_GROWTH * least_ns)
-        return;
-    fit->class = LAP_FIT_UNCLEAR;
-    fit->doubt = LAP_FIT_CACHES;
-    fit->rival = is_of_each ? LAP_FIT_N : LAP_FIT_1;
-}
-
 /* `own` is the node that the slots' level 0 is of. */
 static int curve_make(struct lap_scaling_curve *curve, const struct lap_summary_group *group, uint32_t own,
                       struct lap_sized_costs *const *costs, unsigned *ret_slot)
@@ -169,7 +150,7 @@ static int loop_make(struct lap_scaling_node *node, const struct lap_summary_gro
     }
     node->loop.from = from_slot(group, place, slot);
     const int code = lap_sized_costs_fit(&node->loop.fit, costs[slot], RESAMPLES);
-    memory_doubt(&node->loop.fit);
+    lap_fit_doubt_memory(&node->loop.fit);
     return code;
 }
 
@@ -179,7 +160,7 @@ static int node_make(struct lap_scaling_node *node, const struct lap_summary_gro
     unsigned cost_slot = LAP_SCALING_SLOTS, count_slot = LAP_SCALING_SLOTS;
     const uint32_t parent = group->nodes[place].parent;
     int code = curve_make(&node->cost, group, place, gathered->costs, &cost_slot);
-    memory_doubt(&node->cost.fit);
+    lap_fit_doubt_memory(&node->cost.fit);
     if (code == 0 && parent != LAP_SUMMARY_NONE)
         code = curve_make(&node->count, group, parent, gathered->counts, &count_slot);
     node->count.from.level++; /* as the node sees it */
@@ -190,9 +171,7 @@ bool lap_scaling_grows(const struct lap_scaling_curve *curve, enum lap_fit_class
 {
     const struct lap_fit *const fit = &curve->fit;
     if (curve->from.size == LAP_SCALING_SIZE_NONE || !is_usable(fit) || fit->likely == LAP_FIT_UNCLEAR ||
-        fit->likely < least)
-        return false;
-    if (lap_fit_is_pair(fit) && fit->rival < least)
+        lap_fit_flatter(fit) < least)
         return false;
     return lap_fit_at(fit, fit->n_max) >= GROWTH_MIN * lap_fit_at(fit, fit->n_min);
 }
@@ -233,6 +212,18 @@ static double share_of(const struct lap_summary_group *group, uint32_t place)
     return whole_ns > 0 ? group->nodes[place].total_ns / whole_ns : 0;
 }
 
+/* Of the laps and profilers beside it, does one that takes more time run as often, whatever n is? Then that one is the loop's cost,
+ * and stays so. */
+static bool is_beside_dearer(const struct lap_scaling *scaling, uint32_t place)
+{
+    const struct lap_summary_node *const nodes = scaling->group.nodes;
+    const enum lap_fit_class often = lap_fit_flatter(&scaling->nodes[place].count.fit);
+    for (uint32_t i = nodes[nodes[place].parent].first_child; i != LAP_SUMMARY_NONE; i = nodes[i].next_sibling)
+        if (nodes[i].total_ns > nodes[place].total_ns && lap_scaling_grows(&scaling->nodes[i].count, often))
+            return true;
+    return false;
+}
+
 /* By the medians, too: one that was interrupted is not dear. */
 static bool is_cheap(const struct lap_summary_node *node, const struct lap_summary_node *around, double share)
 {
@@ -247,6 +238,7 @@ static bool finding_find(const struct lap_scaling *scaling, uint32_t place, stru
     if (summary->parent == LAP_SUMMARY_NONE || summary->kind == LAP_SUMMARY_REST)
         return false;
     *finding = (struct lap_scaling_finding){.node = place, .share = share_of(&scaling->group, place)};
+    finding->is_small = summary->total_ns < SMALL_SHARE * scaling->whole_ns;
     const struct lap_summary_node *const around = &scaling->group.nodes[summary->parent];
     finding->times = around->count > 0 ? (double)summary->count / (double)around->count : 0;
     const bool runs_often = lap_scaling_grows(&node->count, LAP_FIT_LOG);
@@ -256,7 +248,8 @@ static bool finding_find(const struct lap_scaling *scaling, uint32_t place, stru
         finding->kind = LAP_SCALING_REPEATED;
     else if (lap_scaling_grows(&node->cost, LAP_FIT_LOG) && is_odd_one(scaling, place, &finding->is_sure))
         finding->kind = LAP_SCALING_CONSTANT;
-    else if (runs_often && node->count.from.size != LAP_SCALING_SIZE_COUNT && is_cheap(summary, around, finding->share))
+    else if (runs_often && node->count.from.size != LAP_SCALING_SIZE_COUNT && is_cheap(summary, around, finding->share) &&
+             !is_beside_dearer(scaling, place))
         finding->kind = LAP_SCALING_OFTEN;
     else
         return false;
@@ -266,6 +259,8 @@ static bool finding_find(const struct lap_scaling *scaling, uint32_t place, stru
 static int worst_first(const void *a, const void *b)
 {
     const struct lap_scaling_finding *const p = a, *const q = b;
+    if (p->is_small != q->is_small)
+        return p->is_small ? 1 : -1;
     if (p->kind != q->kind)
         return p->kind < q->kind ? -1 : 1;
     return p->share != q->share ? (p->share < q->share) - (p->share > q->share)
@@ -278,6 +273,9 @@ static int findings_make(struct lap_scaling *scaling)
     scaling->findings = calloc(count + 1, sizeof *scaling->findings);
     if (!scaling->findings)
         return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++)
+        if (scaling->group.nodes[i].parent == LAP_SUMMARY_NONE)
+            scaling->whole_ns += scaling->group.nodes[i].total_ns;
     for (uint32_t i = 0; i < count; i++)
         scaling->finding_count += finding_find(scaling, i, &scaling->findings[scaling->finding_count]);
     qsort(scaling->findings, scaling->finding_count, sizeof *scaling->findings, worst_first);

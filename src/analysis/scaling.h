@@ -45,22 +45,24 @@ enum lap_scaling_kind {
     LAP_SCALING_LOOP = 0,     /* it grows with n, and runs n times */
     LAP_SCALING_REPEATED = 1, /* it grows with n, and runs many times in each of its profiler */
     LAP_SCALING_CONSTANT = 2, /* it grows where those beside it don't */
-    LAP_SCALING_OFTEN = 3     /* it is cheap today, and runs n times */
+    LAP_SCALING_OFTEN = 3     /* it is cheap today, and runs n times, as nothing dearer beside it does */
 };
 
 struct lap_scaling_finding {
     enum lap_scaling_kind kind;
     uint32_t node;
-    double share; /* of its profiler's time, as it is now */
-    bool is_sure; /* CONSTANT: the others are, and do not only look like it */
-    double times; /* that it runs in each of its profiler, in the mean */
+    double share;  /* of its profiler's time, as it is now */
+    bool is_small; /* of all time */
+    bool is_sure;  /* CONSTANT: the others are, and do not only look like it */
+    double times;  /* that it runs in each of its profiler, in the mean */
 };
 
 struct lap_scaling {
     struct lap_summary_group group;       /* the nodes: labels, places, counts and times of what the events still say */
     struct lap_scaling_node *nodes;       /* as in the group */
-    struct lap_scaling_finding *findings; /* the worst first */
+    struct lap_scaling_finding *findings; /* the worst first, and what is small today behind what is not */
     size_t finding_count;
+    double whole_ns; /* of all outermost profilers */
     size_t runs;
     bool is_incomplete; /* events are gone */
     void *internal;

@@ -3,7 +3,7 @@
 
 #include "cursor.h"
 #include "events.h"
-#include "fit_lines.h"
+#include "order.h"
 
 #include <errno.h>
 #include <math.h>
@@ -218,7 +218,7 @@ static double child_ns(const struct child *child)
     const size_t count = child->count < CHILD_COSTS ? (size_t)child->count : CHILD_COSTS;
     for (size_t i = 0; i < count; i++)
         ns[i] = child->ns[i];
-    return lap_fit_median(ns, count);
+    return lap_order_median(ns, count);
 }
 
 /* A lap, a rest or a profiler has ended, in one that is open. `own` are its own sizes, may be NULL. */

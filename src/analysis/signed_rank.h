@@ -9,8 +9,7 @@
 
 #include <stddef.h>
 
-/* What follows takes differences in ascending order. */
-void lap_signed_rank_sort(double *differences, size_t count);
+/* `sorted` are the differences in ascending order. */
 
 /* How likely so great a W is, or a greater, if the differences were as likely above as below `shift`; exact up to 40 differences,
  * by the normal distribution beyond, which in its tail says more than is so. Ties count half, which errs to the same side. */
@@ -18,7 +17,7 @@ double lap_signed_rank_above(const double *sorted, size_t count, double shift);
 /* The same for so small a W, or a smaller. */
 double lap_signed_rank_below(const double *sorted, size_t count, double shift);
 
-/* The shift from which W lies `z` standard deviations above what is expected, within 1e-6: the estimate with 0, the lower and the
+/* The shift from which W lies `z` standard deviations above what is expected: the estimate with 0, the lower and the
  * upper end of a 95 % interval with 1.96 and -1.96. Not outside of the least and the greatest difference. */
 double lap_signed_rank_shift(const double *sorted, size_t count, double z);
 

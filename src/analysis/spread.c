@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "spread.h"
 
+#include "order.h"
 #include "ratio.h"
 #include "student.h"
 
@@ -57,12 +58,6 @@ static double share_error(double q, double count, double batched_error)
     return batched_error > independent ? batched_error : independent;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double p = *(const double *)a, q = *(const double *)b;
-    return (p > q) - (p < q);
-}
-
 static double relative_error(double error_ns, double mean_ns) { return mean_ns > 0 ? error_ns / mean_ns : INFINITY; }
 
 static const double shares[] = {0.5, 0.99};
@@ -83,7 +78,7 @@ int lap_spread_of_samples(struct lap_spread *ret_spread, const double *samples_n
     if (!sorted)
         return -ENOMEM;
     memcpy(sorted, samples_ns, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, by_value);
+    lap_order_sort(sorted, count);
     ret_spread->mean_ns = mean_of(samples_ns, count, NAN);
     ret_spread->mean_error = relative_error(error_of(samples_ns, count, NAN, &ret_spread->degrees), ret_spread->mean_ns);
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {

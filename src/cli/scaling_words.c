@@ -64,11 +64,6 @@ static void add_growth(struct text *text, struct growth growth, bool plain)
     }
 }
 
-static enum lap_fit_class flatter(const struct lap_fit *fit)
-{
-    return lap_fit_is_pair(fit) && fit->rival < fit->likely ? fit->rival : fit->likely;
-}
-
 static enum lap_fit_class steeper(const struct lap_fit *fit)
 {
     return fit->rival > fit->likely ? fit->rival : fit->likely;
@@ -82,7 +77,7 @@ char *lap_scaling_class_text(char out[LAP_SCALING_TEXT_BYTES], const struct lap_
         add(&text, "unclear");
         return out;
     }
-    add_growth(&text, growth_of(flatter(fit)), plain);
+    add_growth(&text, growth_of(lap_fit_flatter(fit)), plain);
     if (lap_fit_is_pair(fit)) {
         add(&text, " or ");
         add_growth(&text, growth_of(steeper(fit)), plain);
@@ -94,7 +89,7 @@ char *lap_scaling_class_text(char out[LAP_SCALING_TEXT_BYTES], const struct lap_
 static void add_order(struct text *text, const struct lap_fit *fit, bool plain)
 {
     add(text, "O(");
-    add_growth(text, growth_of(flatter(fit)), plain);
+    add_growth(text, growth_of(lap_fit_flatter(fit)), plain);
     add(text, ")");
     if (lap_fit_is_pair(fit)) {
         add(text, " or O(");
@@ -150,7 +145,7 @@ static void add_share(struct text *text, const struct lap_scaling *scaling, cons
 
 static void add_times(struct text *text, const struct lap_fit *fit, bool plain)
 {
-    add_growth(text, growth_of(flatter(fit)), plain);
+    add_growth(text, growth_of(lap_fit_flatter(fit)), plain);
     add(text, " times");
 }
 
@@ -158,7 +153,8 @@ static void add_loop(struct text *text, const struct lap_scaling *scaling, const
                      bool plain)
 {
     const struct lap_scaling_node *const node = &scaling->nodes[finding->node];
-    const struct growth one = growth_of(flatter(&node->loop.fit)), often = growth_of(flatter(&node->count.fit));
+    const struct growth one = growth_of(lap_fit_flatter(&node->loop.fit)),
+                        often = growth_of(lap_fit_flatter(&node->count.fit));
     add(text, "\"%.*s\" is ", LABEL_COLUMNS, node_at(scaling, finding->node)->label);
     add_order(text, &node->loop.fit, plain);
     add(text, " a call and is called ");
@@ -225,9 +221,9 @@ static uint32_t fastest_growing(const struct lap_scaling *scaling)
     for (uint32_t i = 0; i < scaling->group.node_count; i++) {
         if (!lap_scaling_grows(&scaling->nodes[i].cost, LAP_FIT_LOG))
             continue;
-        const enum lap_fit_class class = flatter(&scaling->nodes[i].cost.fit);
-        if (fastest == LAP_SUMMARY_NONE || class > flatter(&scaling->nodes[fastest].cost.fit) ||
-            (class == flatter(&scaling->nodes[fastest].cost.fit) &&
+        const enum lap_fit_class class = lap_fit_flatter(&scaling->nodes[i].cost.fit);
+        if (fastest == LAP_SUMMARY_NONE || class > lap_fit_flatter(&scaling->nodes[fastest].cost.fit) ||
+            (class == lap_fit_flatter(&scaling->nodes[fastest].cost.fit) &&
              node_at(scaling, i)->total_ns > node_at(scaling, fastest)->total_ns))
             fastest = i;
     }

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <gsl/gsl_cdf.h>
 
 enum { LOADS = 3, GATES = 3334, GATES_AT_STATED = 500 }; /* of each load */
 enum { NODES_MAX = 8, RUNS_MAX = 4000 };
@@ -129,22 +130,14 @@ static struct outcome replay_gate(const struct runs *runs, uint64_t seed, double
     return outcome;
 }
 
-/* How likely at most `k` of `n` are, where each is so with `p`. */
-static double binomial_at_most(unsigned k, unsigned n, double p)
-{
-    double sum = 0;
-    for (unsigned i = 0; i <= k; i++)
-        sum += exp(lgamma(n + 1.0) - lgamma(i + 1.0) - lgamma(n - i + 1.0) + i * log(p) + (n - i) * log1p(-p));
-    return sum;
-}
-
-/* The upper end of Clopper and Pearson's 95 % bound, one-sided. */
+/* The upper end of Clopper and Pearson's 95 % bound, one-sided: at most `k` of `n` are as likely as a beta variable is above the share.
+ * GSL's own inverse does not converge for all of ours. */
 static double at_most(unsigned k, unsigned n)
 {
     double low = 0, high = 1;
     for (int i = 0; i < 60 && k < n; i++) {
         const double middle = (low + high) / 2;
-        *(binomial_at_most(k, n, middle) > 0.05 ? &low : &high) = middle;
+        *(gsl_cdf_beta_Q(middle, k + 1, n - k) > 0.05 ? &low : &high) = middle;
     }
     return high;
 }

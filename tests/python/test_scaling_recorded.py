@@ -72,21 +72,22 @@ def scaling(calls):
 
 
 def test_scan_in_a_loop_is_named():
-    """On a machine that is busy with other things all the while it may be hidden, or a lookup seem to grow; so there are three tries."""
+    """What is constant is never blamed, however busy the machine; the scan may once be hidden by that."""
     if subprocess.run([sys.executable, "-c", "import numpy"], env=environment(), capture_output=True, check=False).returncode:
         skip("numpy is not here")
     pattern = (r'"array lookup" is O\(n\)( or O\(n log n\))? a call and is called n times: '
                r'(at least )?O\(n²\) in markup_gaps\(\) ')
+    found = 0
     for _ in range(3):
         value, nodes = scaling("for n in sizes(): markup_gaps(2 * n)")
-        assert nodes["array lookup"]["class"] in ("n", "unclear") and nodes["dict lookup"]["class"] in ("1", "unclear"), nodes
-        is_blamed = any(finding.startswith('"dict lookup" is O') for finding in value["findings"])
-        if re.match(pattern, value["findings"][0]) and not is_blamed:
-            break
-    else:
-        raise AssertionError((value["findings"], nodes["array lookup"]))
-    assert nodes["array lookup"]["size_from"] == "argument 1 of the message 'markup # gaps'"
-    assert nodes["dict lookup"]["calls"]["class"] == "n", nodes
+        array, dictionary = nodes["array lookup"], nodes["dict lookup"]
+        assert array["class"] in ("n", "unclear") and dictionary["class"] in ("1", "unclear"), nodes
+        assert dictionary["class"] == "1" or dictionary["candidates"][0] == "1", dictionary
+        assert not any('"dict lookup"' in sentence for sentence in [value["sentence"], *value["findings"]]), value
+        assert dictionary["calls"]["class"] == "n", dictionary
+        found += bool(value["findings"] and re.match(pattern, value["findings"][0])
+                      and array["size_from"] == "argument 1 of the message 'markup # gaps'")
+    assert found >= 1, (value["findings"], array)
 
 
 def test_textbook_or_unclear():

@@ -102,4 +102,5 @@ def main():
     return 0 if failed <= 0.01 * len(same) and found >= 0.95 * seeing else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -166,8 +166,8 @@ static void test_rates_with_independent_noise(void **state)
                 const struct rates rates =
                     table(title, scenario, repeats(60), 1 + 100000ull * (i * 4 + (unsigned)offset * 2), 0);
                 const double good = percent(narrow ? rates.all - rates.wrong : rates.right, rates.all);
-                /* With 50 % and an offset the lines of n and of n log n are as near as the noise lets see. */
-                assert_true(good >= (i == 2 && offset && !narrow ? 90 : levels[i].right));
+                /* With 50 % and an offset 94.8 % of 3,600 are right, and of 360 may be somewhat fewer. */
+                assert_true(good >= (i == 2 && offset && !narrow ? 93 : levels[i].right));
             }
 }
 
@@ -294,6 +294,49 @@ static void test_needed_range_tells(void **state)
     assert_true(asked >= 20 && told >= asked * 85 / 100);
 }
 
+/* offset + each * n as a lap of Python would have it: 14 sizes, 64 timings each, 3 % beyond that. */
+static struct lap_fit fit_line(double offset_ns, double each_ns, uint64_t seed)
+{
+    struct lap_sized_costs costs = {0};
+    struct lap_random random;
+    struct lap_fit fit;
+    lap_random_seed(&random, seed);
+    for (unsigned size = 0; size < 14; size++) {
+        const double n = floor(120 * pow(1.37, size)), of_size = 1 + 0.03 * normal(&random);
+        for (unsigned i = 0; i < 64; i++)
+            assert_int_equal(lap_sized_costs_add(&costs, 0, (int64_t)n,
+                                                 (offset_ns + each_ns * n) * of_size * exp(0.1 * normal(&random))),
+                             0);
+    }
+    assert_int_equal(lap_sized_costs_fit(&fit, &costs, 0), 0);
+    lap_sized_costs_done(&costs);
+    return fit;
+}
+
+/* A lookup in a dictionary takes 57 ns, and 83 in one of 7000, as measured; a scan of an array 2 us, and 8. */
+static void test_memory_is_no_growth(void **state)
+{
+    unsigned seemed = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct lap_fit lookup = fit_line(57, 0.0036, seed), scan = fit_line(2050, 0.81, seed);
+        seemed += lap_fit_flatter(&lookup) >= LAP_FIT_LOG;
+        lap_fit_doubt_memory(&lookup);
+        lap_fit_doubt_memory(&scan);
+        assert_int_equal(lap_fit_flatter(&lookup), LAP_FIT_1);
+        assert_true(lap_fit_flatter(&scan) >= LAP_FIT_N);
+    }
+    assert_true(seemed >= 30);
+    struct lap_fit each = {.class = LAP_FIT_N_LOG, .likely = LAP_FIT_N_LOG, .n_min = 100, .n_max = 10000,
+                           .lines[LAP_FIT_N_LOG] = {0, 4}};
+    lap_fit_doubt_memory(&each);
+    assert_true(each.doubt == LAP_FIT_CACHES && lap_fit_flatter(&each) == LAP_FIT_N);
+    each = (struct lap_fit){.class = LAP_FIT_N_LOG, .likely = LAP_FIT_N_LOG, .n_min = 100, .n_max = 10000,
+                            .lines[LAP_FIT_N_LOG] = {60, 4e-4}};
+    lap_fit_doubt_memory(&each);
+    assert_true(each.doubt == LAP_FIT_CACHES && lap_fit_flatter(&each) == LAP_FIT_1);
+}
+
 static void test_same_input_gives_the_same(void **state)
 {
     const struct scenario scenario = {.class = LAP_FIT_N_LOG, .n_min = 10, .range = 100, .noise = 0.2, .runs = 3};
@@ -308,8 +351,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_line_is_that_of_least_squares), cmocka_unit_test(test_exponent_is_the_slope),
         cmocka_unit_test(test_what_cannot_be_told),           cmocka_unit_test(test_needed_range_tells),
-        cmocka_unit_test(test_same_input_gives_the_same),     cmocka_unit_test(test_rates_with_independent_noise),
-        cmocka_unit_test(test_rates_with_shared_noise),
+        cmocka_unit_test(test_memory_is_no_growth),           cmocka_unit_test(test_same_input_gives_the_same),
+        cmocka_unit_test(test_rates_with_independent_noise),  cmocka_unit_test(test_rates_with_shared_noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
