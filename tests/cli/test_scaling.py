@@ -66,6 +66,16 @@ def test_loop_that_nobody_wrote():
         common.check("O(n^2)" in plain and plain.isascii(), plain)
 
 
+def test_what_is_small_comes_behind():
+    """A worse kind of growth, in a few percent of the time."""
+    with common.Directory() as directory:
+        common.workload(directory, "scaling_work")
+        record(directory, "gaps", *["resolve"] * 60)
+        value = common.lapmark_json("scaling", "rec", cwd=directory)
+        finding(value, '"array lookup"' + LOOP)
+        common.check(value["findings"][0].startswith('"looked up" '), value["findings"])
+
+
 def test_loop_that_scans_as_often_each_time():
     with common.Directory() as directory:
         common.workload(directory, "scaling_work")
