@@ -67,8 +67,8 @@ static void way_tell(const char *name, struct way *way)
     for (unsigned i = 0; i < way->times; i++)
         sum_ms += way->times_ms[i];
     if (way->times > 0)
-        printf("the relay held %u messages on their way %s for %.3f ms in the mean, median %.3f ms, least %.3f ms\n", way->times, name,
-               sum_ms / way->times, way->times_ms[way->times / 2], way->times_ms[0]);
+        printf("the relay held %u messages on their way %s for %.3f ms in the mean, median %.3f ms, least %.3f ms\n",
+               way->times, name, sum_ms / way->times, way->times_ms[way->times / 2], way->times_ms[0]);
 }
 
 int main(int argc, char **argv)
@@ -82,7 +82,8 @@ int main(int argc, char **argv)
     there.to = back.from = server;
     double wait_ms = 0;
     while (!back.has_ended || back.count > 0) {
-        struct pollfd inputs[2] = {{.fd = there.has_ended ? -1 : client, .events = POLLIN}, {.fd = back.has_ended ? -1 : server, .events = POLLIN}};
+        struct pollfd inputs[2] = {{.fd = there.has_ended ? -1 : client, .events = POLLIN},
+                                   {.fd = back.has_ended ? -1 : server, .events = POLLIN}};
         const struct timespec timeout = {(time_t)(wait_ms / 1e3), (long)(wait_ms * 1e6) % 1000000000};
         ppoll(inputs, 2, &timeout, NULL);
         const double wait_there_ms = way_run(&there, inputs[0].revents != 0, there_ms);

@@ -14,7 +14,7 @@
 /* So that bytes get past the first looks at them: nobody guesses an id of 64 bits. */
 enum right {
     RIGHT_HEAD = 1,
-    RIGHT_SPAN = 2, /* of a request: it names the last one that was served */
+    RIGHT_SPAN = 2,  /* of a request: it names the last one that was served */
     RIGHT_TIMES = 4, /* its times are differences to when the call was sent, of 24 bits */
     RIGHT_RATE = 8,
     RIGHT_DOMAIN = 16,

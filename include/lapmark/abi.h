@@ -45,19 +45,19 @@ extern "C" {
 enum lap_impl_state {
     LAP_IMPL_OFF = 0,
     LAP_IMPL_ON = 1,
-    LAP_IMPL_PRINT = 2,        /* an end may print */
-    LAP_IMPL_TAKE_BACK = 4,    /* below its threshold it is taken back from the ring */
-    LAP_IMPL_FORCED = 8,       /* named by a LAPMARK term: goes over .disabled */
+    LAP_IMPL_PRINT = 2,         /* an end may print */
+    LAP_IMPL_TAKE_BACK = 4,     /* below its threshold it is taken back from the ring */
+    LAP_IMPL_FORCED = 8,        /* named by a LAPMARK term: goes over .disabled */
     LAP_IMPL_UNREGISTERED = 16, /* not met yet */
     LAP_IMPL_SNAPSHOT = 64,     /* when it takes its threshold or longer, a snapshot is left */
     LAP_IMPL_OTHER_CLOCK = 32   /* the counter cannot be used: the library reads the clock */
 };
 
 enum lap_impl_scope_mode {
-    LAP_IMPL_SCOPE_NONE = 0,  /* nothing to undo */
-    LAP_IMPL_SCOPE_FAST = 1,  /* begun inline */
-    LAP_IMPL_SCOPE_MUTE = 2,  /* off, and the one that muted the thread */
-    LAP_IMPL_SCOPE_SLOW = 3,  /* begun by the library: prints, takes back, is immediate or has options */
+    LAP_IMPL_SCOPE_NONE = 0,   /* nothing to undo */
+    LAP_IMPL_SCOPE_FAST = 1,   /* begun inline */
+    LAP_IMPL_SCOPE_MUTE = 2,   /* off, and the one that muted the thread */
+    LAP_IMPL_SCOPE_SLOW = 3,   /* begun by the library: prints, takes back, is immediate or has options */
     LAP_IMPL_SCOPE_RESTORE = 4 /* off inside an immediate one: puts the divert word back */
 };
 
@@ -75,7 +75,8 @@ enum lap_impl_site_flags {
     LAP_IMPL_SITE_TEXT = 2,    /* the label comes at run time: the last word is a const char * */
     LAP_IMPL_SITE_LIBRARY = 4, /* LAP_LIBRARY: does not print unless told */
     LAP_IMPL_SITE_STRINGS = 8, /* an argument is a string: stored by the library */
-    LAP_IMPL_SITE_FOUND = 16   /* the arguments are numbers that a binding found in a text: the label is shown with # for each */
+    /* the arguments are numbers that a binding found in a text: the label is shown with # for each */
+    LAP_IMPL_SITE_FOUND = 16
 };
 
 /* Argument types, 4 bits each in lap_impl_site.types, first argument lowest. */
@@ -115,14 +116,15 @@ struct lap_impl_frame {
 /* What a thread's inline code works on. Lies in a page that a fork wipes: all zero is a thread that the library has not
  * met, whose limit sends every event to the library. */
 struct lap_impl_thread {
-    uint64_t position; /* address of the next event, plus LAP_IMPL_BUSY while one is being stored */
-    uint64_t limit;    /* an event whose position is at or past this goes to the library */
+    uint64_t position;    /* address of the next event, plus LAP_IMPL_BUSY while one is being stored */
+    uint64_t limit;       /* an event whose position is at or past this goes to the library */
     uint64_t begin_ticks; /* of the open segment: events lie within 2^44 ticks of it */
-    uint64_t segment;  /* address of the open segment */
-    uint32_t depth;    /* open scopes */
+    uint64_t segment;     /* address of the open segment */
+    uint32_t depth;       /* open scopes */
     uint32_t reserved;
     uint64_t reserved_words[2]; /* the library's */
-    uint64_t kept;     /* position behind the last event of a handle that inline code stored: nothing before it is taken back */
+    /* position behind the last event of a handle that inline code stored: nothing before it is taken back */
+    uint64_t kept;
     struct lap_impl_frame frames[LAP_IMPL_FRAMES]; /* makes it two pages */
 };
 
@@ -154,7 +156,8 @@ LAP_I_API void lap_impl_end_cold(struct lap_impl_scope *scope, uint64_t position
 LAP_I_API LAP_I_COLD void lap_impl_mute_cold(struct lap_impl_scope *scope);
 LAP_I_API void lap_impl_end_innermost(void);
 LAP_I_API uint64_t lap_impl_elapsed_ns(void);
-LAP_I_API uint64_t lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_options *options, const uint64_t *words);
+LAP_I_API uint64_t lap_impl_handle_begin(struct lap_impl_site *site, const struct lap_options *options,
+                                         const uint64_t *words);
 LAP_I_API uint64_t lap_impl_handle_mark(uint64_t handle, struct lap_impl_site *site, const uint64_t *words);
 LAP_I_API __attribute__((format(printf, 1, 2))) void lap_impl_check_format(const char *format, ...);
 
@@ -193,7 +196,8 @@ LAP_I_API uint64_t lap_impl_room(uint64_t taken, uint32_t bytes, uint64_t *ret_t
  * they store is lost. */
 struct lap_impl_adopter {
     int (*find)(uint64_t *ret_handle, uint32_t *ret_path); /* 1, or 0: nobody */
-    int (*take)(uint64_t handle, const char *text, uint64_t bytes); /* the report of a scope inside: 1, or 0: it is printed as usual */
+    int (*take)(uint64_t handle, const char *text,
+                uint64_t bytes); /* the report of a scope inside: 1, or 0: it is printed as usual */
 };
 /* From now on the calling thread's outermost scopes ask for who is around them, by the library's way of a begin; NULL: no more. The
  * adopter stays the caller's, and is one for the process. Warm. */
@@ -307,10 +311,12 @@ LAP_I_INLINE void lap_impl_store(uint64_t address, uint64_t ticks, uint32_t id, 
 
 /* Budget of a checkpoint: about 35 instructions, 4 branches, none taken. An rdtsc hides 64 of them and more, so that a
  * checkpoint takes no longer than one bare rdtsc and store; a test counts them. */
-LAP_I_INLINE void lap_impl_mark(struct lap_impl_site *site, unsigned state, unsigned flags, const uint64_t *words, unsigned count)
+LAP_I_INLINE void lap_impl_mark(struct lap_impl_site *site, unsigned state, unsigned flags, const uint64_t *words,
+                                unsigned count)
 {
     struct lap_impl_thread *const thread = lap_impl_local.thread;
-    if (LAP_I_UNLIKELY((state ^ LAP_IMPL_ON) | lap_impl_local.divert) || flags & (LAP_IMPL_SITE_TEXT | LAP_IMPL_SITE_STRINGS)) {
+    if (LAP_I_UNLIKELY((state ^ LAP_IMPL_ON) | lap_impl_local.divert) ||
+        flags & (LAP_IMPL_SITE_TEXT | LAP_IMPL_SITE_STRINGS)) {
         lap_impl_mark_cold(site, 0, words);
         return;
     }
@@ -336,7 +342,8 @@ LAP_I_INLINE void lap_impl_begin(struct lap_impl_scope *scope, struct lap_impl_s
      * that the library has not met goes the same way, as its sentinel is 0. */
     if (LAP_I_UNLIKELY((state ^ LAP_IMPL_ON) | lap_impl_local.divert) ||
         flags & (LAP_IMPL_SITE_TEXT | LAP_IMPL_SITE_STRINGS) ||
-        LAP_I_UNLIKELY(innermost < lap_impl_stack_pointer() || innermost == (uintptr_t)scope || depth >= LAP_IMPL_FRAMES - 1)) {
+        LAP_I_UNLIKELY(innermost < lap_impl_stack_pointer() || innermost == (uintptr_t)scope ||
+                       depth >= LAP_IMPL_FRAMES - 1)) {
         scope->mode = LAP_IMPL_SCOPE_NONE;
         lap_impl_begin_cold(scope, site, 0, words);
         return;

@@ -40,13 +40,13 @@ extern "C" {
 
 /* How a call's time divides, in nanoseconds. */
 struct lap_split {
-    uint64_t total_ns;   /* t4 - t1 */
-    uint64_t server_ns;  /* the rest is 0 without LAP_SPLIT_SERVER */
-    uint64_t queue_ns;   /* of server_ns: from the request's arrival to its begin, where the server knows that */
+    uint64_t total_ns;  /* t4 - t1 */
+    uint64_t server_ns; /* the rest is 0 without LAP_SPLIT_SERVER */
+    uint64_t queue_ns;  /* of server_ns: from the request's arrival to its begin, where the server knows that */
     uint64_t between_ns;
-    uint64_t there_ns;   /* of between_ns, with LAP_SPLIT_WAYS: both sides read one clock, and said so */
+    uint64_t there_ns; /* of between_ns, with LAP_SPLIT_WAYS: both sides read one clock, and said so */
     uint64_t back_ns;
-    uint32_t flags;      /* LAP_SPLIT_* */
+    uint32_t flags; /* LAP_SPLIT_* */
     uint32_t reserved;
 };
 enum lap_split_flags {
@@ -159,8 +159,10 @@ LAP_I_API void lap_call_wish(struct lap_call *call, enum lap_wish wish, double t
 
 /* What the macros call. */
 LAP_I_API void lap_impl_serve_options(struct lap_options *options, const void *trailer, uint64_t bytes);
-LAP_I_API void lap_impl_call_begin(struct lap_call *call, struct lap_impl_site *site, const struct lap_call_options *options);
-LAP_I_API int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *trailer, uint64_t bytes, uint64_t arrived_ticks);
+LAP_I_API void lap_impl_call_begin(struct lap_call *call, struct lap_impl_site *site,
+                                   const struct lap_call_options *options);
+LAP_I_API int lap_impl_serve_begin(struct lap_serve *serve, uint64_t handle, const void *trailer, uint64_t bytes,
+                                   uint64_t arrived_ticks);
 /* For bindings, whose handles have their paths with them. `relation`: enum lap_format_relation, of the call with this context, or
  * of the profiler: NULL. */
 LAP_I_API void lap_impl_link(uint64_t handle, uint32_t path, uint32_t relation, const struct lap_context *call,

@@ -17,8 +17,9 @@ PyObject *lap_ms_made(double ms)
 }
 
 /* Writes a checkpoint's event, but for its numbers. */
-static inline __attribute__((always_inline)) void event_put(uint64_t position, const struct profiler *self, const struct key *key,
-                                                            uint64_t ticks, uint64_t shown, uint64_t before)
+static inline __attribute__((always_inline)) void event_put(uint64_t position, const struct profiler *self,
+                                                            const struct key *key, uint64_t ticks, uint64_t shown,
+                                                            uint64_t before)
 {
     uint64_t *const event = (uint64_t *)(uintptr_t)position;
     event[0] = ticks << LAP_IMPL_CLASS_BITS | key->c_site.id;
@@ -28,7 +29,8 @@ static inline __attribute__((always_inline)) void event_put(uint64_t position, c
 }
 
 /* Stores a checkpoint at a position that has been taken, 0: it is lost. Returns its clock, not before the last one's. */
-static uint64_t mark_put(struct profiler *self, const struct key *key, uint64_t position, uint64_t ticks, const struct numbers *numbers)
+static uint64_t mark_put(struct profiler *self, const struct key *key, uint64_t position, uint64_t ticks,
+                         const struct numbers *numbers)
 {
     const uint64_t shown = ticks < self->last_ticks ? self->last_ticks : ticks;
     if (position != 0) {
@@ -151,7 +153,8 @@ void lap_laps_drop(struct profiler *self)
 /* ---- checkpoints --------------------------------------------------------------------------------------------------- */
 
 /* Where there is room. */
-static inline __attribute__((always_inline)) struct lap *lap_add_there(struct profiler *self, struct key *key, uint64_t ticks)
+static inline __attribute__((always_inline)) struct lap *lap_add_there(struct profiler *self, struct key *key,
+                                                                       uint64_t ticks)
 {
     struct lap *const lap = self->lap_next++;
     lap->what = (uintptr_t)key;
@@ -321,7 +324,8 @@ static __attribute__((noinline)) PyObject *call_full(struct profiler *self, stru
 
 /* The usual checkpoint: one label that was met here before, and nothing else. What calls anything is left to others, so that this
  * keeps all it has in registers and saves none. */
-__attribute__((aligned(64))) PyObject *lap_call_fast(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *keywords)
+__attribute__((aligned(64))) PyObject *lap_call_fast(PyObject *callable, PyObject *const *args, size_t nargsf,
+                                                     PyObject *keywords)
 {
     struct profiler *const self = (struct profiler *)callable;
     if (LAP_I_UNLIKELY(PyVectorcall_NARGS(nargsf) != 1 || keywords))
@@ -331,8 +335,8 @@ __attribute__((aligned(64))) PyObject *lap_call_fast(PyObject *callable, PyObjec
         return lap_call_general(callable, args, nargsf, keywords);
     struct key *const key = self->site->labels.cache[index].key;
     const unsigned state = lap_impl_state(&key->c_site);
-    if (LAP_I_UNLIKELY(state == LAP_IMPL_OFF || state & (LAP_IMPL_UNREGISTERED | LAP_IMPL_OTHER_CLOCK) || self->handle == 0 ||
-                       key->parent_path != self->path || self->lap_next == self->lap_end))
+    if (LAP_I_UNLIKELY(state == LAP_IMPL_OFF || state & (LAP_IMPL_UNREGISTERED | LAP_IMPL_OTHER_CLOCK) ||
+                       self->handle == 0 || key->parent_path != self->path || self->lap_next == self->lap_end))
         return call_known(self, key);
     struct lap_impl_thread *const thread = lap_impl_local.thread;
     const uint64_t position = lap_impl_take(thread);

@@ -456,8 +456,9 @@ void lap_lines_put_exit(struct text *text, const struct profiler *profiler, uint
     const int is_whole = profiler->end == END_CALLED || profiler->end == END_RETURNED || profiler->end == END_NOT_YET;
     char *out = is_whole && profiler->marks > 0 && profiler->rest_ticks > 0 ? line_open(text) : NULL;
     if (out)
-        lap_text_line(text, add_calls(out, lap_line_rest(out, LAP_LINE_BYTES, &inside, lap_ticks_to_ns(profiler->rest_ticks)),
-                                      profiler->calls));
+        lap_text_line(text,
+                      add_calls(out, lap_line_rest(out, LAP_LINE_BYTES, &inside, lap_ticks_to_ns(profiler->rest_ticks)),
+                                profiler->calls));
     const struct lap_line_sizes sizes = sizes_of(profiler);
     label_of(label, profiler->message);
     out = line_open(text);

@@ -65,8 +65,8 @@ static PyObject *module_counts(PyObject *self, PyObject *unused)
     (void)unused;
     return Py_BuildValue("{sKsKsKsKsKsKsKsK}", "after_end", lap_counts.after_end, "reentered", lap_counts.reentered,
                          "sink_failed", lap_counts.sink_failed, "suppressed", lap_counts.suppressed, "bad_label",
-                         lap_counts.bad_label, "bad_number", lap_counts.bad_number, "bad_trailer",
-                         lap_counts.bad_trailer, "failed", lap_counts.failed);
+                         lap_counts.bad_label, "bad_number", lap_counts.bad_number, "bad_trailer", lap_counts.bad_trailer,
+                         "failed", lap_counts.failed);
 }
 
 static PyObject *module_set_task_clock(PyObject *self, PyObject *function)
@@ -111,15 +111,20 @@ static PyMethodDef functions[] = {
     {"counts", module_counts, METH_NOARGS, "counts(): what went wrong and was not raised"},
     {"now", lap_calls_now, METH_NOARGS, "now(): the clock, for serve(): when a request was read"},
     {"serve", (PyCFunction)(void (*)(void))lap_calls_serve, METH_FASTCALL | METH_KEYWORDS,
-     "serve(msg=None, trailer=None, arrived=None, ...): a Profiler for a request that came with this trailer, if it had one; its "
+     "serve(msg=None, trailer=None, arrived=None, ...): a Profiler for a request that came with this trailer, if it had "
+     "one; its "
      "reply() goes back. In its place, text: the traceparent of a request that has but that"},
     {"share", lap_calls_share, METH_O,
-     "share('domain'): tells peers a number for this machine's clock, so that the ways there and back are told apart; 'laps': "
+     "share('domain'): tells peers a number for this machine's clock, so that the ways there and back are told apart; "
+     "'laps': "
      "what the laps of profilers that serve() made are; 'domain,laps' or 'nothing'"},
     {"accept", lap_calls_accept, METH_O,
-     "accept('slow'), 'threshold', 'slow,threshold' or 'nothing': what peers may wish for, besides LAPMARK_ACCEPT; all of them together\n"
-     "ten times a second. slow: where a call was slow for its server, its profiler here prints, too, whatever its own threshold; and\n"
-     "one of the last 64 that served, whose call was slow for its caller. threshold: what Call.wish() has put into a request goes for\n"
+     "accept('slow'), 'threshold', 'slow,threshold' or 'nothing': what peers may wish for, besides LAPMARK_ACCEPT; all "
+     "of them together\n"
+     "ten times a second. slow: where a call was slow for its server, its profiler here prints, too, whatever its own "
+     "threshold; and\n"
+     "one of the last 64 that served, whose call was slow for its caller. threshold: what Call.wish() has put into a "
+     "request goes for\n"
      "the profiler that serves it; terms of LAPMARK and set() go before that."},
     {"set_task_clock", module_set_task_clock, METH_O, NULL},
     {"end_process", module_end_process, METH_NOARGS, NULL},

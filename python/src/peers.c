@@ -156,7 +156,8 @@ static PyObject *call_begin(struct profiler *self, PyObject *label, PyObject *fo
 }
 
 /* call(msg, *, follows=None) */
-static int call_read(PyObject *const *args, Py_ssize_t count, PyObject *keywords, PyObject **ret_label, PyObject **ret_follows)
+static int call_read(PyObject *const *args, Py_ssize_t count, PyObject *keywords, PyObject **ret_label,
+                     PyObject **ret_follows)
 {
     *ret_label = count > 0 ? args[0] : NULL;
     *ret_follows = NULL;
@@ -166,7 +167,8 @@ static int call_read(PyObject *const *args, Py_ssize_t count, PyObject *keywords
                                  : PyUnicode_CompareWithASCIIString(name, "follows") == 0 ? ret_follows
                                                                                           : NULL;
         if (!value || *value) {
-            PyErr_Format(PyExc_TypeError, "call() got %s argument '%U'", value ? "twice its" : "an unexpected keyword", name);
+            PyErr_Format(PyExc_TypeError, "call() got %s argument '%U'", value ? "twice its" : "an unexpected keyword",
+                         name);
             return -1;
         }
         *value = args[count + i];
@@ -315,7 +317,8 @@ static PyObject *call_end_method(PyObject *object, PyObject *const *args, Py_ssi
 {
     struct call *const self = (struct call *)object;
     const Py_ssize_t named = keywords ? PyTuple_GET_SIZE(keywords) : 0;
-    if (count + named > 1 || (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "reply") != 0))
+    if (count + named > 1 ||
+        (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "reply") != 0))
         return PyErr_Format(PyExc_TypeError, "end() takes at most one argument, 'reply'");
     if (count + named == 1 && args[0] != Py_None)
         reply_set(self, args[0]);
@@ -476,10 +479,10 @@ static PyObject *call_repr(PyObject *object)
 {
     const struct call *const self = (const struct call *)object;
     PyObject *const span = call_span(object, NULL);
-    PyObject *const text =
-        !span           ? NULL
-        : !is_on(self)  ? PyUnicode_FromString("<lapmark.Call, off>")
-                        : PyUnicode_FromFormat("<lapmark.Call %U, %s>", span, self->is_ended ? "ended" : "open");
+    PyObject *const text = !span ? NULL
+                           : !is_on(self)
+                               ? PyUnicode_FromString("<lapmark.Call, off>")
+                               : PyUnicode_FromFormat("<lapmark.Call %U, %s>", span, self->is_ended ? "ended" : "open");
     Py_XDECREF(span);
     return text;
 }
@@ -516,8 +519,8 @@ static int words_read(PyObject *text, const char *verb, const char *const words[
         while (i < 3 && (strlen(known[i]) != length || memcmp(known[i], at, length) != 0))
             i++;
         if (i == 3) {
-            PyErr_Format(PyExc_ValueError, "cannot %s %R: '%s', '%s', '%s,%s' or 'nothing'", verb, text, words[0], words[1], words[0],
-                         words[1]);
+            PyErr_Format(PyExc_ValueError, "cannot %s %R: '%s', '%s', '%s,%s' or 'nothing'", verb, text, words[0],
+                         words[1], words[0], words[1]);
             return -1;
         }
         found |= i < 2 ? 1 << i : 0;
@@ -583,7 +586,8 @@ static int serve_read(struct serve_arguments *out, PyObject *const *args, Py_ssi
         while (at < 3 && PyUnicode_CompareWithASCIIString(name, own[at]) != 0)
             at++;
         if ((at < 3 && out->own[at]) || named == 15) {
-            PyErr_Format(PyExc_TypeError, "serve() got %s argument '%U'", at < 3 ? "twice its" : "an unexpected keyword", name);
+            PyErr_Format(PyExc_TypeError, "serve() got %s argument '%U'", at < 3 ? "twice its" : "an unexpected keyword",
+                         name);
             return -1;
         }
         if (at < 3) {
@@ -633,7 +637,8 @@ static int serve_put(struct serve_arguments *arguments, PyObject *name, PyObject
 /* What the request wishes, in place of the arguments; *ret_held are to be let go of. */
 static int serve_wishes(struct serve_arguments *arguments, const void *trailer, Py_ssize_t bytes, PyObject *ret_held[2])
 {
-    PyObject **const threshold = serve_find(arguments, lap_names.threshold), **const disabled = serve_find(arguments, lap_names.disabled);
+    PyObject **const threshold = serve_find(arguments, lap_names.threshold),
+                     **const disabled = serve_find(arguments, lap_names.disabled);
     const int is_disabled = disabled ? PyObject_IsTrue(*disabled) : 0;
     if (is_disabled < 0)
         PyErr_Clear();
@@ -732,7 +737,8 @@ static PyMethodDef methods[] = {
     {"end", (PyCFunction)(void (*)(void))call_end_method, METH_FASTCALL | METH_KEYWORDS,
      "end(reply=None): the reply is here, with this trailer, if it had one; returns the total in milliseconds"},
     {"wish", (PyCFunction)(void (*)(void))call_wish, METH_VARARGS | METH_KEYWORDS,
-     "wish(ms_threshold=0.0, disabled=None): what the server's profiler should have, if the server accepts that: before the request\n"
+     "wish(ms_threshold=0.0, disabled=None): what the server's profiler should have, if the server accepts that: before "
+     "the request\n"
      "is sent. 0.0 and None: its own"},
     {"part", call_take_part, METH_O,
      "part(reply): one of several replies to the call, but the last, which end() takes, came with this trailer"},
@@ -754,22 +760,28 @@ static PyGetSetDef getters[] = {
     {"handle_ms", call_part, NULL, "of server_ms: since the server took it up", (void *)HANDLE},
     {"queue_ms", call_part, NULL, "of server_ms: until the server took it up", (void *)QUEUE},
     {"between_ms", call_part, NULL, "total_ms without server_ms", (void *)BETWEEN},
-    {"there_ms", call_part, NULL, "of between_ms: before the server, where both share their clock's domain", (void *)THERE},
+    {"there_ms", call_part, NULL, "of between_ms: before the server, where both share their clock's domain",
+     (void *)THERE},
     {"back_ms", call_part, NULL, "of between_ms: behind the server", (void *)BACK},
     {NULL, NULL, NULL, NULL, NULL}};
 
 static const char documentation[] =
-    "A call to another process, of Profiler.call(). Its `request` goes with the request; `end()` takes what came with the reply,\n"
-    "or a `with` block ends it with `reply`. The next checkpoint of its profiler says how the time divides, and so do its\n"
+    "A call to another process, of Profiler.call(). Its `request` goes with the request; `end()` takes what came with "
+    "the reply,\n"
+    "or a `with` block ends it with `reply`. The next checkpoint of its profiler says how the time divides, and so do "
+    "its\n"
     "attributes in milliseconds, None where that is not known. One that never ends is dropped.";
 
 int lap_calls_start(PyObject *module)
 {
-    static PyType_Slot call_slots[] = {{Py_tp_dealloc, (void *)call_dealloc}, {Py_tp_repr, (void *)call_repr},
-                                       {Py_tp_methods, methods},              {Py_tp_getset, getters},
-                                       {Py_tp_doc, (void *)documentation},    {0, NULL}};
-    PyType_Spec spec = {"lapmark.Call", (int)sizeof(struct call), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                        call_slots};
+    static PyType_Slot call_slots[] = {{Py_tp_dealloc, (void *)call_dealloc},
+                                       {Py_tp_repr, (void *)call_repr},
+                                       {Py_tp_methods, methods},
+                                       {Py_tp_getset, getters},
+                                       {Py_tp_doc, (void *)documentation},
+                                       {0, NULL}};
+    PyType_Spec spec = {"lapmark.Call", (int)sizeof(struct call), 0,
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, call_slots};
     call_type = (PyTypeObject *)PyType_FromSpec(&spec);
     off_call = call_type ? (struct call *)call_type->tp_alloc(call_type, 0) : NULL;
     if (!off_call)

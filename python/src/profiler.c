@@ -301,15 +301,18 @@ static PyMethodDef methods[] = {
     {"finish", (PyCFunction)(void (*)(void))profiler_finish, METH_FASTCALL | METH_KEYWORDS,
      "finish(msg=None): ends it, with a last checkpoint if there is a label; returns the total in milliseconds"},
     {"call", (PyCFunction)(void (*)(void))lap_profiler_call, METH_FASTCALL | METH_KEYWORDS,
-     "call(msg, *, follows=None): begins a call to another process, see lapmark.Call; the next checkpoint says how its time "
+     "call(msg, *, follows=None): begins a call to another process, see lapmark.Call; the next checkpoint says how its "
+     "time "
      "divides. follows: the call that was an earlier attempt at it"},
     {"context", lap_profiler_context, METH_NOARGS,
      "context(): by which name others know it, as a traceparent, for whom it starts; '' where it is off"},
     {"link", lap_profiler_link, METH_O,
-     "link(other): in recordings it follows that step, a Call or a traceparent, which is not its parent: a batch each of its "
+     "link(other): in recordings it follows that step, a Call or a traceparent, which is not its parent: a batch each of "
+     "its "
      "requests"},
     {"reply", lap_profiler_reply, METH_NOARGS,
-     "reply(): of one that lapmark.serve() made, 48 bytes to go with the reply, up to 248 with its laps where those are shared; "
+     "reply(): of one that lapmark.serve() made, 48 bytes to go with the reply, up to 248 with its laps where those are "
+     "shared; "
      "b'' where the request had none"},
     {"__init_subclass__", (PyCFunction)(void (*)(void))profiler_init_subclass, METH_CLASS | METH_VARARGS | METH_KEYWORDS,
      NULL},
@@ -393,7 +396,8 @@ int lap_profilers_start(PyObject *module)
         type_make("lapmark._lapmark.instant", sizeof(struct instant), Py_TPFLAGS_DISALLOW_INSTANTIATION, instant_slots);
     lap_zero = PyFloat_FromDouble(0);
     lap_unused_float = PyFloat_FromDouble(0);
-    if (!lap_profiler_type || !switch_type || !instant_type || !lap_zero || !lap_unused_float || lap_surroundings_start() < 0)
+    if (!lap_profiler_type || !switch_type || !instant_type || !lap_zero || !lap_unused_float ||
+        lap_surroundings_start() < 0)
         return -1;
     PyObject *const switch_object = switch_type->tp_alloc(switch_type, 0);
     if (!switch_object || PyObject_SetAttr((PyObject *)lap_profiler_type, lap_names.disable, switch_object) < 0)

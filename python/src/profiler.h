@@ -169,8 +169,8 @@ struct profiler {
     uint64_t more_children; /* of more sites than it has room for */
     PyObject *task_clock;   /* record of the running task, held */
     struct wait task_times;
-    struct lap_calls *calls;      /* that came back since the last checkpoint; NULL: none */
-    struct steps *steps;          /* of traces; NULL: it serves no request, and nobody has asked for its name */
+    struct lap_calls *calls; /* that came back since the last checkpoint; NULL: none */
+    struct steps *steps;     /* of traces; NULL: it serves no request, and nobody has asked for its name */
     struct lap inline_laps[LAPS_INLINE];
 };
 

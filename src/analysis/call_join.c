@@ -42,7 +42,7 @@ struct lap_call_join {
     struct {
         uint64_t span_id; /* 0: none */
         uint32_t side;
-    } *served; /* used round and round, too */
+    } * served; /* used round and round, too */
     uint32_t next_served;
     struct lap_call_caller *callers;
     uint32_t *caller_buckets; /* caller + 1; twice as many as there is room for callers */
@@ -418,7 +418,8 @@ static size_t first_find(const struct lap_call_join *join, const struct lap_call
     return from < join->caller_count && served_compare(&join->callers[from], served) == 0 ? from : join->caller_count;
 }
 
-int lap_call_join_find(const struct lap_call_join *join, size_t server, uint32_t path, size_t *ret_client, uint32_t *ret_path)
+int lap_call_join_find(const struct lap_call_join *join, size_t server, uint32_t path, size_t *ret_client,
+                       uint32_t *ret_path)
 {
     const struct lap_call_caller served = {.server = (uint32_t)server, .path = path};
     const size_t count = join ? join->caller_count : 0, first = count != 0 ? first_find(join, &served) : 0;

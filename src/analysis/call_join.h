@@ -21,7 +21,8 @@ void lap_call_join_free(struct lap_call_join *join);
 
 /* The path of the calls, or of the profiler, that a path of `server` serves; `*ret_client`: the index in the recording of one of
  * the processes that make them. 1, or 0: none, or calls of different paths. `server` is an index, too. `join` may be NULL. */
-int lap_call_join_find(const struct lap_call_join *join, size_t server, uint32_t path, size_t *ret_client, uint32_t *ret_path);
+int lap_call_join_find(const struct lap_call_join *join, size_t server, uint32_t path, size_t *ret_client,
+                       uint32_t *ret_path);
 
 /* A path by which a profiler is called, and how often it was. */
 struct lap_call_caller {

@@ -189,8 +189,8 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
                                           .times = lap_call_times(call, process->clock.ns_per_tick, domain)};
     instance.outcome = call->flags & LAP_FORMAT_CALL_ONE_WAY   ? LAP_CALLS_IS_ONE_WAY
                        : call->flags & LAP_FORMAT_CALL_REFUSED ? LAP_CALLS_IS_REFUSED
-                       : instance.times.has_server           ? LAP_CALLS_IS_ANSWERED
-                                                             : LAP_CALLS_IS_SILENT;
+                       : instance.times.has_server             ? LAP_CALLS_IS_ANSWERED
+                                                               : LAP_CALLS_IS_SILENT;
     const enum lap_summary_by by = gathering->options->by;
     struct gathered_kind *const kind =
         kind_find(gathering, (struct lap_calls_kind){.name = instance.name,

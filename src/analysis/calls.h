@@ -19,7 +19,7 @@
 #define LAP_CALLS_KINDS 4096u /* what is beyond is one kind, LAP_CALLS_OTHERS */
 #define LAP_CALLS_LAPS 8u     /* of a kind: the greatest of LAP_CALLS_LAPS_HELD labels, those that were met first */
 #define LAP_CALLS_LAPS_HELD 64u
-#define LAP_CALLS_PAIRS 256u  /* of clocks; calls between further ones are counted only */
+#define LAP_CALLS_PAIRS 256u /* of clocks; calls between further ones are counted only */
 #define LAP_CALLS_OTHERS "(others)"
 
 struct lap_calls_options {
@@ -62,7 +62,12 @@ struct lap_calls_kind {
     uint32_t lap_count;
 };
 
-enum lap_calls_outcome { LAP_CALLS_IS_ANSWERED = 0, LAP_CALLS_IS_SILENT = 1, LAP_CALLS_IS_REFUSED = 2, LAP_CALLS_IS_ONE_WAY = 3 };
+enum lap_calls_outcome {
+    LAP_CALLS_IS_ANSWERED = 0,
+    LAP_CALLS_IS_SILENT = 1,
+    LAP_CALLS_IS_REFUSED = 2,
+    LAP_CALLS_IS_ONE_WAY = 3
+};
 
 /* One call. */
 struct lap_calls_instance {
@@ -85,16 +90,16 @@ struct lap_calls_step {
 struct lap_calls_clock {
     uint64_t client, server;     /* their domains */
     double client_hz, server_hz; /* the rates that their ticks are taken for */
-    uint64_t calls; /* answered ones, and those that went one way and whose arrival the server recorded */
-    uint64_t left_out;    /* of them: for reasons that clock_bounds.h tells, or their times cannot be */
-    bool is_same;         /* both sides read one clock, and nothing speaks against it: the rest is 0 */
-    bool is_contradicted; /* both sides say so, but the calls exclude it */
-    bool has_offset;      /* what follows is known */
-    bool is_server_read;  /* a process that reads the server's clock is in the recording: its rate was measured */
-    int64_t theta_ns;     /* server's - client's clock, at end_time_ns; within +- error_ns */
-    uint64_t end_time_ns; /* realtime of the client: of the last call's end */
-    double error_ns;      /* INFINITY: unbounded */
-    double drift_ppm;     /* of theta at the end; within +- drift_error_ppm */
+    uint64_t calls;              /* answered ones, and those that went one way and whose arrival the server recorded */
+    uint64_t left_out;           /* of them: for reasons that clock_bounds.h tells, or their times cannot be */
+    bool is_same;                /* both sides read one clock, and nothing speaks against it: the rest is 0 */
+    bool is_contradicted;        /* both sides say so, but the calls exclude it */
+    bool has_offset;             /* what follows is known */
+    bool is_server_read;         /* a process that reads the server's clock is in the recording: its rate was measured */
+    int64_t theta_ns;            /* server's - client's clock, at end_time_ns; within +- error_ns */
+    uint64_t end_time_ns;        /* realtime of the client: of the last call's end */
+    double error_ns;             /* INFINITY: unbounded */
+    double drift_ppm;            /* of theta at the end; within +- drift_error_ppm */
     double drift_error_ppm;
     size_t windows; /* stretches of time in which one straight line fits all calls */
     struct lap_calls_step *steps;

@@ -216,7 +216,8 @@ static int side_add(struct lap_calls_clocks *clocks, const struct one_side *side
     return message_add(clocks, side->is_sent ? side : &other, side->is_sent ? &other : side);
 }
 
-int lap_calls_clocks_add(struct lap_calls_clocks *clocks, const struct lap_process *process, const struct lap_format_call *call)
+int lap_calls_clocks_add(struct lap_calls_clocks *clocks, const struct lap_process *process,
+                         const struct lap_format_call *call)
 {
     const uint64_t client = process->control.clock_domain;
     if (call->flags & LAP_FORMAT_CALL_ONE_WAY)
@@ -254,8 +255,8 @@ int lap_calls_clocks_tree(const struct lap_calls_clocks *clocks, uint64_t root_d
         const struct domain *const client = domain_find(clocks, clocks->pairs[i]->client.id);
         const struct domain *const server = domain_find(clocks, clocks->pairs[i]->server.id);
         if (client && server && client != server)
-            pairs[count++] = (struct lap_clock_pair){(uint32_t)(client - clocks->domains), (uint32_t)(server - clocks->domains),
-                                                     clocks->pairs[i]->bounds};
+            pairs[count++] = (struct lap_clock_pair){(uint32_t)(client - clocks->domains),
+                                                     (uint32_t)(server - clocks->domains), clocks->pairs[i]->bounds};
     }
     const int code = lap_clock_tree_make(ret_tree, (uint32_t)clocks->domain_count,
                                          (uint32_t)(domain_find(clocks, root_domain) - clocks->domains), pairs, count);
@@ -268,8 +269,9 @@ const struct lap_process *lap_calls_clocks_process(const struct lap_calls_clocks
     return clocks->domains[domain].process;
 }
 
-int lap_calls_clocks_to_root(const struct lap_calls_clocks *clocks, const struct lap_clock_tree *tree, const struct lap_process *root,
-                             const struct lap_process *process, uint64_t ticks, struct lap_clock_time *ret_time)
+int lap_calls_clocks_to_root(const struct lap_calls_clocks *clocks, const struct lap_clock_tree *tree,
+                             const struct lap_process *root, const struct lap_process *process, uint64_t ticks,
+                             struct lap_clock_time *ret_time)
 {
     const struct domain *const domain = domain_find(clocks, process->control.clock_domain);
     const struct domain *const to = domain_find(clocks, root->control.clock_domain);

@@ -34,8 +34,9 @@ int lap_calls_clocks_tree(const struct lap_calls_clocks *clocks, uint64_t root_d
 const struct lap_process *lap_calls_clocks_process(const struct lap_calls_clocks *clocks, uint32_t domain);
 /* A process's ticks as realtime of `root`, which reads the root's clock. 0, or -ENODATA: no call leads there, or another negative
  * errno. */
-int lap_calls_clocks_to_root(const struct lap_calls_clocks *clocks, const struct lap_clock_tree *tree, const struct lap_process *root,
-                             const struct lap_process *process, uint64_t ticks, struct lap_clock_time *ret_time);
+int lap_calls_clocks_to_root(const struct lap_calls_clocks *clocks, const struct lap_clock_tree *tree,
+                             const struct lap_process *root, const struct lap_process *process, uint64_t ticks,
+                             struct lap_clock_time *ret_time);
 
 /* Fills the clocks' part of the result, the pair with the most calls first. Returns 0 or -ENOMEM. */
 int lap_calls_clocks_fill(const struct lap_calls_clocks *clocks, struct lap_calls *calls);

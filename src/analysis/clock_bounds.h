@@ -40,13 +40,13 @@
 
 /* 0 in a member stands for its default. */
 struct lap_clock_bounds_options {
-    int64_t
-        tolerance_ns; /* how far theta may be from a line in a window, by granularity and wander; default 1. Every bound is
-                            * widened by it, and so is the answer */
+    /* how far theta may be from a line in a window, by granularity and wander; default 1. Every bound is widened by it, and
+     * so is the answer */
+    int64_t tolerance_ns;
     int64_t window_ns;    /* a window's length, default 60 s, at most 2^50 */
     uint32_t hull_points; /* at most, of each of a window's hulls; default 256, at least 4 */
-    uint32_t
-        window_count; /* at most; default 1024, at least 2. Beyond it the shortest are joined, else the oldest dropped */
+    /* at most; default 1024, at least 2. Beyond it the shortest are joined, else the oldest dropped */
+    uint32_t window_count;
 };
 
 /* Any number of calls of one client and one server. One thread. */
@@ -68,8 +68,8 @@ struct lap_clock_offset {
     int64_t offset_ns; /* server's - client's clock; the bound itself where one side has none */
     double error_ns;   /* theta is within offset +- error; INFINITY: one side is unbounded */
     uint32_t steps;    /* windows up to this one that began with a step or bend */
-    bool
-        is_near_step; /* between two windows that no line fits both: the nearer one's answer, and nothing is guaranteed */
+    /* between two windows that no line fits both: the nearer one's answer, and nothing is guaranteed */
+    bool is_near_step;
 };
 
 /* At any client time. Outside of the calls the error grows by 500 ppm. Of any call that counts, with no step between, it is

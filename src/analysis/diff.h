@@ -33,8 +33,8 @@ struct lap_diff_node {
     struct lap_ratio mean, p50, p99, count; /* log_ratio is NAN where one side has none */
     double added_ns, added_half_ns;         /* to a run, and half of its 95 % interval; INFINITY: not known */
     double by_count_ns, by_cost_ns;         /* both are added_ns */
-    double
-        shift_ns; /* of added_ns what is no noise: by the p50 where only that changed, unless it adds surely; 0: nothing */
+    /* of added_ns what is no noise: by the p50 where only that changed, unless it adds surely; 0: nothing */
+    double shift_ns;
     double self_added_ns; /* the rest is inherited from the profilers in it */
 };
 enum { LAP_DIFF_BASE = 0, LAP_DIFF_NEXT = 1 };

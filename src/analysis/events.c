@@ -95,15 +95,17 @@ static const struct payload *payload_of(const struct lap_class *class)
         {"flags", 'h'},       {"path", 'h'},         {"reserved", 'h'},   {NULL, 0}};
     static const struct payload thread[] = {{"thread_id", 'u'}, {"thread_index", 'u'}, {NULL, 0}};
     static const struct payload call[] = {
-        {"handle", 'u'},         {"trace_id_high", 'x'}, {"trace_id_low", 'x'}, {"span_id", 'x'},  {"sent_ticks", 'u'},
-        {"received_ticks", 'u'}, {"replied_ticks", 'u'}, {"got_ticks", 'u'},    {"peer_domain", 'x'}, {"peer_khz", 'h'},
-        {"queue_us", 'h'},       {"path", 'h'},          {"number", 'h'}, {"flags", 'h'}, {"reserved", 'h'}, {NULL, 0}};
-    static const struct payload serve[] = {{"handle", 'u'},         {"trace_id_high", 'x'}, {"trace_id_low", 'x'},
-                                           {"span_id", 'x'},        {"sent_ticks", 'u'},    {"received_ticks", 'u'},
-                                           {"peer_domain", 'x'},    {NULL, 0}};
+        {"handle", 'u'},      {"trace_id_high", 'x'},  {"trace_id_low", 'x'},  {"span_id", 'x'},
+        {"sent_ticks", 'u'},  {"received_ticks", 'u'}, {"replied_ticks", 'u'}, {"got_ticks", 'u'},
+        {"peer_domain", 'x'}, {"peer_khz", 'h'},       {"queue_us", 'h'},      {"path", 'h'},
+        {"number", 'h'},      {"flags", 'h'},          {"reserved", 'h'},      {NULL, 0}};
+    static const struct payload serve[] = {
+        {"handle", 'u'},     {"trace_id_high", 'x'},  {"trace_id_low", 'x'}, {"span_id", 'x'},
+        {"sent_ticks", 'u'}, {"received_ticks", 'u'}, {"peer_domain", 'x'},  {NULL, 0}};
     static const struct payload reply[] = {{"handle", 'u'}, {"span_id", 'x'}, {"replied_ticks", 'u'}, {NULL, 0}};
-    static const struct payload link[] = {{"handle", 'u'},  {"own_span_id", 'x'}, {"trace_id_high", 'x'}, {"trace_id_low", 'x'},
-                                          {"span_id", 'x'}, {"relation", 'h'},    {"path", 'h'},          {NULL, 0}};
+    static const struct payload link[] = {
+        {"handle", 'u'},  {"own_span_id", 'x'}, {"trace_id_high", 'x'}, {"trace_id_low", 'x'},
+        {"span_id", 'x'}, {"relation", 'h'},    {"path", 'h'},          {NULL, 0}};
     static const struct payload peer_lap[] = {{"handle", 'u'}, {"span_id", 'x'}, {"sum_ns", 'u'},
                                               {"count", 'h'},  {"number", 'h'},  {NULL, 0}};
     switch ((enum lap_class_kind) class->kind) {
@@ -156,7 +158,7 @@ uint32_t lap_event_fields(const uint64_t *words, const struct lap_class *class, 
         word_add(&list, "size", LAP_FIELD_U64);
     payload_add(&list, payload_of(class));
     if (class->flags & LAP_CLASS_N)
-        word_add(&list, lap_class_has_n((enum lap_class_kind)class->kind) ? "label_n" : "n", LAP_FIELD_I64);
+        word_add(&list, lap_class_has_n((enum lap_class_kind) class->kind) ? "label_n" : "n", LAP_FIELD_I64);
     arguments_add(&list, class, description);
     if (class->flags & LAP_CLASS_TEXT)
         string_add(&list, "text");

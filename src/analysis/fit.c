@@ -245,7 +245,8 @@ void lap_fit_doubt_memory(struct lap_fit *fit)
     if (is_of_memory(least_ns, most_ns))
         doubt_by_caches(fit, LAP_FIT_1);
     else if (fit->class == LAP_FIT_N_LOG && /* of n of them, each is looked at */
-             is_of_memory((least_ns - fit->lines[fit->likely].offset) / fit->n_min, (most_ns - fit->lines[fit->likely].offset) / fit->n_max))
+             is_of_memory((least_ns - fit->lines[fit->likely].offset) / fit->n_min,
+                          (most_ns - fit->lines[fit->likely].offset) / fit->n_max))
         doubt_by_caches(fit, LAP_FIT_N);
 }
 

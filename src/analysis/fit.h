@@ -55,8 +55,8 @@ struct lap_fit {
     struct lap_fit_line lines[LAP_FIT_CLASSES]; /* meaningful unless FEW_SIZES or NARROW */
     double noise;                               /* of a size's cost, relative */
     double scatter;                             /* of a single cost, relative */
-    double exponent, exponent_low,
-        exponent_high; /* d log(cost - offset) / d log n at sqrt(n_min * n_max), 99 % interval */
+    /* d log(cost - offset) / d log n at sqrt(n_min * n_max), 99 % interval */
+    double exponent, exponent_low, exponent_high;
 };
 
 /* Is it unclear between two? */

@@ -25,8 +25,8 @@ enum { LAP_GATE_FIRST_LOOK = 20 };
 struct lap_gate_rules {
     double max_slowdown;  /* 0.05: a node that is 5 % slower, or more, fails */
     double min_effect_ns; /* and adds so much to a run, or more */
-    bool
-        is_once; /* the pairs are all there will be: one look and no second round, at the level that both have together */
+    /* the pairs are all there will be: one look and no second round, at the level that both have together */
+    bool is_once;
 };
 
 enum lap_gate_state {

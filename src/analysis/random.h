@@ -42,6 +42,9 @@ static inline uint64_t lap_random_below(struct lap_random *random, uint64_t coun
 }
 
 /* From 0 to below 1. */
-static inline double lap_random_unit(struct lap_random *random) { return (double)(lap_random_next(random) >> 11) * 0x1p-53; }
+static inline double lap_random_unit(struct lap_random *random)
+{
+    return (double)(lap_random_next(random) >> 11) * 0x1p-53;
+}
 
 #endif

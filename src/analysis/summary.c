@@ -267,8 +267,9 @@ static bool cells_equal(const struct lap_format_statistics *a, const struct lap_
 
 /* Finds the first path whose cells differ: its number and counts, or false if there is none. `cells` has room for two of
  * each path. */
-static bool ring_differs(const struct lap_format_statistics *stored, const struct lap_format_statistics *events, bool is_in_doubt,
-                         struct lap_summary_difference *difference, const struct lap_format_cell **cells)
+static bool ring_differs(const struct lap_format_statistics *stored, const struct lap_format_statistics *events,
+                         bool is_in_doubt, struct lap_summary_difference *difference,
+                         const struct lap_format_cell **cells)
 {
     unsigned in_doubt = is_in_doubt ? CELLS_IN_DOUBT : 0;
     static const struct lap_format_cell none = {.min_ticks = UINT64_MAX};
@@ -326,9 +327,8 @@ static int making_compare(const struct making *events, const struct lap_summary_
             continue;
         }
         difference->rings_compared++;
-        if (!difference->process &&
-            ring_differs(stored.statistics[r].heap, events->statistics[r].heap, stored.statistics[r].replayed != 0, difference,
-                         cells))
+        if (!difference->process && ring_differs(stored.statistics[r].heap, events->statistics[r].heap,
+                                                 stored.statistics[r].replayed != 0, difference, cells))
             difference_describe(difference, &events->statistics[r]);
     }
     if (stored.recording)

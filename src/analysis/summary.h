@@ -49,7 +49,7 @@ struct lap_summary_node {
     uint8_t is_numbered;
     uint32_t parent, first_child, next_sibling; /* indices in the group's nodes, LAP_SUMMARY_NONE */
     uint32_t depth;                             /* from 0 */
-    uint64_t met; /* grows with the first meeting: by process, and in one by path */
+    uint64_t met;                               /* grows with the first meeting: by process, and in one by path */
     uint64_t count;
     double total_ns; /* inclusive */
     double self_ns;  /* of a profiler: less its nested profilers, at least 0; of others the total */

@@ -31,7 +31,7 @@ struct lap_summary_tree {
     uint64_t process_count;
     uint32_t *buckets; /* node + 1 */
     size_t bucket_count;
-    struct lap_summary_texts *texts; /* not owned */
+    struct lap_summary_texts *texts;  /* not owned */
     struct lap_summary_grafts grafts; /* zeros: none */
     uint32_t *const *nodes_of_paths;  /* a process, then a path: filled with their nodes. Not owned; NULL: not wanted */
 };

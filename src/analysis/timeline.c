@@ -64,11 +64,13 @@ static size_t root_choose(const struct lap_recording *recording)
     return root;
 }
 
-static void process_align(struct lap_process *process, struct lap_timeline_process *to, const struct lap_calls_clocks *clocks,
-                          const struct lap_clock_tree *tree, const struct lap_process *root, struct lap_timebase_piece *pieces)
+static void process_align(struct lap_process *process, struct lap_timeline_process *to,
+                          const struct lap_calls_clocks *clocks, const struct lap_clock_tree *tree,
+                          const struct lap_process *root, struct lap_timebase_piece *pieces)
 {
-    const uint64_t from = process->first_ticks != 0 && process->first_ticks < process->clock.start_ticks ? process->first_ticks
-                                                                                                         : process->clock.start_ticks;
+    const uint64_t from = process->first_ticks != 0 && process->first_ticks < process->clock.start_ticks
+                              ? process->first_ticks
+                              : process->clock.start_ticks;
     const uint64_t until = process->end_ticks > from ? process->end_ticks : from + 1;
     size_t count = 0;
     const uint64_t start_ns = lap_timebase_realtime_ns(&process->clock, from);

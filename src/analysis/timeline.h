@@ -20,8 +20,8 @@ enum lap_timeline_how {
 
 struct lap_timeline_process {
     enum lap_timeline_how how;
-    double shift_ns; /* by how much its wall clock was ahead of the timeline, at its start */
-    double error_ns; /* the greatest of its time; INFINITY: unbounded */
+    double shift_ns;   /* by how much its wall clock was ahead of the timeline, at its start */
+    double error_ns;   /* the greatest of its time; INFINITY: unbounded */
     bool is_near_step; /* a clock was set meanwhile: times around that are rough */
 };
 

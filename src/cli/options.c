@@ -11,7 +11,8 @@
 
 #define RECORDING (LAP_COMMAND_RUN | LAP_COMMAND_RECORD)
 #define READING                                                                                                          \
-    (LAP_COMMAND_REPORT | LAP_COMMAND_SHOW | LAP_COMMAND_SLOWEST | LAP_COMMAND_CALLS | LAP_COMMAND_SCALING | LAP_COMMAND_CHECK)
+    (LAP_COMMAND_REPORT | LAP_COMMAND_SHOW | LAP_COMMAND_SLOWEST | LAP_COMMAND_CALLS | LAP_COMMAND_SCALING |             \
+     LAP_COMMAND_CHECK)
 #define TWO_SIDED (LAP_COMMAND_DIFF | LAP_COMMAND_GATE)
 
 const struct lap_option lap_options[] = {
@@ -90,7 +91,8 @@ const struct lap_option lap_options[] = {
     {LAP_OPTION_JUNIT, 0, "junit", "FILE", LAP_COMPLETE_NOTHING, NULL, "write the result as JUnit's XML, too",
      LAP_COMMAND_GATE},
     {LAP_OPTION_JSON, 0, "json", NULL, LAP_COMPLETE_NOTHING, NULL, "write JSON",
-     RECORDING | READING | LAP_COMMAND_DIFF | LAP_COMMAND_GATE | LAP_COMMAND_CTL | LAP_COMMAND_TOP | LAP_COMMAND_SNAPSHOT},
+     RECORDING | READING | LAP_COMMAND_DIFF | LAP_COMMAND_GATE | LAP_COMMAND_CTL | LAP_COMMAND_TOP |
+         LAP_COMMAND_SNAPSHOT},
     {LAP_OPTION_HTML, 0, "html", "FILE", LAP_COMPLETE_NOTHING, NULL, "write a page for a browser into FILE, too",
      LAP_COMMAND_REPORT | LAP_COMMAND_DIFF | LAP_COMMAND_SCALING},
     {LAP_OPTION_VERSION, 0, "version", NULL, LAP_COMPLETE_NOTHING, NULL, "print the version", LAP_COMMAND_NONE},

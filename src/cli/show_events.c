@@ -114,8 +114,8 @@ static void write_text(const struct lap_event_item *item, uint64_t start_ns)
            (since < 0 ? -since : since) % 1000000000);
     if (error_ns > 0)
         printf(" ± %.6f", error_ns / 1e9);
-    printf("  %" PRIu64 "/%" PRIu64 "  %-12s  %*s%s", item->process->pid, item->thread ? item->thread->id : 0, kind_text(item->class),
-           (int)(depth < 40 ? depth : 40) * 2, "", name);
+    printf("  %" PRIu64 "/%" PRIu64 "  %-12s  %*s%s", item->process->pid, item->thread ? item->thread->id : 0,
+           kind_text(item->class), (int)(depth < 40 ? depth : 40) * 2, "", name);
     free(name);
     if (relation_text(item)) {
         const struct lap_format_link *const link = lap_event_payload(item->words, item->class);

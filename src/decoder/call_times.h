@@ -23,7 +23,8 @@ struct lap_call_times {
 };
 
 /* `domain`: the caller's clock's. Whatever the event holds, no time is negative and the parts add up. */
-static inline struct lap_call_times lap_call_times(const struct lap_format_call *call, double ns_per_tick, uint64_t domain)
+static inline struct lap_call_times lap_call_times(const struct lap_format_call *call, double ns_per_tick,
+                                                   uint64_t domain)
 {
     struct lap_call_times times = {.total_ns = (double)(call->got_ticks - call->sent_ticks) * ns_per_tick};
     if (call->got_ticks < call->sent_ticks)

@@ -45,12 +45,12 @@ struct lap_class {
 
 /* A class's texts, as the source has them. Ownership: whoever owns the table of classes. */
 struct lap_description {
-    const char *label;    /* a printf format; "" for a numbered checkpoint; the text itself where it came at run time */
+    const char *label; /* a printf format; "" for a numbered checkpoint; the text itself where it came at run time */
     const char *file;
     const char *function;
-    uint64_t types;       /* enum lap_impl_type, 4 bits an argument, the first lowest */
+    uint64_t types; /* enum lap_impl_type, 4 bits an argument, the first lowest */
     uint32_t line;
-    uint32_t is_text;     /* the label is no format: made at run time */
+    uint32_t is_text; /* the label is no format: made at run time */
 };
 
 /* Fills the entries of the classes with a fixed meaning; `classes` has room for LAP_FORMAT_FIRST_SITE_CLASS. */

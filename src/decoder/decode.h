@@ -25,7 +25,7 @@ struct lap_open {
     const uint64_t *event; /* its begin, NULL if that is not in the segment being decoded */
     uint64_t threshold_ns; /* of the code; LAP_FORMAT_NO_THRESHOLD if it gives none */
     int64_t n;
-    uint64_t key;          /* the visitor's */
+    uint64_t key; /* the visitor's */
     uint32_t class_id;
     uint32_t path; /* the visitor's */
     uint32_t unit; /* the visitor's */
@@ -41,10 +41,10 @@ struct lap_decoder {
     uint64_t paused;
     uint64_t last_ticks; /* of the clock, to see it go backward */
     /* Counts, never reset here. */
-    uint64_t backward;  /* clocks that went backward and were clamped */
-    uint64_t orphans;   /* checkpoints and ends without an open scope */
-    uint64_t abandoned; /* scopes left without an end */
-    uint64_t events;    /* of sites, and ends */
+    uint64_t backward;    /* clocks that went backward and were clamped */
+    uint64_t orphans;     /* checkpoints and ends without an open scope */
+    uint64_t abandoned;   /* scopes left without an end */
+    uint64_t events;      /* of sites, and ends */
     struct lap_open root; /* stands for what is around the outermost; right before open */
     struct lap_open open[LAP_DECODE_DEPTH];
 };
@@ -54,10 +54,10 @@ static_assert(offsetof(struct lap_decoder, open) == offsetof(struct lap_decoder,
 struct lap_event {
     const uint64_t *words; /* the event; words[0] is {class, clock} */
     const struct lap_class *class;
-    uint64_t ticks;    /* 64-bit clock */
+    uint64_t ticks; /* 64-bit clock */
     uint32_t class_id;
-    uint32_t offset;   /* in bytes from the segment's start */
-    uint32_t end;      /* offset behind it */
+    uint32_t offset; /* in bytes from the segment's start */
+    uint32_t end;    /* offset behind it */
 };
 
 /* The events of a segment that are not decoded yet, for a visitor that reads the common ones faster than one by one. */
@@ -80,10 +80,12 @@ static inline uint64_t lap_event_elapsed(uint64_t word, uint64_t begin_word)
 struct lap_visitor {
     void (*mark)(void *user, struct lap_decoder *, const struct lap_event *, struct lap_open *scope, uint64_t lap);
     void (*begin)(void *user, struct lap_decoder *, const struct lap_event *, struct lap_open *scope);
-    void (*end)(void *user, struct lap_decoder *, const struct lap_event *, struct lap_open *scope, uint64_t total, uint64_t rest);
+    void (*end)(void *user, struct lap_decoder *, const struct lap_event *, struct lap_open *scope, uint64_t total,
+                uint64_t rest);
     void (*abandoned)(void *user, struct lap_decoder *, const struct lap_event *, struct lap_open *scope);
-    void (*handle)(void *user, struct lap_decoder *, const struct lap_event *); /* begin, mark, end: see the class's kind */
-    void (*call)(void *user, struct lap_decoder *, const struct lap_event *);   /* a call that is over */
+    void (*handle)(void *user, struct lap_decoder *,
+                   const struct lap_event *);                                 /* begin, mark, end: see the class's kind */
+    void (*call)(void *user, struct lap_decoder *, const struct lap_event *); /* a call that is over */
     void (*peer_lap)(void *user, struct lap_decoder *, const struct lap_event *); /* of the call before it */
     /* pause, open, thread, serve, reply, link, orphans */
     void (*other)(void *user, struct lap_decoder *, const struct lap_event *);
@@ -114,7 +116,7 @@ static inline const void *lap_event_payload(const uint64_t *words, const struct 
 /* Where an event's size `n` and then its arguments start. */
 static inline const uint64_t *lap_event_values(const uint64_t *words, const struct lap_class *class)
 {
-    return words + lap_class_fixed_words((enum lap_class_kind)class->kind) + (class->words == 0);
+    return words + lap_class_fixed_words((enum lap_class_kind) class->kind) + (class->words == 0);
 }
 
 static inline uint64_t lap_event_size_bytes(const uint64_t *words, const struct lap_class *class)
@@ -123,7 +125,8 @@ static inline uint64_t lap_event_size_bytes(const uint64_t *words, const struct 
 }
 
 /* The path, as the visitor has set them, of what is around a scope that begins; 0: the root. */
-static inline uint32_t lap_decode_around(const struct lap_decoder *decoder, const struct lap_event *event, const struct lap_open *scope)
+static inline uint32_t lap_decode_around(const struct lap_decoder *decoder, const struct lap_event *event,
+                                         const struct lap_open *scope)
 {
     if (event->class->kind == LAP_CLASS_BEGIN_WITH) {
         const struct lap_format_begin_with *const with = lap_event_payload(event->words, event->class);
@@ -133,8 +136,9 @@ static inline uint32_t lap_decode_around(const struct lap_decoder *decoder, cons
     return decoder->depth > 1 ? scope[-1].path : 0;
 }
 
-static inline __attribute__((always_inline)) void lap_decode_begin(struct lap_decoder *decoder, const struct lap_event *event,
-                                                                   uint64_t now, const struct lap_visitor *visitor, void *user)
+static inline __attribute__((always_inline)) void lap_decode_begin(struct lap_decoder *decoder,
+                                                                   const struct lap_event *event, uint64_t now,
+                                                                   const struct lap_visitor *visitor, void *user)
 {
     struct lap_open *const scope = &decoder->open[decoder->depth++];
     scope->begin = scope->last = now;
@@ -156,12 +160,12 @@ static inline __attribute__((always_inline)) void lap_decode_begin(struct lap_de
 }
 
 /* A state dump says what was open when the segment began: taken where this decoder knows less (it starts here). */
-static inline void lap_decode_open(struct lap_decoder *decoder, const struct lap_event *event, const struct lap_visitor *visitor,
-                                   void *user)
+static inline void lap_decode_open(struct lap_decoder *decoder, const struct lap_event *event,
+                                   const struct lap_visitor *visitor, void *user)
 {
     const struct lap_format_open *const open = (const struct lap_format_open *)(const void *)(event->words + 1);
-    if (open->depth != decoder->depth || decoder->depth >= LAP_DECODE_DEPTH || open->class_id < LAP_FORMAT_FIRST_SITE_CLASS ||
-        open->class_id >= decoder->class_count)
+    if (open->depth != decoder->depth || decoder->depth >= LAP_DECODE_DEPTH ||
+        open->class_id < LAP_FORMAT_FIRST_SITE_CLASS || open->class_id >= decoder->class_count)
         return;
     struct lap_open *const scope = &decoder->open[decoder->depth++];
     *scope = (struct lap_open){.begin = open->begin_ticks - open->begin_paused,
@@ -185,7 +189,7 @@ static inline uint32_t lap_decode_own_size(const uint64_t *words, const struct l
     if (left < 24)
         return 0;
     const uint64_t size = words[1];
-    if (size % 8 != 0 || size < 8u * (lap_class_fixed_words((enum lap_class_kind)class->kind) + 3) ||
+    if (size % 8 != 0 || size < 8u * (lap_class_fixed_words((enum lap_class_kind) class->kind) + 3) ||
         size > LAP_FORMAT_EVENT_BYTES_MAX || size > left ||
         (class->kind == LAP_CLASS_OPEN && size < 8 + sizeof(struct lap_format_open) + 16) ||
         (class->kind == LAP_CLASS_THREAD && size < 8 + sizeof(struct lap_format_thread) + 16))
@@ -194,9 +198,9 @@ static inline uint32_t lap_decode_own_size(const uint64_t *words, const struct l
 }
 
 /* Looks at the event at `offset`: its class, its size, which must be whole, and its clock, not clamped. No state changes. */
-static inline struct lap_decode_result
-lap_decode_measure(const struct lap_decoder *decoder, const void *segment, uint64_t segment_begin_ticks, uint32_t offset, uint32_t to,
-                   struct lap_event *ret_event)
+static inline struct lap_decode_result lap_decode_measure(const struct lap_decoder *decoder, const void *segment,
+                                                          uint64_t segment_begin_ticks, uint32_t offset, uint32_t to,
+                                                          struct lap_event *ret_event)
 {
     ret_event->words = (const uint64_t *)(const void *)((const char *)segment + offset);
     const uint64_t word = ret_event->words[0];
@@ -211,14 +215,16 @@ lap_decode_measure(const struct lap_decoder *decoder, const void *segment, uint6
         size = lap_decode_own_size(ret_event->words, class, to - offset);
     if (size - 1 >= to - offset)
         return (struct lap_decode_result){offset, LAP_DECODE_SIZE};
-    ret_event->ticks = segment_begin_ticks + (((word >> LAP_FORMAT_CLOCK_SHIFT) - segment_begin_ticks) & LAP_FORMAT_CLOCK_MASK);
+    ret_event->ticks =
+        segment_begin_ticks + (((word >> LAP_FORMAT_CLOCK_SHIFT) - segment_begin_ticks) & LAP_FORMAT_CLOCK_MASK);
     ret_event->offset = offset;
     ret_event->end = offset + size;
     return (struct lap_decode_result){ret_event->end, LAP_DECODE_OK};
 }
 
 /* Every kind but a checkpoint of an open scope. Returns 0, or LAP_DECODE_DEPTH_EXCEEDED. */
-static inline __attribute__((always_inline)) uint32_t lap_decode_other(struct lap_decoder *decoder, const struct lap_event *event,
+static inline __attribute__((always_inline)) uint32_t lap_decode_other(struct lap_decoder *decoder,
+                                                                       const struct lap_event *event,
                                                                        const struct lap_visitor *visitor, void *user)
 {
     const uint64_t now = event->ticks - decoder->paused;
@@ -239,9 +245,7 @@ static inline __attribute__((always_inline)) uint32_t lap_decode_other(struct la
             visitor->end(user, decoder, event, scope, now - scope->begin, now - scope->last);
         decoder->depth--;
         return 0;
-    case LAP_CLASS_MARK:
-        decoder->events++;
-        break;
+    case LAP_CLASS_MARK: decoder->events++; break;
     case LAP_CLASS_HANDLE_BEGIN:
     case LAP_CLASS_HANDLE_MARK:
     case LAP_CLASS_HANDLE_END:
@@ -266,9 +270,7 @@ static inline __attribute__((always_inline)) uint32_t lap_decode_other(struct la
             decoder->depth--;
         }
         return 0;
-    case LAP_CLASS_OPEN:
-        lap_decode_open(decoder, event, visitor, user);
-        return 0;
+    case LAP_CLASS_OPEN: lap_decode_open(decoder, event, visitor, user); return 0;
     case LAP_CLASS_PAUSE:
         decoder->paused += event->words[1];
         if (visitor->other)

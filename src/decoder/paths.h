@@ -16,10 +16,10 @@
 #define LAP_PATHS_BUCKETS (2u * LAP_FORMAT_PATHS)
 
 struct lap_paths {
-    struct lap_format_paths *header;  /* followed by LAP_FORMAT_PATHS entries */
+    struct lap_format_paths *header; /* followed by LAP_FORMAT_PATHS entries */
     struct lap_format_path *entries;
-    uint32_t *buckets;                /* LAP_PATHS_BUCKETS, path + 1 */
-    pthread_mutex_t lock;             /* of those who add */
+    uint32_t *buckets;    /* LAP_PATHS_BUCKETS, path + 1 */
+    pthread_mutex_t lock; /* of those who add */
 };
 
 /* Bytes of the header and entries, and of the buckets. */

@@ -68,7 +68,8 @@ struct lap_format_cell *lap_statistics_cell(const struct lap_statistics *statist
 }
 
 /* The first value of an octave: its counters are made, those of octaves 0 and 1 together, for cell_count. The cell may move. */
-static __attribute__((cold, noinline)) void cell_add_octave(struct lap_statistics *statistics, uint32_t path, uint64_t ticks)
+static __attribute__((cold, noinline)) void cell_add_octave(struct lap_statistics *statistics, uint32_t path,
+                                                            uint64_t ticks)
 {
     const uint32_t bucket = lap_histogram_bucket(ticks);
     const uint32_t octave = LAP_HISTOGRAM_OCTAVE(bucket);
@@ -113,7 +114,8 @@ static __attribute__((cold, noinline)) uint64_t cell_set_extremes(struct lap_for
     return ticks;
 }
 
-static inline __attribute__((always_inline)) void cell_add(struct lap_statistics *statistics, struct lap_format_cell *cell, uint64_t ticks)
+static inline __attribute__((always_inline)) void cell_add(struct lap_statistics *statistics,
+                                                           struct lap_format_cell *cell, uint64_t ticks)
 {
     cell->count++; /* not beside the sum: gcc would make vectors of them, which costs 0.5 ns */
     if (__builtin_expect(ticks < cell->min_ticks || ticks > cell->max_ticks, 0))
@@ -123,19 +125,13 @@ static inline __attribute__((always_inline)) void cell_add(struct lap_statistics
 }
 
 /* The part of a cache key that the parent makes. */
-static inline uint64_t key_of_parent(uint32_t parent)
-{
-    return (uint64_t)(parent + 1) << 32;
-}
+static inline uint64_t key_of_parent(uint32_t parent) { return (uint64_t)(parent + 1) << 32; }
 
-static inline uint64_t cache_key(uint32_t parent, uint32_t class_id)
-{
-    return key_of_parent(parent) | class_id;
-}
+static inline uint64_t cache_key(uint32_t parent, uint32_t class_id) { return key_of_parent(parent) | class_id; }
 
 /* The cell of a class under a parent, by way of the path table; NULL: no memory. *ret_path is the path in any case. */
-static __attribute__((cold, noinline)) struct lap_statistics_cached *cache_fill(struct lap_statistics *statistics, uint32_t parent,
-                                                                                uint32_t class_id, uint32_t index, uint32_t *ret_path)
+static __attribute__((cold, noinline)) struct lap_statistics_cached *
+cache_fill(struct lap_statistics *statistics, uint32_t parent, uint32_t class_id, uint32_t index, uint32_t *ret_path)
 {
     LAP_I_POINT("path not looked up");
     const uint32_t path = lap_paths_get(statistics->paths, parent, class_id);
@@ -158,8 +154,10 @@ int lap_statistics_add(struct lap_statistics *statistics, uint32_t path, uint64_
 }
 
 /* Adds to the path of `class_id` under `parent`, whose cell is looked for at `index` of the cache. */
-static inline __attribute__((always_inline)) struct lap_statistics_cached *
-add_at(struct lap_statistics *statistics, uint64_t key, uint32_t parent, uint32_t class_id, uint32_t index, uint64_t ticks)
+static inline __attribute__((always_inline)) struct lap_statistics_cached *add_at(struct lap_statistics *statistics,
+                                                                                  uint64_t key, uint32_t parent,
+                                                                                  uint32_t class_id, uint32_t index,
+                                                                                  uint64_t ticks)
 {
     struct lap_statistics_cached *cached = &statistics->cache[index & (LAP_STATISTICS_CACHE - 1)];
     uint32_t path;
@@ -191,10 +189,12 @@ static void add_rest(struct lap_statistics *statistics, uint32_t profiler, uint6
 
 /* ---- the visitor: what each event adds --------------------------------------------------------------------------- */
 
-static inline __attribute__((always_inline)) void on_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope, uint64_t lap)
+static inline __attribute__((always_inline)) void
+on_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope, uint64_t lap)
 {
     (void)decoder;
-    struct lap_statistics_cached *const cached = add_at(user, scope->key | MARK_KEY, scope->path, event->class_id, event->class_id, lap);
+    struct lap_statistics_cached *const cached =
+        add_at(user, scope->key | MARK_KEY, scope->path, event->class_id, event->class_id, lap);
     if (cached)
         cached->bytes = (uint16_t)(8u * event->class->words);
 }
@@ -205,7 +205,8 @@ static void on_begin(void *user, struct lap_decoder *decoder, const struct lap_e
     const struct lap_class *const class = event->class;
     if (class->kind != LAP_CLASS_OPEN) { /* a state dump has its path stored */
         const uint32_t parent = lap_decode_around(decoder, event, scope);
-        struct lap_statistics_cached *const cached = cache_fill(statistics, parent, event->class_id, event->class_id, &scope->path);
+        struct lap_statistics_cached *const cached =
+            cache_fill(statistics, parent, event->class_id, event->class_id, &scope->path);
         if (cached) {
             cached->bytes = 8u * class->words;
             cached->key |= class->kind == LAP_CLASS_BEGIN_WITH ? WITH_KEY : 0;
@@ -217,8 +218,9 @@ static void on_begin(void *user, struct lap_decoder *decoder, const struct lap_e
     scope->unit = statistics->cell_of_path[scope->path];
 }
 
-static inline __attribute__((always_inline)) void on_end(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope, uint64_t total,
-                   uint64_t rest)
+static inline __attribute__((always_inline)) void on_end(void *user, struct lap_decoder *decoder,
+                                                         const struct lap_event *event, struct lap_open *scope,
+                                                         uint64_t total, uint64_t rest)
 {
     (void)event;
     (void)decoder;
@@ -235,8 +237,8 @@ struct running {
     uint32_t class_count;
     const char *at;
     const char *end;
-    uint64_t applied;  /* plus an address: what the heap's `applied` is to be */
-    uint64_t last;     /* the last event's thread time */
+    uint64_t applied; /* plus an address: what the heap's `applied` is to be */
+    uint64_t last;    /* the last event's thread time */
     uint64_t paused;
 };
 
@@ -248,7 +250,8 @@ static inline uint64_t key_of_handle(uint32_t path, uint32_t class_id)
 }
 
 /* A begin whose cell is known: what it opens. */
-static inline __attribute__((always_inline)) void run_begin(const struct running *running, const struct lap_statistics_cached *cached,
+static inline __attribute__((always_inline)) void run_begin(const struct running *running,
+                                                            const struct lap_statistics_cached *cached,
                                                             struct lap_open *scope, uint32_t class_id, uint64_t now)
 {
     const struct lap_format_cell *const cell = unit_at(running->statistics, cached->unit);
@@ -287,8 +290,8 @@ struct run_cell {
     uint64_t count;
     uint64_t sum;
 };
-static inline __attribute__((always_inline)) int run_cell_add(struct lap_statistics *statistics, struct run_cell *run, uint64_t lap,
-                                                              uint64_t applied)
+static inline __attribute__((always_inline)) int run_cell_add(struct lap_statistics *statistics, struct run_cell *run,
+                                                              uint64_t lap, uint64_t applied)
 {
     if (__builtin_expect(lap < run->cell->min_ticks || lap > run->cell->max_ticks, 0))
         cell_set_extremes(run->cell, lap);
@@ -298,14 +301,17 @@ static inline __attribute__((always_inline)) int run_cell_add(struct lap_statist
     __atomic_store_n(stays ? run->applied : &statistics->heap->applied, applied, __ATOMIC_RELEASE);
     return stays;
 }
-static inline __attribute__((always_inline)) struct run_cell run_cell_open(struct lap_statistics *statistics, uint32_t unit)
+static inline __attribute__((always_inline)) struct run_cell run_cell_open(struct lap_statistics *statistics,
+                                                                           uint32_t unit)
 {
     struct lap_format_cell *const cell = unit_at(statistics, unit);
-    return (struct run_cell){cell, (uint64_t *)(void *)statistics->heap, &statistics->heap->applied, cell->count, cell->sum_ticks};
+    return (struct run_cell){cell, (uint64_t *)(void *)statistics->heap, &statistics->heap->applied, cell->count,
+                             cell->sum_ticks};
 }
 
 /* Further checkpoints of the class of `word`, which is in front of them. Returns how many. */
-static inline __attribute__((always_inline)) uint64_t run_marks(struct running *running, uint32_t unit, uint64_t word, uint64_t bytes)
+static inline __attribute__((always_inline)) uint64_t run_marks(struct running *running, uint32_t unit, uint64_t word,
+                                                                uint64_t bytes)
 {
     struct run_cell run = run_cell_open(running->statistics, unit);
     const uint64_t before = run.count;
@@ -327,8 +333,8 @@ static inline __attribute__((always_inline)) uint64_t run_marks(struct running *
 }
 
 /* Further checkpoints of handles with the class of `word`, which is in front of them, and one path. Returns how many. */
-static inline __attribute__((always_inline)) uint64_t run_handle_marks(struct running *running, uint32_t unit, uint64_t word,
-                                                                       uint32_t path, uint64_t bytes)
+static inline __attribute__((always_inline)) uint64_t run_handle_marks(struct running *running, uint32_t unit,
+                                                                       uint64_t word, uint32_t path, uint64_t bytes)
 {
     struct run_cell run = run_cell_open(running->statistics, unit);
     const uint64_t before = run.count;
@@ -342,7 +348,8 @@ static inline __attribute__((always_inline)) uint64_t run_handle_marks(struct ru
             break;
         word = next;
         at += bytes;
-        if (__builtin_expect(!run_cell_add(running->statistics, &run, mark->lap_ticks, applied + (uint64_t)(uintptr_t)at), 0))
+        if (__builtin_expect(!run_cell_add(running->statistics, &run, mark->lap_ticks, applied + (uint64_t)(uintptr_t)at),
+                             0))
             break;
     }
     running->at = at;
@@ -352,8 +359,8 @@ static inline __attribute__((always_inline)) uint64_t run_handle_marks(struct ru
 /* Events of handles whose cells are known, in front of what makes them: what they say of path and times is their own. Returns how
  * many, with running->at behind them, 0 for one that is left to the functions above. Not inlined, for the sake of the loop that
  * calls it. */
-static __attribute__((noinline)) uint64_t run_handles(struct running *running, const struct lap_statistics_cached *cached, uint64_t word,
-                                                      int is_in_first_half)
+static __attribute__((noinline)) uint64_t run_handles(struct running *running, const struct lap_statistics_cached *cached,
+                                                      uint64_t word, int is_in_first_half)
 {
     struct lap_statistics *const statistics = running->statistics;
     const uint32_t class_id = word & LAP_FORMAT_CLASS_MASK;
@@ -394,7 +401,8 @@ static __attribute__((noinline)) uint64_t run_handles(struct running *running, c
 }
 
 /* Profilers of one class with nothing inside, the first of which starts at running->at. Returns how many. */
-static inline __attribute__((always_inline)) uint64_t run_pairs(struct running *running, uint32_t unit, uint64_t class_id, uint64_t bytes)
+static inline __attribute__((always_inline)) uint64_t run_pairs(struct running *running, uint32_t unit, uint64_t class_id,
+                                                                uint64_t bytes)
 {
     struct run_cell run = run_cell_open(running->statistics, unit);
     const uint64_t before = run.count;
@@ -420,8 +428,8 @@ static inline __attribute__((always_inline)) uint64_t run_pairs(struct running *
 
 /* Checkpoints, begins and ends whose cells are known, which is nearly all there is: what it needs of an event is in one
  * entry of the cache. Whatever else it meets, it leaves to the functions above, which then make it known. */
-static inline __attribute__((always_inline)) uint32_t run_events(struct lap_statistics *statistics, struct lap_decoder *decoder,
-                                                                 const struct lap_run *run)
+static inline __attribute__((always_inline)) uint32_t run_events(struct lap_statistics *statistics,
+                                                                 struct lap_decoder *decoder, const struct lap_run *run)
 {
     struct running running = {.statistics = statistics,
                               .cache = statistics->cache,
@@ -476,7 +484,8 @@ static inline __attribute__((always_inline)) uint32_t run_events(struct lap_stat
                 events++;
                 running.at += bytes;
                 running.last = now;
-                __atomic_store_n(&statistics->heap->applied, running.applied + (uint64_t)(uintptr_t)running.at, __ATOMIC_RELEASE);
+                __atomic_store_n(&statistics->heap->applied, running.applied + (uint64_t)(uintptr_t)running.at,
+                                 __ATOMIC_RELEASE);
                 if (running.at < running.end && ((run_word(running.at) ^ word) & LAP_FORMAT_CLASS_MASK) == 0 &&
                     (word - begin_word) >> 63 == 0) {
                     const uint64_t marks = run_marks(&running, cached->unit, word, bytes);
@@ -497,13 +506,15 @@ static inline __attribute__((always_inline)) uint32_t run_events(struct lap_stat
                 running.at = copy.at;
                 running.last = base + lap_event_elapsed(run_word(running.at - bytes), begin_word);
                 events += handles;
-                __atomic_store_n(&statistics->heap->applied, running.applied + (uint64_t)(uintptr_t)running.at, __ATOMIC_RELEASE);
+                __atomic_store_n(&statistics->heap->applied, running.applied + (uint64_t)(uintptr_t)running.at,
+                                 __ATOMIC_RELEASE);
                 continue;
             }
             if (__builtin_expect(scope == deepest, 0))
                 break;
             if (cached->key == key && running.end - running.at > (ptrdiff_t)cached->bytes && cached->bytes != 0 &&
-                (run_word(running.at + cached->bytes) & LAP_FORMAT_CLASS_MASK) == LAP_FORMAT_END && (word - begin_word) >> 63 == 0) {
+                (run_word(running.at + cached->bytes) & LAP_FORMAT_CLASS_MASK) == LAP_FORMAT_END &&
+                (word - begin_word) >> 63 == 0) {
                 const uint64_t pairs = run_pairs(&running, cached->unit, class_id, cached->bytes);
                 if (pairs > 0) {
                     running.last = base + lap_event_elapsed(run_word(running.at - 8), begin_word);
@@ -590,11 +601,17 @@ static inline __attribute__((always_inline)) void on_done(void *user, struct lap
     __atomic_store_n(&statistics->heap->applied, statistics->sequence | end, __ATOMIC_RELEASE);
 }
 
-struct lap_decode_result lap_statistics_run(struct lap_statistics *statistics, struct lap_decoder *decoder, const void *segment,
-                                            uint64_t begin_ticks, uint64_t sequence, uint32_t from, uint32_t to)
+struct lap_decode_result lap_statistics_run(struct lap_statistics *statistics, struct lap_decoder *decoder,
+                                            const void *segment, uint64_t begin_ticks, uint64_t sequence, uint32_t from,
+                                            uint32_t to)
 {
-    static const struct lap_visitor visitor = {
-        .run = on_run, .mark = on_mark, .begin = on_begin, .end = on_end, .handle = on_handle, .call = on_call, .done = on_done};
+    static const struct lap_visitor visitor = {.run = on_run,
+                                               .mark = on_mark,
+                                               .begin = on_begin,
+                                               .end = on_end,
+                                               .handle = on_handle,
+                                               .call = on_call,
+                                               .done = on_done};
     const uint64_t events = decoder->events;
     statistics->sequence = sequence << LAP_FORMAT_APPLIED_SHIFT;
     const struct lap_decode_result result = lap_decode(decoder, segment, begin_ticks, from, to, &visitor, statistics);

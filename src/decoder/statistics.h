@@ -28,7 +28,7 @@ struct lap_statistics {
     struct lap_format_statistics *heap;
     uint32_t units; /* how many the memory has room for */
     struct lap_paths *paths;
-    uint16_t *cell_of_path; /* LAP_FORMAT_PATHS entries, 0: none yet */
+    uint16_t *cell_of_path;              /* LAP_FORMAT_PATHS entries, 0: none yet */
     struct lap_statistics_cached *cache; /* LAP_STATISTICS_CACHE, zeros */
     /* Makes room for more units: moves heap, sets heap and units. 0, or negative: there is no more. May be NULL. */
     int (*grow)(struct lap_statistics *);
@@ -43,8 +43,9 @@ struct lap_statistics {
 void lap_statistics_init(struct lap_statistics *statistics);
 
 /* Applies the events of a segment from `from` to `to`; see lap_decode. The heap's `applied` follows event by event. */
-struct lap_decode_result lap_statistics_run(struct lap_statistics *statistics, struct lap_decoder *decoder, const void *segment,
-                                            uint64_t begin_ticks, uint64_t sequence, uint32_t from, uint32_t to);
+struct lap_decode_result lap_statistics_run(struct lap_statistics *statistics, struct lap_decoder *decoder,
+                                            const void *segment, uint64_t begin_ticks, uint64_t sequence, uint32_t from,
+                                            uint32_t to);
 
 /* The same for a few events: stops in front of the first that needs the general way, and returns its offset. The heap's
  * count of events is the caller's to add to, from the decoder's. */
@@ -66,15 +67,12 @@ static inline __attribute__((always_inline)) uint32_t lap_histogram_bucket(uint6
     return (shift << 4) + (uint32_t)(value >> shift);
 }
 #define LAP_HISTOGRAM_OCTAVE(bucket) ((bucket) >> 4)
-#define LAP_HISTOGRAM_COUNTER(bucket) ((bucket) & 15u)
+#define LAP_HISTOGRAM_COUNTER(bucket) ((bucket)&15u)
 static inline uint64_t lap_histogram_least(uint32_t octave, uint32_t counter)
 {
     return octave == 0 ? counter : (UINT64_C(16) + counter) << (octave - 1);
 }
-static inline uint64_t lap_histogram_width(uint32_t octave)
-{
-    return octave == 0 ? 1 : UINT64_C(1) << (octave - 1);
-}
+static inline uint64_t lap_histogram_width(uint32_t octave) { return octave == 0 ? 1 : UINT64_C(1) << (octave - 1); }
 
 /* Adds one value to a cell. Returns 0, or -ENOMEM when the histogram had no memory (the rest is counted all the same). */
 int lap_statistics_add(struct lap_statistics *statistics, uint32_t path, uint64_t ticks);

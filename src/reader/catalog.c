@@ -530,7 +530,8 @@ const char *lap_catalog_name(const struct lap_catalog *catalog, uint32_t class_i
         if (kinds[i].id == class_id)
             return kinds[i].uri;
     const struct lap_class *const class = &catalog->classes[class_id];
-    if (class->flags & LAP_CLASS_FOUND && class->description < catalog->pattern_count && catalog->patterns[class->description])
+    if (class->flags & LAP_CLASS_FOUND && class->description < catalog->pattern_count &&
+        catalog->patterns[class->description])
         return catalog->patterns[class->description];
     return class->flags & LAP_CLASS_NUMBERED ? "(checkpoint)" : catalog->descriptions[class->description].label;
 }

@@ -26,12 +26,11 @@ const char *lap_process_state_text(enum lap_process_state state)
 const char *lap_loss_text(enum lap_format_loss loss)
 {
     static const char *const texts[LAP_FORMAT_LOSSES] = {
-        [LAP_FORMAT_LOSS_SIGNAL] = "signal", [LAP_FORMAT_LOSS_MEMORY] = "memory",
-        [LAP_FORMAT_LOSS_DEPTH] = "depth",   [LAP_FORMAT_LOSS_HANDLE] = "handle",
-        [LAP_FORMAT_LOSS_CLASS] = "class",   [LAP_FORMAT_LOSS_STATISTICS] = "statistics",
-        [LAP_FORMAT_LOSS_DISK] = "disk",     [LAP_FORMAT_LOSS_CLOCK] = "clock",
-        [LAP_FORMAT_LOSS_TRAILER] = "trailer",
-        [LAP_FORMAT_LOSS_WISH] = "wish",
+        [LAP_FORMAT_LOSS_SIGNAL] = "signal",   [LAP_FORMAT_LOSS_MEMORY] = "memory",
+        [LAP_FORMAT_LOSS_DEPTH] = "depth",     [LAP_FORMAT_LOSS_HANDLE] = "handle",
+        [LAP_FORMAT_LOSS_CLASS] = "class",     [LAP_FORMAT_LOSS_STATISTICS] = "statistics",
+        [LAP_FORMAT_LOSS_DISK] = "disk",       [LAP_FORMAT_LOSS_CLOCK] = "clock",
+        [LAP_FORMAT_LOSS_TRAILER] = "trailer", [LAP_FORMAT_LOSS_WISH] = "wish",
     };
     return (unsigned)loss < LAP_FORMAT_LOSSES ? texts[loss] : NULL;
 }

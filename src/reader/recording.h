@@ -88,8 +88,8 @@ struct lap_process {
     uint64_t lost;          /* events: sum of the losses that are lost events */
     uint64_t content_bytes; /* of all segments */
     uint64_t first_ticks;   /* of the oldest segment's begin; 0 if there is none */
-    uint64_t
-        end_ticks; /* of the end's reading, a snapshot's, or now if it runs, else of the newest event or segment; 0: none */
+    /* of the end's reading, a snapshot's, or now if it runs, else of the newest event or segment; 0: none */
+    uint64_t end_ticks;
     void *internal;
 };
 

@@ -12,8 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRIES 4             /* of a segment that is being overwritten */
-#define RING_TRIES 32       /* and of a ring: somebody may have taken the processor from us for as long as it takes to fill it */
+#define TRIES 4 /* of a segment that is being overwritten */
+/* and of a ring: somebody may have taken the processor from us for as long as it takes to fill it */
+#define RING_TRIES 32
 #define STATISTICS_TRIES 64 /* of statistics that are being written: a batch takes microseconds */
 #define KEPT_DIGITS 8       /* a name with so many holds a segment that is not used again */
 #define RING_NUMBER_MAX 65535u
@@ -243,8 +244,7 @@ static int segment_copy(const struct lap_process *process, int fd, bool is_newes
 
 void lap_segments_trim(struct lap_process *process)
 {
-    const struct lap_decoder decoder = {.classes = process->catalog.classes,
-                                        .class_count = process->catalog.class_count};
+    const struct lap_decoder decoder = {.classes = process->catalog.classes, .class_count = process->catalog.class_count};
     for (size_t r = 0; r < process->ring_count; r++)
         for (size_t i = 0; i < process->rings[r].segment_count; i++) {
             struct lap_segment *const segment = &process->rings[r].segments[i];

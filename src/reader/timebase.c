@@ -99,7 +99,8 @@ uint64_t lap_timebase_piece_ns(const struct lap_timebase *timebase, uint64_t tic
     const struct lap_timebase_piece *const piece = piece_at(timebase, ticks);
     double ns_per_tick = timebase->ns_per_tick;
     if (timebase->piece_count > 1)
-        ns_per_tick = (double)(int64_t)(piece[1].realtime_ns - piece->realtime_ns) / (double)(piece[1].ticks - piece->ticks);
+        ns_per_tick =
+            (double)(int64_t)(piece[1].realtime_ns - piece->realtime_ns) / (double)(piece[1].ticks - piece->ticks);
     return piece->realtime_ns + (uint64_t)(int64_t)((double)(int64_t)(ticks - piece->ticks) * ns_per_tick);
 }
 

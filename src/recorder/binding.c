@@ -35,8 +35,8 @@ int lap_impl_is_silenced(const struct lap_impl_site *site)
     struct lap_guard guard;
     lap_guard_enter(&guard);
     pthread_mutex_lock(&lap_process.lock);
-    const struct lap_term *const term = lap_switches_find_site(&lap_process.settings.switches, &lap_process.sites.classes[site->id],
-                                                               &lap_process.sites.descriptions[site->id]);
+    const struct lap_term *const term = lap_switches_find_site(
+        &lap_process.settings.switches, &lap_process.sites.classes[site->id], &lap_process.sites.descriptions[site->id]);
     const int is_silenced = term && term->is_negative;
     pthread_mutex_unlock(&lap_process.lock);
     lap_guard_leave(&guard);
@@ -61,10 +61,7 @@ uint64_t lap_impl_handle_take(void)
     return handle;
 }
 
-void lap_impl_handle_give(uint64_t handle)
-{
-    lap_handle_give(handle);
-}
+void lap_impl_handle_give(uint64_t handle) { lap_handle_give(handle); }
 
 int lap_impl_innermost(uint32_t *ret_path, uint64_t *ret_begin_ticks)
 {

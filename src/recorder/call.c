@@ -96,7 +96,8 @@ void lap_impl_call_begin(struct lap_call *call, struct lap_impl_site *site, cons
         call_open(call, options ? options->parent : NULL);
     }
     lap_ring_give(ring, position);
-    const int may_follow = options && options->size >= offsetof(struct lap_call_options, follows) + sizeof options->follows;
+    const int may_follow =
+        options && options->size >= offsetof(struct lap_call_options, follows) + sizeof options->follows;
     if (may_follow && call->is_open != 0 && lap_context_is_valid(options->follows)) {
         lap_impl_link(handle, LAP_FORMAT_PATH_NONE, LAP_FORMAT_LINK_FOLLOWS, &call->context, options->follows);
         call_stamp(call);
@@ -177,12 +178,12 @@ static int is_tightest(struct lap_ring *ring, const struct lap_format_call *even
 }
 
 /* What its profiler must know of it, and whether it may be taken back with that. */
-static void call_note(struct lap_ring *ring, uint64_t position, uint64_t end, const struct lap_call *call, struct lap_format_call *event)
+static void call_note(struct lap_ring *ring, uint64_t position, uint64_t end, const struct lap_call *call,
+                      struct lap_format_call *event)
 {
     const int is_kept = (event->flags & LAP_FORMAT_CALL_KEPT) != 0;
-    struct lap_slow_call slow = {.sent_ticks = event->sent_ticks,
-                                 .took_ticks = event->got_ticks - event->sent_ticks,
-                                 .class_id = call->class_id};
+    struct lap_slow_call slow = {
+        .sent_ticks = event->sent_ticks, .took_ticks = event->got_ticks - event->sent_ticks, .class_id = call->class_id};
     if (event->received_ticks != 0 && !(event->flags & (LAP_FORMAT_CALL_SLOW | LAP_FORMAT_CALL_PART)))
         slow.span_id = event->span_id;
     if (call->handle != 0) {

@@ -113,7 +113,8 @@ static int counter_is_trusted(void)
     return lapmark_test_is_trusted();
 #else
     char name[32] = "";
-    const int fd = openat(AT_FDCWD, "/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+    const int fd =
+        openat(AT_FDCWD, "/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
         const ssize_t bytes = read(fd, name, sizeof name - 1);
         close(fd);

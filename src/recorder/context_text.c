@@ -122,17 +122,15 @@ static int is_lower_or_digit(char character)
     return (character >= 'a' && character <= 'z') || (character >= '0' && character <= '9');
 }
 
-static int is_white(char character)
-{
-    return character == ' ' || character == '\t';
-}
+static int is_white(char character) { return character == ' ' || character == '\t'; }
 
 /* A key at the begin of `text`: its length, 0: none. */
 static unsigned key_length(const char *text, unsigned bytes)
 {
     unsigned length = 0;
     if (bytes > 0 && is_lower_or_digit(text[0]))
-        while (length < bytes && (is_lower_or_digit(text[length]) || (text[length] != 0 && strchr("_-*/@", text[length]))))
+        while (length < bytes &&
+               (is_lower_or_digit(text[length]) || (text[length] != 0 && strchr("_-*/@", text[length]))))
             length++;
     return length <= PART_MAX ? length : 0;
 }

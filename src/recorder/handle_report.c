@@ -148,7 +148,8 @@ static void gather(struct gathered *gathered, const struct lap_handle_rings *tou
             gather_ring(gathered, lap_process.rings[i], oldest);
         } else {
             const struct lap_ring *const ring = lap_process.rings[touched->first[i].ring];
-            gather_ring(gathered, ring, ring->recording == touched->first[i].recording ? touched->first[i].place : oldest);
+            gather_ring(gathered, ring,
+                        ring->recording == touched->first[i].recording ? touched->first[i].place : oldest);
         }
     }
     if (gathered->copies)

@@ -25,7 +25,7 @@ struct slot {
     uint32_t id;
     uint32_t path;
     uint32_t marks;
-    uint32_t flags; /* LAP_SLOW_*, and HAS_* */
+    uint32_t flags;     /* LAP_SLOW_*, and HAS_* */
     uint32_t next_free; /* + 1 */
     uint64_t begin_ticks;
     uint64_t last_ticks;
@@ -56,10 +56,7 @@ static int slot_lock(struct slot *slot)
     return 1;
 }
 
-static void slot_unlock(struct slot *slot)
-{
-    __atomic_store_n(&slot->lock, 0, __ATOMIC_RELEASE);
-}
+static void slot_unlock(struct slot *slot) { __atomic_store_n(&slot->lock, 0, __ATOMIC_RELEASE); }
 
 void lap_handles_drop_all(void)
 {
@@ -173,8 +170,8 @@ uint32_t lap_handle_path(lap_handle handle)
     return path;
 }
 
-uint32_t lap_handle_note_call(uint64_t handle, const struct lap_ring *ring, uint64_t position, const struct lap_slow_call *call,
-                              int is_kept)
+uint32_t lap_handle_note_call(uint64_t handle, const struct lap_ring *ring, uint64_t position,
+                              const struct lap_slow_call *call, int is_kept)
 {
     struct slot *const slot = handle == 0 ? NULL : slot_find(handle);
     if (!slot)
@@ -232,10 +229,7 @@ int lap_handle_context_get(uint64_t handle, struct lap_context *ret_own, struct 
     return is_new;
 }
 
-static uint64_t ticks_to_ns(uint64_t ticks)
-{
-    return (uint64_t)((double)ticks * lap_process.ns_per_tick);
-}
+static uint64_t ticks_to_ns(uint64_t ticks) { return (uint64_t)((double)ticks * lap_process.ns_per_tick); }
 
 int lap_handle_is_slow(uint64_t handle, uint64_t ticks)
 {
@@ -265,10 +259,7 @@ uint32_t lap_handle_laps(uint64_t handle, struct lap_peer_lap *laps)
     return count;
 }
 
-static uint64_t now_ticks(void)
-{
-    return lap_clock_ticks(&lap_process.clock);
-}
+static uint64_t now_ticks(void) { return lap_clock_ticks(&lap_process.clock); }
 
 /* Room for an event of a handle, committed state left to the caller; nothing before it is taken back any more. */
 static uint64_t handle_room(struct lap_ring *ring, uint64_t position, uint32_t bytes)
@@ -401,7 +392,8 @@ uint64_t lap_impl_handle_mark(lap_handle handle, struct lap_impl_site *site, con
     const uint64_t total_ticks = ticks - slot->begin_ticks;
     const int is_immediate = (slot->flags & LAP_SLOW_IMMEDIATE) != 0;
     lap_handle_rings_note(&slot->rings, ring, position);
-    const uint64_t end = lap_event_store(&parts, position, ticks < ring->thread->begin_ticks ? ring->thread->begin_ticks : ticks);
+    const uint64_t end =
+        lap_event_store(&parts, position, ticks < ring->thread->begin_ticks ? ring->thread->begin_ticks : ticks);
     slot_unlock(slot);
     lap_impl_commit(ring->thread, end);
     if (is_immediate)
@@ -443,8 +435,8 @@ uint64_t lap_end(lap_handle handle)
     slot_free(slot);
     uint64_t words[sizeof end / 8];
     memcpy(words, &end, sizeof end);
-    lap_impl_store(position, ticks < ring->thread->begin_ticks ? ring->thread->begin_ticks : ticks, LAP_FORMAT_HANDLE_END, words,
-                   sizeof end / 8);
+    lap_impl_store(position, ticks < ring->thread->begin_ticks ? ring->thread->begin_ticks : ticks, LAP_FORMAT_HANDLE_END,
+                   words, sizeof end / 8);
     position += 8 + sizeof end;
     lap_impl_commit(ring->thread, position);
     const uint64_t total_ns = ticks_to_ns(end.total_ticks);

@@ -22,8 +22,8 @@ struct lap_ring;
 struct lap_slow_call;
 /* The event of a call that is over lies at `position`, for an open handle's report to be found; `is_kept`: the handle will print.
  * Returns how many checkpoints it had; 0 for one that is not open. Position taken. */
-uint32_t lap_handle_note_call(uint64_t handle, const struct lap_ring *ring, uint64_t position, const struct lap_slow_call *call,
-                              int is_kept);
+uint32_t lap_handle_note_call(uint64_t handle, const struct lap_ring *ring, uint64_t position,
+                              const struct lap_slow_call *call, int is_kept);
 /* It serves this call: held when it has ended without a report. */
 void lap_handle_serves(uint64_t handle, uint64_t span_id);
 /* The same for an event that makes it the child of a step, or not: NULL. Returns its path, or LAP_FORMAT_PATH_NONE. */

@@ -11,10 +11,7 @@
 
 #define LINE_BYTES 1024u
 
-static double to_ns(uint64_t ticks)
-{
-    return (double)ticks * lap_process.ns_per_tick;
-}
+static double to_ns(uint64_t ticks) { return (double)ticks * lap_process.ns_per_tick; }
 
 static void label_of(char *out, uint32_t id, uint64_t event, uint64_t number)
 {
@@ -76,8 +73,8 @@ void lap_immediate_exit(struct lap_ring *ring, const struct lap_open *scope, uin
     lap_printer_write(line, used);
 }
 
-void lap_immediate_handle_mark(struct lap_ring *ring, const struct lap_event_parts *parts, uint64_t event, uint32_t number,
-                               uint64_t lap_ticks, uint64_t total_ticks)
+void lap_immediate_handle_mark(struct lap_ring *ring, const struct lap_event_parts *parts, uint64_t event,
+                               uint32_t number, uint64_t lap_ticks, uint64_t total_ticks)
 {
     char label[LAP_LABEL_BYTES], line[LINE_BYTES];
     label_of(label, parts->id, event, number);
@@ -86,7 +83,8 @@ void lap_immediate_handle_mark(struct lap_ring *ring, const struct lap_event_par
     lap_printer_write(line, lap_line_lap(line, sizeof line, &place, label, to_ns(lap_ticks), to_ns(total_ticks), &sizes));
 }
 
-void lap_immediate_handle_end(struct lap_ring *ring, uint32_t id, uint64_t rest_ticks, uint64_t total_ticks, uint32_t marks)
+void lap_immediate_handle_end(struct lap_ring *ring, uint32_t id, uint64_t rest_ticks, uint64_t total_ticks,
+                              uint32_t marks)
 {
     char label[LAP_LABEL_BYTES], line[LINE_BYTES];
     label_of(label, id, 0, 0);

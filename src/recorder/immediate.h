@@ -17,8 +17,9 @@ void lap_immediate_mark(struct lap_ring *ring, const struct lap_event_parts *par
 void lap_immediate_exit(struct lap_ring *ring, const struct lap_open *scope, uint32_t depth, uint64_t now);
 
 /* The same of a handle, whose laps are not the decoder's. `event` 0: its begin is gone. */
-void lap_immediate_handle_mark(struct lap_ring *ring, const struct lap_event_parts *parts, uint64_t event, uint32_t number,
-                               uint64_t lap_ticks, uint64_t total_ticks);
-void lap_immediate_handle_end(struct lap_ring *ring, uint32_t id, uint64_t rest_ticks, uint64_t total_ticks, uint32_t marks);
+void lap_immediate_handle_mark(struct lap_ring *ring, const struct lap_event_parts *parts, uint64_t event,
+                               uint32_t number, uint64_t lap_ticks, uint64_t total_ticks);
+void lap_immediate_handle_end(struct lap_ring *ring, uint32_t id, uint64_t rest_ticks, uint64_t total_ticks,
+                              uint32_t marks);
 
 #endif

@@ -43,7 +43,12 @@ static __attribute__((format(printf, 2, 3))) void text_add(struct text *text, co
 static void text_add_types(struct text *text, const char *fields)
 {
     for (; *fields; fields++)
-        text_add(text, *fields == 'U' ? "uint64_t" : *fields == 'W' ? "uint32_t" : *fields == 'X' ? "pointer_t" : "%c", *fields);
+        text_add(text,
+                 *fields == 'U'   ? "uint64_t"
+                 : *fields == 'W' ? "uint32_t"
+                 : *fields == 'X' ? "pointer_t"
+                                  : "%c",
+                 *fields);
 }
 
 /* A TSDL string literal. Bytes that are no text become \xHH, so that no label breaks the metadata. */
@@ -70,8 +75,8 @@ static void text_add_percent(struct text *text, const char *string)
 {
     for (size_t i = 0; string[i] != 0 && i < NAME_BYTES_MAX; i++) {
         const unsigned char byte = (unsigned char)string[i];
-        const int is_plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-                             strchr("._/~+-", byte) != NULL;
+        const int is_plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                             (byte >= '0' && byte <= '9') || strchr("._/~+-", byte) != NULL;
         text_add(text, is_plain ? "%c" : "%%%02X", byte);
     }
 }
@@ -145,7 +150,8 @@ static void text_add_trace(struct text *text, const struct lap_metadata_trace *t
              "\t\tuint32_t magic;\n\t\tuint8_t uuid[16];\n\t\tuint32_t stream_id;\n\t\tuint64_t stream_instance_id;\n"
              "\t};\n};\n",
              uuid);
-    text_add(text, "env {\n\ttracer_name = \"lapmark\";\n\ttracer_major = %d;\n\ttracer_minor = %d;\n\thostname = ", 0, 1);
+    text_add(text, "env {\n\ttracer_name = \"lapmark\";\n\ttracer_major = %d;\n\ttracer_minor = %d;\n\thostname = ", 0,
+             1);
     text_add_string(text, trace->host);
     text_add(text, ";\n\tprogram = ");
     text_add_string(text, trace->program);
@@ -165,16 +171,17 @@ static void text_add_trace(struct text *text, const struct lap_metadata_trace *t
              uuid, clock->source == LAP_FORMAT_CLOCK_MONOTONIC ? "CLOCK_MONOTONIC" : "processor counter",
              (unsigned long long)clock->hz, (unsigned long long)(origin_ns / UINT64_C(1000000000)),
              (unsigned long long)((double)(origin_ns % UINT64_C(1000000000)) * (double)clock->hz / 1e9));
-    text_add(text,
-             "stream {\n\tid = 0;\n"
-             "\tevent.header := struct { integer { size = 20; align = 1; signed = false; } id; integer { size = 44; align = 1; "
-             "signed = false; map = clock.tsc.value; } timestamp; } align(64);\n"
-             "\tpacket.context := struct {\n");
-    text_add_types(text, "\t\tU content_size;\n\t\tU packet_size;\n"
-                         "\t\tinteger { size = 64; align = 64; signed = false; map = clock.tsc.value; } timestamp_begin;\n"
-                         "\t\tU packet_seq_num;\n\t\tU events_discarded;\n\t\tU paused_ticks;\n"
-                         "\t\tU thread_id;\n\t\tU thread_index;\n"
-                         "\t\tU clock_ticks;\n\t\tU clock_monotonic_ns;\n\t\tU clock_realtime_ns;\n");
+    text_add(text, "stream {\n\tid = 0;\n"
+                   "\tevent.header := struct { integer { size = 20; align = 1; signed = false; } id; integer { size = "
+                   "44; align = 1; "
+                   "signed = false; map = clock.tsc.value; } timestamp; } align(64);\n"
+                   "\tpacket.context := struct {\n");
+    text_add_types(text,
+                   "\t\tU content_size;\n\t\tU packet_size;\n"
+                   "\t\tinteger { size = 64; align = 64; signed = false; map = clock.tsc.value; } timestamp_begin;\n"
+                   "\t\tU packet_seq_num;\n\t\tU events_discarded;\n\t\tU paused_ticks;\n"
+                   "\t\tU thread_id;\n\t\tU thread_index;\n"
+                   "\t\tU clock_ticks;\n\t\tU clock_monotonic_ns;\n\t\tU clock_realtime_ns;\n");
     text_add(text,
              "\t\tinteger { size = 8; align = 8; signed = false; encoding = UTF8; } thread_name[%u];\n"
              "\t};\n};\n",
@@ -183,10 +190,9 @@ static void text_add_trace(struct text *text, const struct lap_metadata_trace *t
 
 static void text_add_fixed_classes(struct text *text)
 {
-    static const uint8_t ids[] = {LAP_FORMAT_END,   LAP_FORMAT_ABANDONED,  LAP_FORMAT_PAUSE,
-                                  LAP_FORMAT_OPEN,  LAP_FORMAT_HANDLE_END, LAP_FORMAT_THREAD,
-                                  LAP_FORMAT_SERVE, LAP_FORMAT_REPLY,      LAP_FORMAT_LINK,
-                                  LAP_FORMAT_PEER_LAP};
+    static const uint8_t ids[] = {LAP_FORMAT_END,        LAP_FORMAT_ABANDONED, LAP_FORMAT_PAUSE, LAP_FORMAT_OPEN,
+                                  LAP_FORMAT_HANDLE_END, LAP_FORMAT_THREAD,    LAP_FORMAT_SERVE, LAP_FORMAT_REPLY,
+                                  LAP_FORMAT_LINK,       LAP_FORMAT_PEER_LAP};
     /* Of each its name and its fields. */
     static const char fixed[] =
         "end\0\0"
@@ -205,15 +211,18 @@ static void text_add_fixed_classes(struct text *text)
     const char *name = fixed;
     for (size_t i = 0; i < sizeof ids; i++) {
         const char *const fields = name + strlen(name) + 1;
-        text_add(text, "event { name = \"lapmark:%s\"; id = %u; stream_id = 0; model.emf.uri = \"lapmark:%s\"; fields := struct { ", name,
-                 ids[i], name);
+        text_add(
+            text,
+            "event { name = \"lapmark:%s\"; id = %u; stream_id = 0; model.emf.uri = \"lapmark:%s\"; fields := struct { ",
+            name, ids[i], name);
         text_add_types(text, fields);
         text_add(text, "}; };\n");
         name = fields + strlen(fields) + 1;
     }
 }
 
-int lap_metadata_open(struct lap_metadata *metadata, const struct lap_storage *storage, const struct lap_metadata_trace *trace)
+int lap_metadata_open(struct lap_metadata *metadata, const struct lap_storage *storage,
+                      const struct lap_metadata_trace *trace)
 {
     metadata->fd = lap_storage_create(storage, ".metadata", 0);
     if (metadata->fd < 0)
@@ -239,18 +248,12 @@ int lap_metadata_open(struct lap_metadata *metadata, const struct lap_storage *s
 static const char *kind_name(uint8_t kind)
 {
     switch (kind) {
-    case LAP_CLASS_MARK:
-        return "mark";
-    case LAP_CLASS_BEGIN:
-        return "begin";
-    case LAP_CLASS_BEGIN_WITH:
-        return "begin_with";
-    case LAP_CLASS_HANDLE_BEGIN:
-        return "handle_begin";
-    case LAP_CLASS_CALL:
-        return "call";
-    default:
-        return "handle_mark";
+    case LAP_CLASS_MARK: return "mark";
+    case LAP_CLASS_BEGIN: return "begin";
+    case LAP_CLASS_BEGIN_WITH: return "begin_with";
+    case LAP_CLASS_HANDLE_BEGIN: return "handle_begin";
+    case LAP_CLASS_CALL: return "call";
+    default: return "handle_mark";
     }
 }
 
@@ -269,10 +272,12 @@ static void text_add_fields(struct text *text, const struct lap_class *class, co
     else if (class->kind == LAP_CLASS_HANDLE_MARK)
         text_add_types(text, "U handle; U lap_ticks; W path; W number; ");
     else if (class->kind == LAP_CLASS_CALL)
-        text_add_types(text, "U handle; X trace_id_high; X trace_id_low; X span_id; U sent_ticks; U received_ticks; U replied_ticks; "
-                             "U got_ticks; X peer_domain; W peer_khz; W queue_us; W path; W number; W flags; W reserved; ");
+        text_add_types(
+            text,
+            "U handle; X trace_id_high; X trace_id_low; X span_id; U sent_ticks; U received_ticks; U replied_ticks; "
+            "U got_ticks; X peer_domain; W peer_khz; W queue_us; W path; W number; W flags; W reserved; ");
     if (class->flags & LAP_CLASS_N) /* two fields of one name would make readers refuse all of it */
-        text_add(text, lap_class_has_n((enum lap_class_kind)class->kind) ? "int64_t label_n; " : "int64_t n; ");
+        text_add(text, lap_class_has_n((enum lap_class_kind) class->kind) ? "int64_t label_n; " : "int64_t n; ");
     for (unsigned i = 0; i < class->args; i++) {
         const char *const name = type_names[description->types >> (4 * i) & 15];
         if (*name)

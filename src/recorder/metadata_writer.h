@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 struct lap_metadata {
-    int fd; /* -1: none */
+    int fd;                 /* -1: none */
     uint32_t used;          /* bytes of the current packet, its header included */
     uint64_t packet_offset; /* of the current packet in the file */
     uint8_t uuid[16];
@@ -29,7 +29,8 @@ struct lap_metadata_trace {
 };
 
 /* Creates the file with the trace's description and the fixed classes. 0 or a negative errno. Cold. */
-int lap_metadata_open(struct lap_metadata *metadata, const struct lap_storage *storage, const struct lap_metadata_trace *trace);
+int lap_metadata_open(struct lap_metadata *metadata, const struct lap_storage *storage,
+                      const struct lap_metadata_trace *trace);
 /* Appends one event class. 0 or a negative errno: then its events must not be stored. Cold, under the process's lock. */
 int lap_metadata_add(struct lap_metadata *metadata, uint32_t id, const struct lap_class *class,
                      const struct lap_description *description);

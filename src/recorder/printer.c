@@ -24,9 +24,9 @@ static struct {
     int fd;
     lap_sink *function;
     void *user;
-    int is_writing;      /* a sink that is called from itself has printed by the side */
+    int is_writing;                 /* a sink that is called from itself has printed by the side */
     struct lap_impl_thread *writer; /* who has the lock */
-    uint64_t second;     /* of the clock, for the limit */
+    uint64_t second;                /* of the clock, for the limit */
     uint32_t in_second;
     uint64_t suppressed;
 } sink = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
@@ -48,10 +48,7 @@ int lap_printer_configure(const char *value)
     return 0;
 }
 
-int lap_printer_fd(void)
-{
-    return sink.function ? -1 : sink.fd;
-}
+int lap_printer_fd(void) { return sink.function ? -1 : sink.fd; }
 
 void lap_printer_start(void)
 {
@@ -153,7 +150,8 @@ void lap_printer_write(const char *text, size_t text_bytes)
 {
     const int saved_errno = errno;
     int cancel_state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state); /* write may be where a thread is cancelled: not with the lock */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE,
+                           &cancel_state); /* write may be where a thread is cancelled: not with the lock */
     pthread_mutex_lock(&sink.lock);
     struct lap_impl_thread *const before = sink.writer;
     sink.writer = lap_impl_local.thread;
@@ -179,14 +177,15 @@ void lap_printer_write(const char *text, size_t text_bytes)
 static void write_report(void *user, const char *text, size_t text_bytes)
 {
     const struct lap_ring *const ring = user;
-    if (ring->adopted_by == 0 || lap_process.settings.has_prefix || !lap_process.adopter->take(ring->adopted_by, text, text_bytes))
+    if (ring->adopted_by == 0 || lap_process.settings.has_prefix ||
+        !lap_process.adopter->take(ring->adopted_by, text, text_bytes))
         lap_printer_write(text, text_bytes);
 }
 
 uint64_t lap_printer_threshold_ns(uint32_t class_id, uint64_t code_threshold_ns)
 {
-    const uint64_t switched =
-        __atomic_load_n(&lap_process.switches[lap_process.sites.switch_of_class[class_id]].threshold_ns, __ATOMIC_RELAXED);
+    const uint64_t switched = __atomic_load_n(
+        &lap_process.switches[lap_process.sites.switch_of_class[class_id]].threshold_ns, __ATOMIC_RELAXED);
     if (switched != LAP_FORMAT_NO_THRESHOLD)
         return switched;
     return code_threshold_ns == LAP_FORMAT_NO_THRESHOLD ? 0 : code_threshold_ns;
@@ -204,7 +203,8 @@ static int decide(void *user, const struct lap_open *open, const struct lap_clas
     if (open->flags & LAP_FORMAT_FLAG_IMMEDIATE)
         return 0; /* it has printed line by line */
     if (class->kind == LAP_CLASS_BEGIN)
-        return __atomic_load_n(&lap_process.switches[lap_process.sites.switch_of_class[open->class_id]].state, __ATOMIC_RELAXED) &
+        return __atomic_load_n(&lap_process.switches[lap_process.sites.switch_of_class[open->class_id]].state,
+                               __ATOMIC_RELAXED) &
                LAP_IMPL_PRINT;
     return (open->flags & LAP_FORMAT_FLAG_PRINT) != 0;
 }
@@ -214,7 +214,8 @@ size_t lap_printer_prefix(char *out, size_t out_bytes)
     out[0] = 0;
     if (!lap_process.settings.has_prefix)
         return 0;
-    const int length = snprintf(out, out_bytes, "%.40s[%d/%ld] ", program_invocation_short_name, getpid(), syscall(SYS_gettid));
+    const int length =
+        snprintf(out, out_bytes, "%.40s[%d/%ld] ", program_invocation_short_name, getpid(), syscall(SYS_gettid));
     return length < 0 ? 0 : (size_t)length < out_bytes ? (size_t)length : out_bytes - 1;
 }
 
@@ -229,7 +230,8 @@ struct lap_report *lap_printer_report(struct lap_ring *ring)
         const size_t bytes = lap_report_bytes() + sizeof *ring->report_decoder;
         if (lap_process_reserve(64u << 10) < 0)
             return NULL;
-        char *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        char *const memory =
+            mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED) {
             lap_process_release(64u << 10);
             return NULL;

@@ -76,10 +76,7 @@ void lap_process_release(uint64_t bytes)
         __atomic_store_n(&lap_process.control->memory_bytes, lap_process_memory_used(), __ATOMIC_RELAXED);
 }
 
-uint64_t lap_process_memory_used(void)
-{
-    return __atomic_load_n(&memory_used, __ATOMIC_RELAXED);
-}
+uint64_t lap_process_memory_used(void) { return __atomic_load_n(&memory_used, __ATOMIC_RELAXED); }
 
 static void *map_wiped(size_t bytes)
 {
@@ -335,7 +332,8 @@ void lap_process_describe_unrecorded(void)
 static int paths_move(const struct lap_storage *storage, int *ret_error)
 {
     pthread_mutex_lock(&lap_process.paths.lock);
-    const void *const memory = lap_storage_map(storage, ".lapmark/paths", PATHS_BYTES, lap_process.paths.header, 1, ret_error);
+    const void *const memory =
+        lap_storage_map(storage, ".lapmark/paths", PATHS_BYTES, lap_process.paths.header, 1, ret_error);
     pthread_mutex_unlock(&lap_process.paths.lock);
     return memory ? 0 : -1;
 }
@@ -370,7 +368,8 @@ static int recording_start(const char *directory)
     pthread_rwlock_wrlock(&lap_process.storage_lock);
     kept_first = kept_count = 0; /* of the recording before */
     kept_bytes = 0;
-    int error = lap_storage_open(&lap_process.storage, directory, name, lap_process.settings.is_full ? LAP_STORAGE_FULL : LAP_STORAGE_FLIGHT);
+    int error = lap_storage_open(&lap_process.storage, directory, name,
+                                 lap_process.settings.is_full ? LAP_STORAGE_FULL : LAP_STORAGE_FLIGHT);
     if (error == 0) {
         error = recording_fill();
         if (error < 0) {
@@ -581,7 +580,8 @@ uint64_t *lap_process_key(void)
 
 int lap_process_ensure(void)
 {
-    static __thread volatile int is_starting __attribute__((tls_model("initial-exec"))); /* a handler must not wait for us */
+    static __thread volatile int is_starting
+        __attribute__((tls_model("initial-exec"))); /* a handler must not wait for us */
     uint32_t *const state = state_page();
     if (!state)
         return -ENOMEM;

@@ -22,11 +22,11 @@
 struct lap_ring;
 
 struct lap_process {
-    pthread_mutex_t lock; /* of all below that is not said to be atomic; taken before storage_lock */
+    pthread_mutex_t lock;          /* of all below that is not said to be atomic; taken before storage_lock */
     pthread_rwlock_t storage_lock; /* written to start and stop a recording, read to use its files */
     struct lap_settings settings;
     struct lap_clock clock;
-    double ns_per_tick;  /* as known at the start: for thresholds and what handles return */
+    double ns_per_tick; /* as known at the start: for thresholds and what handles return */
     double ticks_per_ms;
     struct lap_storage storage;
     struct lap_metadata metadata;
@@ -35,14 +35,14 @@ struct lap_process {
     struct lap_format_control *control; /* followed by the switches; in the recording while there is one */
     struct lap_format_switch *switches;
     struct lap_ring *rings[LAP_PROCESS_RINGS];
-    uint32_t ring_count;      /* atomic */
-    uint32_t recording;       /* atomic: grows with each start and stop; a ring of another number begins anew */
-    uint64_t thread_count;    /* atomic */
+    uint32_t ring_count;   /* atomic */
+    uint32_t recording;    /* atomic: grows with each start and stop; a ring of another number begins anew */
+    uint64_t thread_count; /* atomic */
     struct lap_snapshots snapshots;
     const struct lap_impl_adopter *adopter;
-    uint64_t clock_domain;    /* atomic: 0 until it was asked for */
-    uint32_t life;            /* 1, and one more in a forked child: what has another one is its parent's */
-    uint32_t failed;          /* atomic: recording stopped for a failure, which was said once */
+    uint64_t clock_domain; /* atomic: 0 until it was asked for */
+    uint32_t life;         /* 1, and one more in a forked child: what has another one is its parent's */
+    uint32_t failed;       /* atomic: recording stopped for a failure, which was said once */
 };
 extern struct lap_process lap_process;
 

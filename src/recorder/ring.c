@@ -22,10 +22,7 @@
 #define STATISTICS_TABLES_BYTES                                                                                          \
     (LAP_STATISTICS_CACHE * sizeof(struct lap_statistics_cached) + LAP_FORMAT_PATHS * sizeof(uint16_t))
 
-static uint64_t ring_ticks(void)
-{
-    return lap_clock_ticks(&lap_process.clock);
-}
+static uint64_t ring_ticks(void) { return lap_clock_ticks(&lap_process.clock); }
 
 void lap_ring_statistics_name(char *name, const struct lap_ring *ring)
 {
@@ -38,7 +35,8 @@ static int statistics_grow(struct lap_statistics *statistics)
 {
     struct lap_ring *const ring = statistics->owner;
     const uint64_t bytes = ring->statistics_bytes * 2;
-    if (bytes > (uint64_t)LAP_FORMAT_UNITS * LAP_FORMAT_UNIT_BYTES || lap_process_reserve(bytes - ring->statistics_bytes) < 0)
+    if (bytes > (uint64_t)LAP_FORMAT_UNITS * LAP_FORMAT_UNIT_BYTES ||
+        lap_process_reserve(bytes - ring->statistics_bytes) < 0)
         return -ENOMEM;
     char name[LAP_STORAGE_NAME_BYTES];
     lap_ring_statistics_name(name, ring);
@@ -82,7 +80,8 @@ static int statistics_open(struct lap_ring *ring)
         memset(statistics->cache, 0, LAP_STATISTICS_CACHE * sizeof *statistics->cache);
         memset(statistics->cell_of_path, 0, LAP_FORMAT_PATHS * sizeof *statistics->cell_of_path);
     } else {
-        char *const memory = mmap(NULL, STATISTICS_TABLES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char *const memory =
+            mmap(NULL, STATISTICS_TABLES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) {
             lap_process_release(STATISTICS_BYTES_FIRST);
             return -ENOMEM;
@@ -136,9 +135,10 @@ void lap_ring_apply(struct lap_ring *ring, uint64_t position)
     ring->at_work++;
     ring->decoder.class_count = __atomic_load_n(&lap_process.sites.count, __ATOMIC_ACQUIRE);
     const struct lap_decode_result result =
-        lap_statistics_run(&ring->statistics, &ring->decoder, ring->segments[ring->current].header, ring->thread->begin_ticks,
-                           ring->sequence, from, to);
-    (void)result; /* the ring holds what this process stored: a decoder that stops is a defect, and costs statistics only */
+        lap_statistics_run(&ring->statistics, &ring->decoder, ring->segments[ring->current].header,
+                           ring->thread->begin_ticks, ring->sequence, from, to);
+    (void)
+        result; /* the ring holds what this process stored: a decoder that stops is a defect, and costs statistics only */
     ring->applied = to;
     ring->at_work--;
     if (__builtin_expect(ring->decoder.backward != backward, 0)) {
@@ -190,7 +190,8 @@ uint64_t lap_ring_make_room(struct lap_ring *ring, uint64_t position, uint32_t b
     lap_ring_apply(ring, position);
     int must_restart = lap_ring_is_stale(ring) || !ring->statistics.heap;
     /* A block that is not full is left alone: it came here for its size, its clock or an interruption. */
-    int must_go_on = must_restart || was_without || position + bytes + LAP_RING_SLACK_BYTES > thread->segment + ring->segment_bytes ||
+    int must_go_on = must_restart || was_without ||
+                     position + bytes + LAP_RING_SLACK_BYTES > thread->segment + ring->segment_bytes ||
                      (start > thread->begin_ticks && (start - thread->begin_ticks) >> (LAP_IMPL_CLOCK_BITS - 1) != 0);
     while (must_go_on) {
         position = must_restart && ring_restart(ring) < 0 ? LAP_SEGMENTS_NONE : lap_segments_next(ring, start);

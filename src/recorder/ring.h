@@ -39,7 +39,7 @@ struct lap_slow_scope {
     uint64_t threshold_ticks;
     uint64_t saved_divert;
     struct lap_ring_place place; /* of the begin */
-    uint32_t flags;        /* LAP_SLOW_* */
+    uint32_t flags;              /* LAP_SLOW_* */
     uint32_t id;
     uint64_t reserved; /* makes it 64 bytes */
 };
@@ -64,15 +64,15 @@ struct lap_report;
 struct lap_ring {
     struct lap_impl_thread *thread; /* its hot part, in memory that a fork wipes */
     uint32_t number;
-    uint32_t recording;   /* of the process, when its segments were made */
-    uint32_t is_used;     /* atomic: a thread has it */
+    uint32_t recording; /* of the process, when its segments were made */
+    uint32_t is_used;   /* atomic: a thread has it */
     uint32_t segment_count;
     uint32_t current;
-    uint32_t applied;     /* offset up to which the statistics are, in the current segment */
-    uint32_t refusals;    /* events that found no segment */
-    uint32_t at_work;     /* the decoder or the report is half done: what a handler's siglongjmp leaves so is dropped */
+    uint32_t applied;  /* offset up to which the statistics are, in the current segment */
+    uint32_t refusals; /* events that found no segment */
+    uint32_t at_work;  /* the decoder or the report is half done: what a handler's siglongjmp leaves so is dropped */
     uint64_t segment_bytes;
-    uint64_t sequence;    /* of the current segment */
+    uint64_t sequence; /* of the current segment */
     uint64_t lost_events;
     uint64_t thread_id;
     uint64_t thread_index;
@@ -82,18 +82,18 @@ struct lap_ring {
     struct lap_statistics statistics;
 
     /* What prints. */
-    uint32_t printing;    /* open scopes that print */
-    uint32_t is_breached; /* one of them took its threshold */
-    uint32_t is_fed;      /* the report has seen what lies before `print_place` */
-    uint32_t immediate;   /* open immediate scopes */
+    uint32_t printing;       /* open scopes that print */
+    uint32_t is_breached;    /* one of them took its threshold */
+    uint32_t is_fed;         /* the report has seen what lies before `print_place` */
+    uint32_t immediate;      /* open immediate scopes */
     uint32_t base_immediate; /* depth of the outermost */
     uint64_t immediate_last; /* thread time of the checkpoint before */
-    uint32_t base_depth;  /* of the outermost that prints */
+    uint32_t base_depth;     /* of the outermost that prints */
     struct lap_ring_place print_place;
-    struct lap_ring_place floor; /* nothing before it is taken back */
+    struct lap_ring_place floor;       /* nothing before it is taken back */
     struct lap_slow_call slowest_call; /* of the scopes that are open */
     struct lap_tightest tightest[LAP_RING_PEERS];
-    uint64_t adopted_by;  /* the handle around its outermost scope, as a binding says; 0 */
+    uint64_t adopted_by; /* the handle around its outermost scope, as a binding says; 0 */
     struct lap_report *report;
     struct lap_decoder *report_decoder;
     char prefix[128]; /* of its lines */
@@ -139,7 +139,6 @@ uint64_t lap_ring_store_pause(struct lap_ring *ring, uint64_t position, uint64_t
 uint64_t lap_ring_store_open(struct lap_ring *ring, uint64_t position);
 /* Writes the messages of open scopes down while their begins are still there. */
 void lap_ring_keep_messages(struct lap_ring *ring);
-
 
 /* The segment of a sequence number if the ring still holds it, else NULL. */
 const struct lap_segment *lap_ring_segment(const struct lap_ring *ring, uint64_t sequence);

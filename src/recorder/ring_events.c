@@ -9,10 +9,7 @@
 
 #include <string.h>
 
-static uint64_t *event_at(uint64_t position)
-{
-    return (uint64_t *)(uintptr_t)position;
-}
+static uint64_t *event_at(uint64_t position) { return (uint64_t *)(uintptr_t)position; }
 
 /* The clock for an event at this place: never before the segment's begin. */
 static uint64_t event_ticks(const struct lap_ring *ring)
@@ -53,7 +50,8 @@ static uint64_t string_store(uint64_t position, const char *text, size_t length)
 uint64_t lap_ring_store_thread(struct lap_ring *ring, uint64_t position)
 {
     uint64_t *const event = event_at(position);
-    const uint64_t end = string_store(position + 8 + sizeof(struct lap_format_thread), ring->thread_name, strlen(ring->thread_name));
+    const uint64_t end =
+        string_store(position + 8 + sizeof(struct lap_format_thread), ring->thread_name, strlen(ring->thread_name));
     event[0] = event_ticks(ring) << LAP_FORMAT_CLOCK_SHIFT | LAP_FORMAT_THREAD;
     event[1] = end - position;
     event[2] = ring->thread_id;
@@ -66,8 +64,9 @@ uint64_t lap_ring_store_thread(struct lap_ring *ring, uint64_t position)
 #define OPEN_TEXT_BYTES_SHORT 16u
 #define OPEN_BYTES(text_bytes) (8u + sizeof(struct lap_format_open) + (text_bytes) + 8u)
 #define OPEN_WHOLE_PART 16u
-static_assert(LAP_FORMAT_SEGMENT_HEADER_BYTES + LAP_FORMAT_SEGMENT_BYTES_MIN / OPEN_WHOLE_PART + OPEN_BYTES(LAP_RING_OPEN_TEXT_BYTES) +
-                      LAP_DECODE_DEPTH * OPEN_BYTES(OPEN_TEXT_BYTES_SHORT) + LAP_FORMAT_EVENT_BYTES_MAX + LAP_RING_SLACK_BYTES <
+static_assert(LAP_FORMAT_SEGMENT_HEADER_BYTES + LAP_FORMAT_SEGMENT_BYTES_MIN / OPEN_WHOLE_PART +
+                      OPEN_BYTES(LAP_RING_OPEN_TEXT_BYTES) + LAP_DECODE_DEPTH * OPEN_BYTES(OPEN_TEXT_BYTES_SHORT) +
+                      LAP_FORMAT_EVENT_BYTES_MAX + LAP_RING_SLACK_BYTES <
                   LAP_FORMAT_SEGMENT_BYTES_MIN,
               "all that can be open, and the largest event, fit into the smallest segment");
 
@@ -105,8 +104,8 @@ void lap_ring_keep_messages(struct lap_ring *ring)
         if (!scope->event)
             continue;
         const struct lap_class *const class = &lap_process.sites.classes[scope->class_id];
-        lap_label_format(ring->open_text[depth], LAP_RING_OPEN_TEXT_BYTES, &lap_process.sites.descriptions[class->description], class,
-                         scope->event, 0);
+        lap_label_format(ring->open_text[depth], LAP_RING_OPEN_TEXT_BYTES,
+                         &lap_process.sites.descriptions[class->description], class, scope->event, 0);
         scope->event = NULL;
     }
 }

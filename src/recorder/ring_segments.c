@@ -20,7 +20,8 @@ const struct lap_segment *lap_ring_segment(const struct lap_ring *ring, uint64_t
 {
     const uint32_t count = __atomic_load_n(&ring->segment_count, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < count; i++)
-        if (ring->segments[i].header && __atomic_load_n(&ring->segments[i].header->sequence, __ATOMIC_ACQUIRE) == sequence)
+        if (ring->segments[i].header &&
+            __atomic_load_n(&ring->segments[i].header->sequence, __ATOMIC_ACQUIRE) == sequence)
             return &ring->segments[i];
     return NULL;
 }
@@ -46,9 +47,11 @@ int lap_segment_write(const struct lap_storage *storage, const struct lap_format
     if (segment->magic == 0) /* its thread has made it, and not begun it yet */
         return 0;
     struct lap_format_segment header;
-    const size_t content_at = offsetof(struct lap_format_segment, content_bits), rest_at = content_at + sizeof header.content_bits;
+    const size_t content_at = offsetof(struct lap_format_segment, content_bits),
+                 rest_at = content_at + sizeof header.content_bits;
     memcpy(&header, segment, content_at);
-    header.content_bits = __atomic_load_n(&segment->content_bits, __ATOMIC_ACQUIRE); /* at the end another thread may go on */
+    /* at the end another thread may go on */
+    header.content_bits = __atomic_load_n(&segment->content_bits, __ATOMIC_ACQUIRE);
     memcpy((char *)&header + rest_at, (const char *)segment + rest_at, sizeof header - rest_at);
     header.packet_bits = header.content_bits;
     return lap_storage_write_headed(storage, name, &header, sizeof header, segment, (size_t)(header.content_bits / 8));
@@ -199,7 +202,8 @@ uint64_t lap_segments_next(struct lap_ring *ring, uint64_t now)
     const uint64_t position = lap_ring_store_open(ring, segment_address(ring) + LAP_FORMAT_SEGMENT_HEADER_BYTES);
     LAP_I_POINT("segment without statistics");
     ring->applied = lap_ring_offset(ring, position);
-    __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | ring->applied, __ATOMIC_RELEASE);
+    __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | ring->applied,
+                     __ATOMIC_RELEASE);
     lap_guard_leave(&guard);
     return position;
 }

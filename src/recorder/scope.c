@@ -17,7 +17,8 @@
 #include <string.h>
 
 #define STACK_BYTES_MAX (UINT64_C(8) << 20)
-#define IMMEDIATE_BIT UINT64_C(1) /* of the divert word: an immediate scope is open; without it, the muting scope's address */
+/* of the divert word: an immediate scope is open; without it, the muting scope's address */
+#define IMMEDIATE_BIT UINT64_C(1)
 #define NO_RING_REFUSALS_EACH 1024u
 
 /* ---- taking the ring ----------------------------------------------------------------------------------------------- */
@@ -199,10 +200,7 @@ static uint32_t depth_alive(const struct lap_impl_thread *thread, uint64_t begin
 
 /* ---- muting -------------------------------------------------------------------------------------------------------- */
 
-int lap_is_muted(void)
-{
-    return lap_impl_local.divert != 0 && !(lap_impl_local.divert & IMMEDIATE_BIT);
-}
+int lap_is_muted(void) { return lap_impl_local.divert != 0 && !(lap_impl_local.divert & IMMEDIATE_BIT); }
 
 /* A muting scope that was left by longjmp mutes no more. */
 static void mute_heal(uint64_t beginning, uint64_t frame)
@@ -258,7 +256,8 @@ static uint64_t work_drop(struct lap_ring *ring, uint64_t position)
     ring->at_work = 0;
     lap_printer_heal(ring);
     ring->applied = lap_ring_offset(ring, position);
-    __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | ring->applied, __ATOMIC_RELEASE);
+    __atomic_store_n(&ring->statistics.heap->applied, ring->sequence << LAP_FORMAT_APPLIED_SHIFT | ring->applied,
+                     __ATOMIC_RELEASE);
     lap_process_count_loss(LAP_FORMAT_LOSS_STATISTICS, 1);
     ring->decoder.depth = thread->depth;
     for (uint32_t i = 0; i < thread->depth; i++)
@@ -382,7 +381,8 @@ static int scope_adopt(struct lap_ring *ring, const struct lap_impl_site *site, 
                        struct lap_format_begin_with *with)
 {
     ring->adopted_by = 0;
-    if (ring->thread->frames[0].address != 0 || with->parent != 0 || !lap_process.adopter->find(&with->parent, &with->path))
+    if (ring->thread->frames[0].address != 0 || with->parent != 0 ||
+        !lap_process.adopter->find(&with->parent, &with->path))
         return 0;
     *ret_site = *site;
     if (site->kind == LAP_IMPL_KIND_BEGIN) {
@@ -439,13 +439,14 @@ static void scope_store(struct lap_ring *ring, uint64_t position, const struct b
     begin->scope->mode = LAP_IMPL_SCOPE_FAST;
     if (flags != 0 || begin->state & LAP_IMPL_OTHER_CLOCK || ring->immediate != 0) {
         begin->scope->mode = LAP_IMPL_SCOPE_SLOW;
-        ring->slow[depth] = (struct lap_slow_scope){.address = (uintptr_t)begin->scope,
-                                                    .begin_ticks = ticks,
-                                                    .threshold_ticks = lap_threshold_ticks(lap_printer_threshold_ns(parts.id, with.threshold_ns)),
-                                                    .saved_divert = lap_impl_local.divert,
-                                                    .place = place,
-                                                    .flags = flags,
-                                                    .id = parts.id};
+        ring->slow[depth] = (struct lap_slow_scope){
+            .address = (uintptr_t)begin->scope,
+            .begin_ticks = ticks,
+            .threshold_ticks = lap_threshold_ticks(lap_printer_threshold_ns(parts.id, with.threshold_ns)),
+            .saved_divert = lap_impl_local.divert,
+            .place = place,
+            .flags = flags,
+            .id = parts.id};
     }
     if (flags & LAP_SLOW_PRINTS)
         lap_printer_scope_begins(ring, place, depth - 1);
@@ -473,7 +474,8 @@ static void scope_begin(struct begin *begin, uint64_t taken)
     begin->state = lap_site_state(begin->site);
     mute_heal((uintptr_t)scope, begin->frame);
     const int was_muted = lap_is_muted();
-    if (begin->state == LAP_IMPL_OFF || (begin->options && begin->options->disabled && !(begin->state & LAP_IMPL_FORCED))) {
+    if (begin->state == LAP_IMPL_OFF ||
+        (begin->options && begin->options->disabled && !(begin->state & LAP_IMPL_FORCED))) {
         lap_ring_give(ring, position);
         lap_impl_mute(scope);
         return;
@@ -602,7 +604,4 @@ uint64_t lap_impl_elapsed_ns(void)
     return ticks > begin_ticks ? (uint64_t)((double)(ticks - begin_ticks) * lap_process.ns_per_tick) : 0;
 }
 
-void lap_impl_check_format(const char *format, ...)
-{
-    (void)format;
-}
+void lap_impl_check_format(const char *format, ...) { (void)format; }

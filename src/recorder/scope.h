@@ -18,10 +18,7 @@ uint64_t lap_ring_room(struct lap_ring *ring, uint64_t position, uint32_t bytes,
 /* The same, where the clock has just been read: it is read again only if there was no room. */
 uint64_t lap_ring_room_at(struct lap_ring *ring, uint64_t position, uint32_t bytes, uint64_t *ticks);
 /* Gives the position back. */
-static inline void lap_ring_give(struct lap_ring *ring, uint64_t position)
-{
-    lap_impl_give(ring->thread, position);
-}
+static inline void lap_ring_give(struct lap_ring *ring, uint64_t position) { lap_impl_give(ring->thread, position); }
 
 struct lap_options;
 

@@ -21,7 +21,8 @@ uint32_t lap_impl_shared(void) { return lap_shares(); }
 uint64_t lap_now(void) { return lap_is_there() ? lap_call_ticks() : lap_impl_ticks(); }
 
 /* Stores an event of a fixed class for a handle, which is the child of `parent` from then on, or not: NULL. */
-static void event_put(uint32_t class_id, const void *payload, uint32_t bytes, uint64_t handle, const struct lap_context *parent)
+static void event_put(uint32_t class_id, const void *payload, uint32_t bytes, uint64_t handle,
+                      const struct lap_context *parent)
 {
     uint64_t position, ticks;
     struct lap_ring *const ring = lap_ring_take(0, &position);
@@ -32,7 +33,8 @@ static void event_put(uint32_t class_id, const void *payload, uint32_t bytes, ui
     lap_ring_give(ring, lap_ring_store_fixed(ring, position, ticks, class_id, payload, bytes));
 }
 
-static int request_read(struct lap_request_trailer *request, struct lap_context *ret_context, const void *trailer, uint64_t bytes)
+static int request_read(struct lap_request_trailer *request, struct lap_context *ret_context, const void *trailer,
+                        uint64_t bytes)
 {
     *ret_context = (struct lap_context){.flags = 0};
     const int error = lap_trailer_read(request, trailer, bytes, LAP_MAGIC_REQUEST);
@@ -48,7 +50,8 @@ void lap_impl_serve_options(struct lap_options *options, const void *trailer, ui
 {
     struct lap_request_trailer request;
     struct lap_context context;
-    if (!lap_is_there() || !lap_wishes_are_accepted(LAP_ACCEPT_THRESHOLD) || request_read(&request, &context, trailer, bytes) < 0)
+    if (!lap_is_there() || !lap_wishes_are_accepted(LAP_ACCEPT_THRESHOLD) ||
+        request_read(&request, &context, trailer, bytes) < 0)
         return;
     const uint32_t wish = request.level & LAP_LEVEL_WISH;
     const double threshold_ms = lap_wish_unpack_threshold_ms(request.threshold);

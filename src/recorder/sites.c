@@ -46,8 +46,8 @@ int lap_sites_init(struct lap_sites *sites)
         sites->switch_of_class = reserve(LAP_SITES_CLASSES * sizeof *sites->switch_of_class);
         sites->with_options = reserve(LAP_SITES_CLASSES * sizeof *sites->with_options);
     }
-    if (!sites->classes || !sites->descriptions || !sites->texts || !sites->sites || !sites->texts_of_site || !sites->switch_of_class ||
-        !sites->with_options)
+    if (!sites->classes || !sites->descriptions || !sites->texts || !sites->sites || !sites->texts_of_site ||
+        !sites->switch_of_class || !sites->with_options)
         return -ENOMEM;
     if (sites->count == 0) {
         lap_class_set_fixed(sites->classes);
@@ -97,7 +97,8 @@ static void switch_set(uint32_t id)
     entry->class_id = id;
     __atomic_store_n(&entry->threshold_ns, threshold_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&entry->state, state, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&lap_process.failed, __ATOMIC_SEQ_CST)) /* just now: lap_process_fail may have been here before us */
+    if (__atomic_load_n(&lap_process.failed,
+                        __ATOMIC_SEQ_CST)) /* just now: lap_process_fail may have been here before us */
         __atomic_store_n(&entry->state, LAP_IMPL_OFF, __ATOMIC_RELAXED);
 }
 
@@ -236,7 +237,8 @@ static struct lap_class class_of_site(const struct lap_impl_site *site)
     else if (site->label[0] == 0 && (class.kind == LAP_CLASS_MARK || class.kind == LAP_CLASS_HANDLE_MARK))
         class.flags |= LAP_CLASS_NUMBERED;
     if (!(site->types & LAP_IMPL_TYPES_STRING) && !(class.flags & LAP_CLASS_TEXT))
-        class.words = (uint8_t)(lap_class_fixed_words((enum lap_class_kind)class.kind) + (class.flags & LAP_CLASS_N) + class.args);
+        class.words =
+            (uint8_t)(lap_class_fixed_words((enum lap_class_kind) class.kind) + (class.flags & LAP_CLASS_N) + class.args);
     return class;
 }
 
@@ -291,8 +293,8 @@ int lap_sites_register(struct lap_impl_site *site)
     uint32_t id = *bucket;
     const uint32_t index = lap_process.control->switches;
     if (id == 0 && index < LAP_FORMAT_SWITCHES) {
-        const struct lap_description description = {site->label, text_copy(sites, site->file), text_copy(sites, site->function),
-                                                    site->types, site->line,  0};
+        const struct lap_description description = {
+            site->label, text_copy(sites, site->file), text_copy(sites, site->function), site->types, site->line, 0};
         id = class_add(class, description);
         if (id != 0) {
             sites->switch_of_class[id] = index;
@@ -323,7 +325,8 @@ static uint32_t *text_bucket(struct lap_sites *sites, uint32_t site_class, const
         if (id == 0)
             return &sites->texts[i];
         const char *const label = sites->descriptions[id].label;
-        if (sites->switch_of_class[id] == sites->switch_of_class[site_class] && strncmp(label, text, length) == 0 && label[length] == 0)
+        if (sites->switch_of_class[id] == sites->switch_of_class[site_class] && strncmp(label, text, length) == 0 &&
+            label[length] == 0)
             return &sites->texts[i];
     }
 }
@@ -343,7 +346,8 @@ uint32_t lap_sites_text_class(uint32_t site_class, const char *text)
     pthread_mutex_lock(&lap_process.lock);
     uint32_t *const bucket = text_bucket(sites, site_class, text, length);
     uint32_t id = *bucket;
-    if (id == 0 && sites->texts_of_site[site_class] < LAP_SITES_TEXTS_EACH && !__atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED)) {
+    if (id == 0 && sites->texts_of_site[site_class] < LAP_SITES_TEXTS_EACH &&
+        !__atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED)) {
         struct lap_class class = sites->classes[site_class];
         struct lap_description description = sites->descriptions[site_class];
         char label[LAP_FORMAT_STRING_BYTES];
@@ -352,14 +356,15 @@ uint32_t lap_sites_text_class(uint32_t site_class, const char *text)
         description.label = label;
         description.is_text = 1;
         class.flags &= (uint8_t)~LAP_CLASS_TEXT;
-        class.words = (uint8_t)(lap_class_fixed_words((enum lap_class_kind)class.kind) + (class.flags & LAP_CLASS_N));
+        class.words = (uint8_t)(lap_class_fixed_words((enum lap_class_kind) class.kind) + (class.flags & LAP_CLASS_N));
         sites->switch_of_class[sites->count] = sites->switch_of_class[site_class];
         id = class_add(class, description);
         if (__atomic_load_n(&lap_process.failed, __ATOMIC_RELAXED)) /* not in the metadata: for no event */
             id = 0;
         if (id != 0) {
             __atomic_store_n(bucket, id, __ATOMIC_RELEASE);
-            __atomic_store_n(&sites->texts_of_site[site_class], (uint16_t)(sites->texts_of_site[site_class] + 1), __ATOMIC_RELAXED);
+            __atomic_store_n(&sites->texts_of_site[site_class], (uint16_t)(sites->texts_of_site[site_class] + 1),
+                             __ATOMIC_RELAXED);
         }
     }
     pthread_mutex_unlock(&lap_process.lock);

@@ -21,9 +21,9 @@ struct lap_sites {
     uint32_t *texts;                      /* the same of run-time labels */
     uint16_t *texts_of_site;              /* how many a site has, by class */
     uint32_t *switch_of_class;
-    uint32_t *with_options;               /* of a class of plain begins: the same as begins with options, 0: not met */
-    uint32_t count;                       /* of classes; stored after their entries */
-    char *arena;                          /* for copies */
+    uint32_t *with_options; /* of a class of plain begins: the same as begins with options, 0: not met */
+    uint32_t count;         /* of classes; stored after their entries */
+    char *arena;            /* for copies */
     uint64_t arena_left_bytes;
 };
 

@@ -20,7 +20,8 @@ struct lap_slow_call {
 };
 
 /* `call` is over; what was sent before `since_ticks` counts no more. */
-static inline void lap_slow_call_see(struct lap_slow_call *slowest, const struct lap_slow_call *call, uint64_t since_ticks)
+static inline void lap_slow_call_see(struct lap_slow_call *slowest, const struct lap_slow_call *call,
+                                     uint64_t since_ticks)
 {
     if (slowest->span_id == 0 || slowest->sent_ticks < since_ticks || call->took_ticks > slowest->took_ticks)
         *slowest = *call;

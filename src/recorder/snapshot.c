@@ -79,7 +79,8 @@ static int room_fill(struct taking *taking, const struct lap_ring *ring, uint64_
 {
     int result = -1;
     pthread_rwlock_rdlock(&lap_process.storage_lock);
-    if (!lap_ring_is_stale(ring) && __atomic_load_n(&ring->segment_count, __ATOMIC_ACQUIRE) != 0 && ring->statistics.heap) {
+    if (!lap_ring_is_stale(ring) && __atomic_load_n(&ring->segment_count, __ATOMIC_ACQUIRE) != 0 &&
+        ring->statistics.heap) {
         if (with_statistics) {
             lap_ring_copy_statistics(ring, taking->statistics);
             *sequence = taking->statistics->applied >> LAP_FORMAT_APPLIED_SHIFT;

@@ -273,7 +273,8 @@ int lap_storage_to_memory(void *address, size_t bytes)
     return error;
 }
 
-void *lap_storage_map(const struct lap_storage *storage, const char *name, size_t bytes, void *address, int keep, int *ret_error)
+void *lap_storage_map(const struct lap_storage *storage, const char *name, size_t bytes, void *address, int keep,
+                      int *ret_error)
 {
     const int fixed = address ? MAP_FIXED : 0;
     if (storage->kind != LAP_STORAGE_TMPFS) {
@@ -325,7 +326,8 @@ void *lap_storage_extend(const struct lap_storage *storage, const char *name, vo
     }
 #if defined(LAP_THREAD_SANITIZER) /* it does not see mremap: what another thread has written there is long gone */
     void *const place = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    void *const memory = place == MAP_FAILED ? place : mremap(old, old_bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+    void *const memory =
+        place == MAP_FAILED ? place : mremap(old, old_bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place);
 #else
     void *const memory = mremap(old, old_bytes, bytes, MREMAP_MAYMOVE);
 #endif

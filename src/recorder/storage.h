@@ -48,7 +48,8 @@ int lap_storage_absolute(char *out, const char *path);
 /* Maps `bytes` zero bytes: of a new file, reserved, or anonymous. At `address` where that is not NULL, in place of what
  * is mapped there; `keep` then says that its content stays. NULL on failure, *ret_error set. The file's name is relative
  * to the directory. */
-void *lap_storage_map(const struct lap_storage *storage, const char *name, size_t bytes, void *address, int keep, int *ret_error);
+void *lap_storage_map(const struct lap_storage *storage, const char *name, size_t bytes, void *address, int keep,
+                      int *ret_error);
 /* What is mapped at `address` becomes memory that nobody else sees, with the same bytes. 0, or a negative errno. */
 int lap_storage_to_memory(void *address, size_t bytes);
 /* Makes a mapping longer; it may move. NULL on failure. */

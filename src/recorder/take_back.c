@@ -94,7 +94,8 @@ uint64_t lap_take_back(struct lap_ring *ring, const struct lap_slow_scope *slow,
 /* ---- the short ways: a scope that may be taken back and does nothing else that is slow ------------------------------- */
 
 /* Returns 1, or 0 with nothing done but, where *ret_taken is set, the position taken: then the general way goes on. */
-static inline __attribute__((always_inline)) int begin_shortly(struct lap_impl_scope *scope, const struct lap_impl_site *site,
+static inline __attribute__((always_inline)) int begin_shortly(struct lap_impl_scope *scope,
+                                                               const struct lap_impl_site *site,
                                                                const struct lap_options *options, const uint64_t *words,
                                                                uint64_t *ret_taken)
 {
@@ -104,9 +105,9 @@ static inline __attribute__((always_inline)) int begin_shortly(struct lap_impl_s
     if ((state & ~(unsigned)LAP_IMPL_FORCED) != (LAP_IMPL_ON | LAP_IMPL_TAKE_BACK) || lap_impl_local.divert != 0)
         return 0;
     const struct lap_class *const class = &lap_process.sites.classes[site->id];
-    if (options->immediate || options->parent != 0 || (options->disabled && !(state & LAP_IMPL_FORCED)) || class->words == 0 ||
-        site->flags & LAP_IMPL_SITE_TEXT || depth >= LAP_IMPL_FRAMES - 1 || thread->frames[depth].address < lap_impl_stack_pointer() ||
-        thread->frames[depth].address == (uintptr_t)scope)
+    if (options->immediate || options->parent != 0 || (options->disabled && !(state & LAP_IMPL_FORCED)) ||
+        class->words == 0 || site->flags & LAP_IMPL_SITE_TEXT || depth >= LAP_IMPL_FRAMES - 1 ||
+        thread->frames[depth].address < lap_impl_stack_pointer() || thread->frames[depth].address == (uintptr_t)scope)
         return 0;
     /* The state is the first byte of the site's switch. */
     const struct lap_format_switch *const site_switch = (const struct lap_format_switch *)(uintptr_t)site->state;
@@ -164,7 +165,8 @@ static inline __attribute__((always_inline)) int end_shortly(struct lap_impl_sco
     if (thread->frames[depth].address != (uintptr_t)scope || !known)
         return 0;
     const struct lap_slow_scope *const slow = &known->slow[depth];
-    if (slow->address != (uintptr_t)scope || slow->begin_ticks != thread->frames[depth].begin_ticks || slow->flags != LAP_SLOW_TAKES_BACK)
+    if (slow->address != (uintptr_t)scope || slow->begin_ticks != thread->frames[depth].begin_ticks ||
+        slow->flags != LAP_SLOW_TAKES_BACK)
         return 0;
     uint64_t position = lap_impl_take(thread);
     const uint64_t ticks = lap_impl_ticks();

@@ -13,12 +13,15 @@
 
 enum { LAP_MAGIC_REQUEST = 0x514C, LAP_MAGIC_REPLY = 0x524C, LAP_TRAILER_VERSION = 1 }; /* "LQ", "LR" */
 enum { LAP_REPLY_SLOW = 1 };
-enum { LAP_LEVEL_WISH = 3, LAP_LEVEL_EARLIER = 128 }; /* enum lap_wish; in the domain's place is the span of an earlier call */
+enum {
+    LAP_LEVEL_WISH = 3,
+    LAP_LEVEL_EARLIER = 128
+}; /* enum lap_wish; in the domain's place is the span of an earlier call */
 
 struct __attribute__((packed, may_alias)) lap_request_trailer {
     uint16_t magic;
     uint8_t version, length, flags, level; /* LAP_LEVEL_* */
-    uint16_t threshold; /* see wishes.h */
+    uint16_t threshold;                    /* see wishes.h */
     uint8_t trace_id[16], span_id[8];
     uint64_t domain, sent_ticks;
 };
@@ -50,7 +53,10 @@ static inline int lap_trailer_read(void *out, const void *from, uint64_t bytes, 
 
 extern uint32_t lap_shared; /* enum lap_share; atomic */
 
-static inline uint32_t lap_shares(void) { return __atomic_load_n(&lap_shared, __ATOMIC_RELAXED) | lap_process.settings.shares; }
+static inline uint32_t lap_shares(void)
+{
+    return __atomic_load_n(&lap_shared, __ATOMIC_RELAXED) | lap_process.settings.shares;
+}
 
 static inline uint64_t lap_domain_told(void) { return lap_shares() & LAP_SHARE_DOMAIN ? lap_process_clock_domain() : 0; }
 

@@ -300,7 +300,7 @@ LAP_REPORT_INLINE void report_mark(void *user, struct lap_decoder *decoder, cons
             lap_report_count_more(report, depth, 1);
         return;
     }
-    const struct lap_seen seen = {event->class,     event->words, lap, scope->last - scope->begin,
+    const struct lap_seen seen = {event->class,     event->words,        lap, scope->last - scope->begin,
                                   scope->marks - 1, report->calls[depth]};
     report->calls[depth] = 0;
     see_lap(report, node, event->class_id, &seen);
@@ -529,7 +529,8 @@ void lap_report_handle_mark(struct lap_report *report, const uint64_t *words)
     const struct lap_class *const class = lap_report_class(report, class_id);
     if (report->handle != 0 && class->kind == LAP_CLASS_CALL) {
         const struct lap_format_call *const call = lap_event_payload(words, class);
-        const struct lap_call_times times = lap_call_times(call, report->settings.ns_per_tick, report->settings.clock_domain);
+        const struct lap_call_times times =
+            lap_call_times(call, report->settings.ns_per_tick, report->settings.clock_domain);
         if (!(call->flags & (LAP_FORMAT_CALL_ONE_WAY | LAP_FORMAT_CALL_PART)))
             lap_tree_calls_add(&report->tree, &report->handle_calls, &times);
         if (call->flags & LAP_FORMAT_CALL_KEPT)

@@ -55,11 +55,11 @@ enum lap_tree_node_flags {
     LAP_TREE_INSIDE = 4,    /* has one inside that qualifies */
     LAP_TREE_PRINTED = 8,   /* was printed by itself */
     LAP_TREE_ABANDONED = 16,
-    LAP_TREE_OPEN = 32,     /* has not ended, but is shown */
-    LAP_TREE_REST = 64,     /* had a checkpoint */
-    LAP_TREE_SIZED = 128,   /* has a problem size */
-    LAP_TREE_DUMPED = 256,  /* its event is a dump of open scopes */
-    LAP_TREE_NO_LABEL = 512, /* its arguments found no room */
+    LAP_TREE_OPEN = 32,       /* has not ended, but is shown */
+    LAP_TREE_REST = 64,       /* had a checkpoint */
+    LAP_TREE_SIZED = 128,     /* has a problem size */
+    LAP_TREE_DUMPED = 256,    /* its event is a dump of open scopes */
+    LAP_TREE_NO_LABEL = 512,  /* its arguments found no room */
     LAP_TREE_ASKED_FOR = 1024 /* a call in it was slow for its server: no threshold counts */
 };
 #define LAP_TREE_SPEAKS (LAP_TREE_QUALIFIES | LAP_TREE_INSIDE)

@@ -44,7 +44,8 @@ uint64_t lap_threshold_ns(double ns)
 static int threshold_parse(const char *text, const char **ret_end, uint64_t *ret_ns)
 {
     const char *end = text;
-    double value = 0, place = 1, unit_ns = 1e6; /* not strtod, which reads "0.5" or "0,5" as the program's locale has it */
+    double value = 0, place = 1,
+           unit_ns = 1e6; /* not strtod, which reads "0.5" or "0,5" as the program's locale has it */
     unsigned digits = 0;
     for (; *end >= '0' && *end <= '9'; end++, digits++)
         value = value * 10 + (*end - '0');
@@ -154,8 +155,8 @@ const struct lap_term *lap_switches_find_site(const struct lap_switches *switche
         lap_label_pattern(pattern, sizeof pattern, description, class, NULL);
     for (unsigned i = switches->count; i-- > 0;) {
         const char *const glob = switches->terms[i].glob;
-        if (lap_glob_matches(glob, label) || lap_glob_matches(glob, description->function) || (*pattern && lap_glob_matches(glob, pattern)) ||
-            (point && lap_glob_matches(glob, point + 1)))
+        if (lap_glob_matches(glob, label) || lap_glob_matches(glob, description->function) ||
+            (*pattern && lap_glob_matches(glob, pattern)) || (point && lap_glob_matches(glob, point + 1)))
             return &switches->terms[i];
     }
     return NULL;

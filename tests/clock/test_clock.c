@@ -19,7 +19,7 @@
 /* ---- the clock ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t offset_ticks = UINT64_C(1) << 43; /* a machine that has just booted can be set back, too */
-static __thread uint64_t core_ticks; /* what the "core" of a thread is ahead by */
+static __thread uint64_t core_ticks;              /* what the "core" of a thread is ahead by */
 
 uint64_t lapmark_test_ticks(void)
 {
@@ -33,17 +33,11 @@ uint64_t lapmark_test_ticks(void)
 #endif
 }
 
-int lapmark_test_is_trusted(void)
-{
-    return getenv("TEST_IS_UNTRUSTED") == NULL;
-}
+int lapmark_test_is_trusted(void) { return getenv("TEST_IS_UNTRUSTED") == NULL; }
 
 uint64_t lapmark_test_domain(void) { return 0; }
 
-static void move(int64_t ticks)
-{
-    __atomic_fetch_add(&offset_ticks, (uint64_t)ticks, __ATOMIC_RELAXED);
-}
+static void move(int64_t ticks) { __atomic_fetch_add(&offset_ticks, (uint64_t)ticks, __ATOMIC_RELAXED); }
 
 /* ---- reading the answer ------------------------------------------------------------------------------------------------ */
 
@@ -63,8 +57,8 @@ static double figure_of(const char *report, const char *label, const char *membe
 static const char *record(const char *name, const char *further)
 {
     const char *const directory = temporary_directory();
-    struct outcome outcome = run_case(name, variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", "LAPMARK_RING=1M",
-                                      further, NULL);
+    struct outcome outcome =
+        run_case(name, variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", "LAPMARK_RING=1M", further, NULL);
     assert_ended_well(&outcome);
     assert_int_equal(outcome.err_bytes, 0);
     outcome_free(&outcome);
@@ -249,7 +243,11 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"asleep", case_asleep}, {"backward", case_backward}, {"cores", case_cores}, {"untrusted", case_untrusted}, {NULL, NULL},
+        {"asleep", case_asleep},
+        {"backward", case_backward},
+        {"cores", case_cores},
+        {"untrusted", case_untrusted},
+        {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

@@ -117,12 +117,16 @@ int control_flow(int value)
         LAP_PROFILE("in a case");
         break;
     }
-    default:
-        LAP_MARK("default");
+    default: LAP_MARK("default");
     }
     LAP_MARK("nested %llu", (unsigned long long)lap_mark(lap_begin("inner %d", external(1)), "of it %d", external(2)));
     LAP_MARK("comma %d", (external(1), 2));
-    { LAP_PROFILE("two on a line"); LAP_PROFILE("the second"); LAP_MARK("a"); LAP_MARK("b"); }
+    {
+        LAP_PROFILE("two on a line");
+        LAP_PROFILE("the second");
+        LAP_MARK("a");
+        LAP_MARK("b");
+    }
     return value;
 }
 

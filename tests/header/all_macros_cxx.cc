@@ -10,7 +10,8 @@
 
 extern int external(int value);
 
-namespace {
+namespace
+{
 
 enum plain { red, green };
 enum class scoped : unsigned char { one = 1 };
@@ -27,7 +28,8 @@ struct member {
     explicit member(const std::string &name) : profiler(LAP_LABEL("member of %s", name.c_str())) {}
 };
 
-class user {
+class user
+{
   public:
     user() { LAP_PROFILE("constructor"); }
     ~user() { LAP_PROFILE("destructor"); }

@@ -32,8 +32,8 @@ struct done {
     uint64_t steps; /* that have returned */
     uint32_t is_hit;
     uint32_t is_restarted; /* while the thread was held: no step was outside of a recording */
-    uint32_t is_stopping;     /* the recording: what comes now is held back, or stored where none is any more */
-    uint32_t came_in_stop;    /* the handler did */
+    uint32_t is_stopping;  /* the recording: what comes now is held back, or stored where none is any more */
+    uint32_t came_in_stop; /* the handler did */
     int32_t child_pid, child_status;
 };
 
@@ -376,8 +376,8 @@ static struct variant full = {.mode = "LAPMARK_MODE=full", .keep = "LAPMARK_KEEP
                       flight = {.mode = "LAPMARK_MODE=flight", .keep = "LAPMARK_KEEP=slow"},
                       all_kept = {.mode = "LAPMARK_MODE=full", .keep = "LAPMARK_KEEP=all"};
 
-static pid_t start(const struct variant *variant, const char *what, const char *point, uint64_t hit, const char *directory,
-                   const struct done **ret_done)
+static pid_t start(const struct variant *variant, const char *what, const char *point, uint64_t hit,
+                   const char *directory, const struct done **ret_done)
 {
     char path[512], number[32];
     snprintf(path, sizeof path, "%s/.done", directory);
@@ -387,8 +387,8 @@ static pid_t start(const struct variant *variant, const char *what, const char *
     snprintf(name, sizeof name, "TEST_POINT=%s", point);
     int pipe;
     const pid_t pid = start_case("work", &pipe, variable("TEST_DIRECTORY", directory), variable("TEST_DONE", path),
-                                 "LAPMARK_PRINT=off", "LAPMARK_RING=64K", "LAPMARK_MEMORY=512K",
-                                 variant->keep, variant->mode, name, number, variable("TEST_DO", what), NULL);
+                                 "LAPMARK_PRINT=off", "LAPMARK_RING=64K", "LAPMARK_MEMORY=512K", variant->keep,
+                                 variant->mode, name, number, variable("TEST_DO", what), NULL);
     close(pipe);
     return pid;
 }
@@ -478,9 +478,9 @@ static void survey_one(struct variant *variant)
     const char *const directory = temporary_directory();
     char path[512];
     snprintf(path, sizeof path, "%s/.done", directory);
-    struct outcome outcome = run_case("work", variable("TEST_DIRECTORY", directory), variable("TEST_DONE", path),
-                                      "LAPMARK_PRINT=off", "LAPMARK_RING=64K", "LAPMARK_MEMORY=512K", variant->keep,
-                                      variant->mode, "TEST_DO=survey", NULL);
+    struct outcome outcome =
+        run_case("work", variable("TEST_DIRECTORY", directory), variable("TEST_DONE", path), "LAPMARK_PRINT=off",
+                 "LAPMARK_RING=64K", "LAPMARK_MEMORY=512K", variant->keep, variant->mode, "TEST_DO=survey", NULL);
     assert_ended_well(&outcome);
     char *rest = outcome.out;
     for (char *line = strsep(&rest, "\n"); line && *line; line = strsep(&rest, "\n")) {

@@ -26,7 +26,8 @@
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:lap_storage_map\nrace:lap_storage_to_memory\nrace:gather_ring\nrace:statistics_write_out\nrace:segment_write\n";
+    return "race:lap_storage_map\nrace:lap_storage_to_memory\nrace:gather_ring\nrace:statistics_write_out\nrace:segment_"
+           "write\n";
 }
 
 int is_sanitized(void)
@@ -370,10 +371,7 @@ const char *temporary_directory(void)
     return path;
 }
 
-static int is_visible(const struct dirent *entry)
-{
-    return entry->d_name[0] != '.';
-}
+static int is_visible(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
 const char *process_directory(const char *directory, unsigned index)
 {

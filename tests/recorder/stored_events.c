@@ -14,7 +14,8 @@
 #define CLASSES_MAX 131072u
 #define SEGMENTS_MAX 65536u
 
-struct class {
+struct class
+{
     char name[256];
     char kind[16];
     char types[16];
@@ -170,13 +171,9 @@ static unsigned fixed_words(const char *kind)
 
 static size_t event_bytes(const struct class *class, uint32_t id, const uint64_t *words)
 {
-    static const unsigned fixed[] = {[LAP_FORMAT_END] = 1,
-                                     [LAP_FORMAT_ABANDONED] = 2,
-                                     [LAP_FORMAT_PAUSE] = 2,
-                                     [LAP_FORMAT_HANDLE_END] = 5,
-                                     [LAP_FORMAT_SERVE] = 8,
-                                     [LAP_FORMAT_REPLY] = 4,
-                                     [LAP_FORMAT_LINK] = 7};
+    static const unsigned fixed[] = {
+        [LAP_FORMAT_END] = 1,   [LAP_FORMAT_ABANDONED] = 2, [LAP_FORMAT_PAUSE] = 2, [LAP_FORMAT_HANDLE_END] = 5,
+        [LAP_FORMAT_SERVE] = 8, [LAP_FORMAT_REPLY] = 4,     [LAP_FORMAT_LINK] = 7};
     if (id == LAP_FORMAT_OPEN || id == LAP_FORMAT_THREAD || id == LAP_FORMAT_PEER_LAP)
         return words[1];
     if (id < LAP_FORMAT_FIRST_SITE_CLASS)
@@ -203,7 +200,8 @@ static void segment_walk(struct stored *stored, size_t *room, const struct segme
             stored->events = realloc(stored->events, *room * sizeof *stored->events);
         }
         const uint64_t begin = segment->header.begin_ticks;
-        const uint64_t *const values = words + 1 + (class->flags & 2 || strchr(class->types, 's')) + fixed_words(class->kind);
+        const uint64_t *const values =
+            words + 1 + (class->flags & 2 || strchr(class->types, 's')) + fixed_words(class->kind);
         stored->events[stored->count++] = (struct stored_event){
             .name = class->name,
             .kind = class->kind,
@@ -319,7 +317,4 @@ size_t babeltrace_agrees(const char *process_directory)
     return count;
 }
 
-void check_finds_it_sound(const char *process_directory)
-{
-    lapmark_says("check", process_directory, NULL);
-}
+void check_finds_it_sound(const char *process_directory) { lapmark_says("check", process_directory, NULL); }

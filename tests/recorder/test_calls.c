@@ -840,7 +840,8 @@ static int is_told_slow(double threshold_ms, long work_us, long later_us)
     struct lap_serve serve;
     uint8_t reply[LAP_TRAILER_BYTES];
     lap_call_begin(&call, "of a server with a threshold");
-    (void)lap_serve_begin_with(&serve, LAP_OPTS(.threshold_ms = threshold_ms), call.request, sizeof call.request, 0, "serves");
+    (void)lap_serve_begin_with(&serve, LAP_OPTS(.threshold_ms = threshold_ms), call.request, sizeof call.request, 0,
+                               "serves");
     spend_us(work_us);
     lap_serve_reply(&serve, reply);
     spend_us(later_us);
@@ -850,8 +851,11 @@ static int is_told_slow(double threshold_ms, long work_us, long later_us)
 
 static int case_told_slow(void)
 {
-    return is_told_slow(2, 2500, 0) != 1 ? 1 : is_told_slow(1e6, 100, 0) != 0 ? 2 : is_told_slow(0, 2500, 0) != 0 ? 3
-                                           : is_told_slow(1e5, 0, 3000) != 0 ? 4 : 0;
+    return is_told_slow(2, 2500, 0) != 1     ? 1
+           : is_told_slow(1e6, 100, 0) != 0  ? 2
+           : is_told_slow(0, 2500, 0) != 0   ? 3
+           : is_told_slow(1e5, 0, 3000) != 0 ? 4
+                                             : 0;
 }
 
 static void test_told_slow(void **state)
@@ -882,8 +886,8 @@ static int case_parts(void)
         lap_serve_reply(&serve, replies[i]);
     }
     lap_end(serve.handle);
-    if (lap_call_part(&call, replies[0], sizeof replies[0]) != 0 || lap_call_part(&call, replies[1], sizeof replies[1]) != 0 ||
-        call.split.flags != 0)
+    if (lap_call_part(&call, replies[0], sizeof replies[0]) != 0 ||
+        lap_call_part(&call, replies[1], sizeof replies[1]) != 0 || call.split.flags != 0)
         return 2;
     if (lap_call_part(&other, replies[1], sizeof replies[1]) != -EPROTO || lap_call_part(&other, NULL, 0) != -ENOMSG)
         return 3;
@@ -911,7 +915,8 @@ static void test_parts(void **state)
     for (size_t i = 0; i < stored->count; i++) {
         if (strcmp(stored->events[i].name, "call") != 0)
             continue;
-        const struct lap_format_call *const call = (const struct lap_format_call *)(const void *)(stored->events[i].words + 1);
+        const struct lap_format_call *const call =
+            (const struct lap_format_call *)(const void *)(stored->events[i].words + 1);
         assert_true(call->replied_ticks > last_replied);
         last_replied = call->replied_ticks;
         parts += call->flags == LAP_FORMAT_CALL_PART;
@@ -1006,12 +1011,12 @@ static void test_many(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_parts),     cmocka_unit_test(test_laps),      cmocka_unit_test(test_nested),   cmocka_unit_test(test_several),
-        cmocka_unit_test(test_ways),      cmocka_unit_test(test_folded),   cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_unmarked),  cmocka_unit_test(test_contexts), cmocka_unit_test(test_off),
-        cmocka_unit_test(test_wrong_use), cmocka_unit_test(test_fork),     cmocka_unit_test(test_stored),
-        cmocka_unit_test(test_told_slow), cmocka_unit_test(test_restarted),
-        cmocka_unit_test(test_many),      cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_parts),   cmocka_unit_test(test_laps),      cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_several), cmocka_unit_test(test_ways),      cmocka_unit_test(test_folded),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_unmarked),  cmocka_unit_test(test_contexts),
+        cmocka_unit_test(test_off),     cmocka_unit_test(test_wrong_use), cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_stored),  cmocka_unit_test(test_told_slow), cmocka_unit_test(test_restarted),
+        cmocka_unit_test(test_many),    cmocka_unit_test(test_paths),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
@@ -1019,12 +1024,12 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"parts", case_parts},         {"laps", case_laps},           {"nested", case_nested},     {"several", case_several},
-        {"ways", case_ways},           {"folded", case_folded},     {"threads", case_threads},
-        {"unmarked", case_unmarked},   {"contexts", case_contexts}, {"off", case_off},
-        {"wrong_use", case_wrong_use}, {"fork", case_fork},         {"stored", case_stored},
-        {"told_slow", case_told_slow}, {"restarted", case_restarted},
-        {"many", case_many},           {"paths", case_paths},       {NULL, NULL},
+        {"parts", case_parts},     {"laps", case_laps},           {"nested", case_nested},
+        {"several", case_several}, {"ways", case_ways},           {"folded", case_folded},
+        {"threads", case_threads}, {"unmarked", case_unmarked},   {"contexts", case_contexts},
+        {"off", case_off},         {"wrong_use", case_wrong_use}, {"fork", case_fork},
+        {"stored", case_stored},   {"told_slow", case_told_slow}, {"restarted", case_restarted},
+        {"many", case_many},       {"paths", case_paths},         {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

@@ -14,7 +14,8 @@
 #include <string>
 #include <thread>
 
-namespace {
+namespace
+{
 
 /* ---- the class --------------------------------------------------------------------------------------------------------- */
 
@@ -146,8 +147,8 @@ int case_exceptions()
 void test_exceptions(void **)
 {
     const char *const directory = temporary_directory();
-    struct outcome outcome = run_case("exceptions", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off",
-                                      static_cast<char *>(nullptr));
+    struct outcome outcome =
+        run_case("exceptions", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", static_cast<char *>(nullptr));
     assert_ended_well(&outcome);
     outcome_free(&outcome);
     const char *const process = process_directory(directory, 0);
@@ -207,8 +208,8 @@ int case_forced()
 void test_forced(void **)
 {
     const char *const directory = temporary_directory();
-    struct outcome outcome = run_case("forced", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off",
-                                      static_cast<char *>(nullptr));
+    struct outcome outcome =
+        run_case("forced", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", static_cast<char *>(nullptr));
     assert_ended_well(&outcome);
     outcome_free(&outcome);
     struct stored *const stored = stored_load(process_directory(directory, 0));
@@ -259,7 +260,8 @@ void test_statics(void **)
 {
     struct outcome outcome = run_case("statics", "TEST_STATICS=1", static_cast<char *>(nullptr));
     assert_ended_well(&outcome);
-    static const char *const seen[] = {"in a static's constructor", "in a lambda", "on a std::thread", "in a static's destructor"};
+    static const char *const seen[] = {"in a static's constructor", "in a lambda", "on a std::thread",
+                                       "in a static's destructor"};
     for (const char *name : seen)
         assert_int_equal(count_of(outcome.err, (std::string("> Entering ") + name + "\n").c_str()), 1);
     assert_int_equal(count_of(outcome.err, "> Entering in a template\n  for 2: "), 2);
@@ -269,8 +271,8 @@ void test_statics(void **)
 int tests()
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_class),    cmocka_unit_test(test_class_immediate), cmocka_unit_test(test_types),
-        cmocka_unit_test(test_exceptions), cmocka_unit_test(test_uncaught),      cmocka_unit_test(test_forced),
+        cmocka_unit_test(test_class),      cmocka_unit_test(test_class_immediate), cmocka_unit_test(test_types),
+        cmocka_unit_test(test_exceptions), cmocka_unit_test(test_uncaught),        cmocka_unit_test(test_forced),
         cmocka_unit_test(test_statics),
     };
     return cmocka_run_group_tests(all, nullptr, nullptr);
@@ -281,10 +283,10 @@ int tests()
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"class", case_class},           {"class_immediate", case_class_immediate},
-        {"types", case_types},           {"exceptions", case_exceptions},
-        {"uncaught", case_uncaught},     {"forced", case_forced},
-        {"statics", case_statics},       {nullptr, nullptr},
+        {"class", case_class},       {"class_immediate", case_class_immediate},
+        {"types", case_types},       {"exceptions", case_exceptions},
+        {"uncaught", case_uncaught}, {"forced", case_forced},
+        {"statics", case_statics},   {nullptr, nullptr},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

@@ -254,7 +254,8 @@ static void test_storm(void **state)
     if (is_sanitized()) /* their runtimes have locks, which other threads may hold while one forks */
         skip();
     const char *const directory = temporary_directory();
-    struct outcome outcome = run_case("storm", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", "LAPMARK_RING=2M", NULL);
+    struct outcome outcome =
+        run_case("storm", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", "LAPMARK_RING=2M", NULL);
     assert_ended_well(&outcome);
     if (outcome.err_bytes != 0)
         print_error("%s", outcome.err);
@@ -455,8 +456,8 @@ static void test_daemon(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_printed), cmocka_unit_test(test_quiet_child), cmocka_unit_test(test_diverted),
-        cmocka_unit_test(test_storm),   cmocka_unit_test(test_worker),      cmocka_unit_test(test_exec),
+        cmocka_unit_test(test_printed),   cmocka_unit_test(test_quiet_child), cmocka_unit_test(test_diverted),
+        cmocka_unit_test(test_storm),     cmocka_unit_test(test_worker),      cmocka_unit_test(test_exec),
         cmocka_unit_test(test_exec_self), cmocka_unit_test(test_daemon),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
@@ -465,9 +466,9 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"printed", case_printed}, {"quiet_child", case_quiet_child}, {"diverted", case_diverted},
-        {"storm", case_storm},     {"worker", case_worker},           {"exec", case_exec},
-        {"exec_self", case_exec_self}, {"daemon", case_daemon},       {NULL, NULL},
+        {"printed", case_printed},     {"quiet_child", case_quiet_child}, {"diverted", case_diverted},
+        {"storm", case_storm},         {"worker", case_worker},           {"exec", case_exec},
+        {"exec_self", case_exec_self}, {"daemon", case_daemon},           {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

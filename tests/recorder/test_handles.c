@@ -471,11 +471,16 @@ static void test_exchange_printing(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_report),      cmocka_unit_test(test_options),
-        cmocka_unit_test(test_apart),       cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_many_threads), cmocka_unit_test(test_parents),
-        cmocka_unit_test(test_wrong_use),   cmocka_unit_test(test_many),
-        cmocka_unit_test(test_overwritten), cmocka_unit_test(test_exchange),
+        cmocka_unit_test(test_report),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_apart),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_many_threads),
+        cmocka_unit_test(test_parents),
+        cmocka_unit_test(test_wrong_use),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_overwritten),
+        cmocka_unit_test(test_exchange),
         cmocka_unit_test(test_exchange_printing),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
@@ -484,11 +489,16 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"report", case_report},           {"options", case_options},
-        {"apart", case_apart},             {"threads", case_threads},
-        {"many_threads", case_many_threads}, {"parents", case_parents},
-        {"wrong_use", case_wrong_use},     {"many", case_many},
-        {"overwritten", case_overwritten}, {"exchange", case_exchange},
+        {"report", case_report},
+        {"options", case_options},
+        {"apart", case_apart},
+        {"threads", case_threads},
+        {"many_threads", case_many_threads},
+        {"parents", case_parents},
+        {"wrong_use", case_wrong_use},
+        {"many", case_many},
+        {"overwritten", case_overwritten},
+        {"exchange", case_exchange},
         {"exchange_printing", case_exchange_printing},
         {NULL, NULL},
     };

@@ -170,7 +170,8 @@ static void test_storm(void **state)
     const unsigned kills = times(KILLS);
     for (unsigned i = 0; i < kills; i++)
         events += killed_once((unsigned)rand_r(&seed) % 600000, i % 4 == 3, i % 4 == 2);
-    print_message("counted: %u kills with 4 threads at full speed, %llu events read\n", kills, (unsigned long long)events);
+    print_message("counted: %u kills with 4 threads at full speed, %llu events read\n", kills,
+                  (unsigned long long)events);
 }
 
 /* ---- other ways to die --------------------------------------------------------------------------------------------- */
@@ -184,20 +185,11 @@ static int die(void (*how)(void))
     return 0;
 }
 
-static void by_abort(void)
-{
-    abort();
-}
+static void by_abort(void) { abort(); }
 
-static void by_segv(void)
-{
-    raise(SIGSEGV);
-}
+static void by_segv(void) { raise(SIGSEGV); }
 
-static void by_exit(void)
-{
-    _exit(3);
-}
+static void by_exit(void) { _exit(3); }
 
 static void by_memory(void)
 {
@@ -214,26 +206,11 @@ static void by_cgroup(void)
         memset(malloc(1 << 20), 1, 1 << 20);
 }
 
-static int case_abort(void)
-{
-    return die(by_abort);
-}
-static int case_segv(void)
-{
-    return die(by_segv);
-}
-static int case_exit(void)
-{
-    return die(by_exit);
-}
-static int case_memory(void)
-{
-    return die(by_memory);
-}
-static int case_cgroup(void)
-{
-    return die(by_cgroup);
-}
+static int case_abort(void) { return die(by_abort); }
+static int case_segv(void) { return die(by_segv); }
+static int case_exit(void) { return die(by_exit); }
+static int case_memory(void) { return die(by_memory); }
+static int case_cgroup(void) { return die(by_cgroup); }
 
 static void test_other_deaths(void **state)
 {
@@ -332,8 +309,8 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"storm", case_storm}, {"abort", case_abort}, {"segv", case_segv}, {"exit", case_exit}, {"memory", case_memory},
-        {"cgroup", case_cgroup}, {NULL, NULL},
+        {"storm", case_storm},   {"abort", case_abort},   {"segv", case_segv}, {"exit", case_exit},
+        {"memory", case_memory}, {"cgroup", case_cgroup}, {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

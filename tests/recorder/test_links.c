@@ -72,9 +72,9 @@ static struct stored *run_and_compare(const char *name, const char *setting, uin
     for (char *line = strtok(outcome.out, "\n"); line; line = strtok(NULL, "\n")) {
         unsigned relation;
         unsigned long long words[5];
-        assert_int_equal(sscanf(line, "%u %llx %llx %llx %llx %llx", &relation, &words[0], &words[1], &words[2], &words[3],
-                                &words[4]),
-                         6);
+        assert_int_equal(
+            sscanf(line, "%u %llx %llx %llx %llx %llx", &relation, &words[0], &words[1], &words[2], &words[3], &words[4]),
+            6);
         while (at < stored->count && strcmp(stored->events[at].name, "lapmark:link") != 0)
             at++;
         assert_true(at < stored->count);
@@ -190,7 +190,10 @@ static void test_retry(void **state)
 
 /* ---- names -------------------------------------------------------------------------------------------------------------- */
 
-static int contexts_equal(const struct lap_context *a, const struct lap_context *b) { return memcmp(a, b, sizeof *a) == 0; }
+static int contexts_equal(const struct lap_context *a, const struct lap_context *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
 
 static int is_child(const struct lap_context *child, const struct lap_context *parent)
 {
@@ -206,7 +209,8 @@ static int case_names(void)
     const lap_handle plain = lap_begin("plain");
     const struct lap_context own = lap_handle_context(plain), again = lap_handle_context(plain);
     say(LAP_FORMAT_LINK_IS, plain, 0, &own);
-    if (!lap_context_is_valid(&own) || !contexts_equal(&own, &again) || own.flags != (LAP_CONTEXT_SAMPLED | LAP_CONTEXT_RANDOM))
+    if (!lap_context_is_valid(&own) || !contexts_equal(&own, &again) ||
+        own.flags != (LAP_CONTEXT_SAMPLED | LAP_CONTEXT_RANDOM))
         return 1;
     lap_context_set(given);
     const struct lap_context still = lap_handle_context(plain);
@@ -219,7 +223,8 @@ static int case_names(void)
     if (!is_child(&child, &given))
         return 3;
     lap_call_begin_with(&call, LAP_CALL_OPTS(.parent = &own), "call");
-    lap_serve_begin(&serve, call.request, sizeof call.request, 0, "serve"); /* its request's comes first, and is stored already */
+    lap_serve_begin(&serve, call.request, sizeof call.request, 0,
+                    "serve"); /* its request's comes first, and is stored already */
     const struct lap_context served = lap_handle_context(serve.handle);
     say(LAP_FORMAT_LINK_IS, serve.handle, 0, &served);
     if (!is_child(&served, &call.context) || lap_serve_parent(&serve, &given) != -EEXIST)
@@ -340,7 +345,8 @@ static int case_child(void)
 {
     struct lap_serve serve;
     struct lap_context context;
-    if (lap_context_from_environment(&context, NULL) != 0 || lap_serve_begin(&serve, NULL, 0, 0, "the child's work") != -ENOMSG)
+    if (lap_context_from_environment(&context, NULL) != 0 ||
+        lap_serve_begin(&serve, NULL, 0, 0, "the child's work") != -ENOMSG)
         return 1;
     const int error = lap_serve_parent(&serve, &context);
     spend_us(1000);
@@ -404,7 +410,8 @@ static size_t indent_of(const char *report, const char *label, unsigned *ret_cou
     size_t indent = SIZE_MAX;
     for (char *line = strtok(copy, "\n"); line; line = strtok(NULL, "\n")) {
         const size_t spaces = strspn(line, " ");
-        if (strncmp(line + spaces, label, strlen(label)) == 0 && sscanf(line + spaces + strlen(label), "%u", ret_count) == 1)
+        if (strncmp(line + spaces, label, strlen(label)) == 0 &&
+            sscanf(line + spaces + strlen(label), "%u", ret_count) == 1)
             indent = spaces;
     }
     free(copy);
@@ -494,8 +501,9 @@ static void test_message(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_fan_in), cmocka_unit_test(test_retry), cmocka_unit_test(test_names),   cmocka_unit_test(test_race),
-        cmocka_unit_test(test_parent), cmocka_unit_test(test_spawn), cmocka_unit_test(test_message),
+        cmocka_unit_test(test_fan_in),  cmocka_unit_test(test_retry),  cmocka_unit_test(test_names),
+        cmocka_unit_test(test_race),    cmocka_unit_test(test_parent), cmocka_unit_test(test_spawn),
+        cmocka_unit_test(test_message),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
@@ -503,9 +511,9 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"fan_in", case_fan_in}, {"retry", case_retry}, {"names", case_names}, {"race", case_race},
-        {"parent", case_parent}, {"child", case_child}, {"spawn", case_spawn},
-        {"spawn_three", case_spawn_three}, {"message", case_message}, {NULL, NULL},
+        {"fan_in", case_fan_in},   {"retry", case_retry}, {"names", case_names}, {"race", case_race},
+        {"parent", case_parent},   {"child", case_child}, {"spawn", case_spawn}, {"spawn_three", case_spawn_three},
+        {"message", case_message}, {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

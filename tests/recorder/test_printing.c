@@ -144,10 +144,7 @@ static void test_one_write(void **state)
 
 /* Nobody reads: the host is not ended by a signal, and no handler of its own runs for it. */
 static volatile sig_atomic_t pipe_signals;
-static void on_pipe(int signal)
-{
-    pipe_signals += signal == SIGPIPE;
-}
+static void on_pipe(int signal) { pipe_signals += signal == SIGPIPE; }
 
 static int case_nobody_reads(void)
 {
@@ -324,9 +321,13 @@ static void test_parent_prints(void **state)
     struct outcome outcome = run_case("parent_prints", "LAPMARK_RING=1M", NULL);
     assert_ended_well(&outcome);
     times_replace(outcome.err);
-    static const char *const lines[] = {"> Entering parent with an argument\n", "\n  first: T, tot: T\n", "early child",
-                                        "\n  fills (x1000000): T, tot: T, mean T, max T\n", "now and then (x10)",
-                                        "\n  last: T, tot: T\n", "\n< Exiting parent with an argument, total time: T\n"};
+    static const char *const lines[] = {"> Entering parent with an argument\n",
+                                        "\n  first: T, tot: T\n",
+                                        "early child",
+                                        "\n  fills (x1000000): T, tot: T, mean T, max T\n",
+                                        "now and then (x10)",
+                                        "\n  last: T, tot: T\n",
+                                        "\n< Exiting parent with an argument, total time: T\n"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         if (!strstr(outcome.err, lines[i]))
             print_error("no '%s' in\n%s", lines[i], outcome.err);
@@ -490,11 +491,13 @@ static void test_early_and_late(void **state)
     (void)state;
     const char *const directory = temporary_directory();
     struct outcome outcome = run_case("early_and_late", "TEST_LATE=1", variable("LAPMARK_RECORD", directory), NULL);
-    assert_printed(&outcome, "> Entering in a constructor\n  there: T, tot: T\n  (rest): T\n< Exiting in a constructor, total time: T\n"
-                             "> Entering in main\n< Exiting in main, total time: T\n"
-                             "> Entering in an exit handler\n  there: T, tot: T\n  (rest): T\n"
-                             "< Exiting in an exit handler, total time: T\n"
-                             "> Entering in a destructor\n  there: T, tot: T\n  (rest): T\n< Exiting in a destructor, total time: T\n");
+    assert_printed(
+        &outcome,
+        "> Entering in a constructor\n  there: T, tot: T\n  (rest): T\n< Exiting in a constructor, total time: T\n"
+        "> Entering in main\n< Exiting in main, total time: T\n"
+        "> Entering in an exit handler\n  there: T, tot: T\n  (rest): T\n"
+        "< Exiting in an exit handler, total time: T\n"
+        "> Entering in a destructor\n  there: T, tot: T\n  (rest): T\n< Exiting in a destructor, total time: T\n");
     babeltrace_agrees(process_directory(directory, 0));
 }
 
@@ -553,11 +556,14 @@ static void test_print_together(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_function),         cmocka_unit_test(test_profiling_sink), cmocka_unit_test(test_one_write),
-        cmocka_unit_test(test_nobody_reads),     cmocka_unit_test(test_many_lines),     cmocka_unit_test(test_many_bytes),
-        cmocka_unit_test(test_many_reports),     cmocka_unit_test(test_parent_open),    cmocka_unit_test(test_parent_prints),
-        cmocka_unit_test(test_flush),            cmocka_unit_test(test_flush_taken_back), cmocka_unit_test(test_thread_exits),
-        cmocka_unit_test(test_exit_inside),      cmocka_unit_test(test_early_and_late), cmocka_unit_test(test_print_together),
+        cmocka_unit_test(test_function),         cmocka_unit_test(test_profiling_sink),
+        cmocka_unit_test(test_one_write),        cmocka_unit_test(test_nobody_reads),
+        cmocka_unit_test(test_many_lines),       cmocka_unit_test(test_many_bytes),
+        cmocka_unit_test(test_many_reports),     cmocka_unit_test(test_parent_open),
+        cmocka_unit_test(test_parent_prints),    cmocka_unit_test(test_flush),
+        cmocka_unit_test(test_flush_taken_back), cmocka_unit_test(test_thread_exits),
+        cmocka_unit_test(test_exit_inside),      cmocka_unit_test(test_early_and_late),
+        cmocka_unit_test(test_print_together),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }

@@ -18,10 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *directory_of_test(void)
-{
-    return getenv("TEST_DIRECTORY");
-}
+static const char *directory_of_test(void) { return getenv("TEST_DIRECTORY"); }
 
 static struct lap_format_control control_of(const char *process)
 {
@@ -140,7 +137,8 @@ static void test_prints_on(void **state)
 
 static int case_trouble(void)
 {
-    if (lap_record_start("/proc/no/such") >= 0 || lap_record_start("/dev/null") >= 0 || lap_record_start("/dev/null/x") >= 0)
+    if (lap_record_start("/proc/no/such") >= 0 || lap_record_start("/dev/null") >= 0 ||
+        lap_record_start("/dev/null/x") >= 0)
         return 1;
     char name[5000];
     memset(name, 'n', sizeof name - 1);
@@ -161,7 +159,9 @@ static void test_trouble(void **state)
 {
     (void)state;
     struct outcome outcome = run_case("trouble", NULL);
-    assert_printed(&outcome, "> Entering marks\n  one (x5): T, tot: T, mean T, max T\n  (rest): T\n< Exiting marks, total time: T\n");
+    assert_printed(
+        &outcome,
+        "> Entering marks\n  one (x5): T, tot: T, mean T, max T\n  (rest): T\n< Exiting marks, total time: T\n");
 }
 
 /* A relative directory stays where it was when the program goes elsewhere. */
@@ -217,7 +217,8 @@ static void test_modes(void **state)
     assert_null(strstr(outcome.out, "lapmark-0/"));
     assert_null(strstr(outcome.out, "stream-"));
     outcome_free(&outcome);
-    static const char *const files[] = {"", "/metadata", "/stream-0000-00", "/.lapmark", "/.lapmark/control", "/.lapmark/paths"};
+    static const char *const files[] = {"",          "/metadata",         "/stream-0000-00",
+                                        "/.lapmark", "/.lapmark/control", "/.lapmark/paths"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[1024];
         struct stat status;
@@ -411,7 +412,8 @@ static void test_clocks(void **state)
     const double ns = (double)(control.end.ticks - control.start.ticks) * 1e9 / (double)control.clock_hz;
     const double monotonic_ns = (double)(control.end.monotonic_ns - control.start.monotonic_ns);
     /* To a part in a hundred, but for how long the readings took. */
-    const double slack_ns = (double)(control.start.bracket_ticks + control.end.bracket_ticks) * 1e9 / (double)control.clock_hz;
+    const double slack_ns =
+        (double)(control.start.bracket_ticks + control.end.bracket_ticks) * 1e9 / (double)control.clock_hz;
     assert_true(ns > monotonic_ns * 0.99 - slack_ns && ns < monotonic_ns * 1.01 + slack_ns);
 }
 
@@ -420,7 +422,7 @@ static int tests(void)
     const struct CMUnitTest all[] = {
         cmocka_unit_test(test_start_stop), cmocka_unit_test(test_prints_on), cmocka_unit_test(test_trouble),
         cmocka_unit_test(test_relative),   cmocka_unit_test(test_modes),     cmocka_unit_test(test_meanwhile),
-        cmocka_unit_test(test_full_again), cmocka_unit_test(test_clocks), cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_full_again), cmocka_unit_test(test_clocks),    cmocka_unit_test(test_waits),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
@@ -428,9 +430,9 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"start_stop", case_start_stop}, {"prints_on", case_prints_on}, {"trouble", case_trouble}, {"waits", case_waits},
-        {"relative", case_relative},     {"modes", case_modes},         {"meanwhile", case_meanwhile},
-        {"full_again", case_full_again}, {NULL, NULL},
+        {"start_stop", case_start_stop}, {"prints_on", case_prints_on},   {"trouble", case_trouble},
+        {"waits", case_waits},           {"relative", case_relative},     {"modes", case_modes},
+        {"meanwhile", case_meanwhile},   {"full_again", case_full_again}, {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

@@ -134,7 +134,8 @@ static void test_numbered(void **state)
     struct outcome outcome = run_case("numbered", NULL);
     assert_ended_well(&outcome);
     times_replace(outcome.err);
-    const char *const lines[] = {"> Entering numbered\n", "  named: T, tot: T\n", "n=7\n", "< Exiting numbered, total time: T\n"};
+    const char *const lines[] = {"> Entering numbered\n", "  named: T, tot: T\n", "n=7\n",
+                                 "< Exiting numbered, total time: T\n"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         assert_non_null(strstr(outcome.err, lines[i]));
     assert_int_equal(count_of(outcome.err, "\n"), 7);
@@ -147,7 +148,8 @@ static void test_numbered(void **state)
 
 static int case_arguments(void)
 {
-    LAP_PROFILE("%s has %d, %u, %lld, %.2f, %c, %p", "a name", -5, 4000000000u, -9000000000000LL, 2.5, 'x', (void *)0x1234);
+    LAP_PROFILE("%s has %d, %u, %lld, %.2f, %c, %p", "a name", -5, 4000000000u, -9000000000000LL, 2.5, 'x',
+                (void *)0x1234);
     LAP_MARK("%5d|%-5d|%05.1f|%x|%%", 42, 42, 3.25, 255u);
     LAP_MARK("%.*s|%*d|%s", 3, "abcdef", 6, 77, (const char *)NULL);
     LAP_MARK("%hhd %hd %zd %jd", (signed char)-1, (short)-2, (ptrdiff_t)-3, (intmax_t)-4);
@@ -379,10 +381,7 @@ static void test_size(void **state)
 
 /* ---- ends ---------------------------------------------------------------------------------------------------------- */
 
-static void helper(void)
-{
-    LAP_MARK("by a helper");
-}
+static void helper(void) { LAP_MARK("by a helper"); }
 
 static int case_end_early(void)
 {
@@ -623,12 +622,12 @@ static void test_ten_million(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_report),        cmocka_unit_test(test_nested),         cmocka_unit_test(test_folding),
-        cmocka_unit_test(test_numbered),      cmocka_unit_test(test_arguments),      cmocka_unit_test(test_long_string),
-        cmocka_unit_test(test_disabled),      cmocka_unit_test(test_disabled_again), cmocka_unit_test(test_thresholds),
-        cmocka_unit_test(test_immediate),     cmocka_unit_test(test_size),           cmocka_unit_test(test_end_early),
-        cmocka_unit_test(test_elapsed),       cmocka_unit_test(test_ways_out),       cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_text_labels),   cmocka_unit_test(test_many_labels),    cmocka_unit_test(test_ten_million),
+        cmocka_unit_test(test_report),      cmocka_unit_test(test_nested),         cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_numbered),    cmocka_unit_test(test_arguments),      cmocka_unit_test(test_long_string),
+        cmocka_unit_test(test_disabled),    cmocka_unit_test(test_disabled_again), cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_immediate),   cmocka_unit_test(test_size),           cmocka_unit_test(test_end_early),
+        cmocka_unit_test(test_elapsed),     cmocka_unit_test(test_ways_out),       cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_text_labels), cmocka_unit_test(test_many_labels),    cmocka_unit_test(test_ten_million),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
@@ -636,15 +635,24 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"report", case_report},         {"nested", case_nested},
-        {"folding", case_folding},       {"numbered", case_numbered},
-        {"arguments", case_arguments},   {"long_string", case_long_string},
-        {"disabled", case_disabled},     {"disabled_again", case_disabled_again},
-        {"thresholds", case_thresholds}, {"immediate", case_immediate},
-        {"size", case_size},             {"end_early", case_end_early},
-        {"elapsed", case_elapsed},       {"ways_out", case_ways_out},
-        {"deep", case_deep},             {"text_labels", case_text_labels},
-        {"many_labels", case_many_labels}, {"ten_million", case_ten_million},
+        {"report", case_report},
+        {"nested", case_nested},
+        {"folding", case_folding},
+        {"numbered", case_numbered},
+        {"arguments", case_arguments},
+        {"long_string", case_long_string},
+        {"disabled", case_disabled},
+        {"disabled_again", case_disabled_again},
+        {"thresholds", case_thresholds},
+        {"immediate", case_immediate},
+        {"size", case_size},
+        {"end_early", case_end_early},
+        {"elapsed", case_elapsed},
+        {"ways_out", case_ways_out},
+        {"deep", case_deep},
+        {"text_labels", case_text_labels},
+        {"many_labels", case_many_labels},
+        {"ten_million", case_ten_million},
         {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);

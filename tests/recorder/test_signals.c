@@ -27,7 +27,7 @@
 
 enum { THREADS = 4, MARKS_MAX = 1000000, CALLS_MIN = 20000 };
 
-static uint64_t called; /* checkpoints of handlers */
+static uint64_t called;  /* checkpoints of handlers */
 static uint64_t stepped; /* and of threads */
 static int is_over;
 
@@ -303,7 +303,8 @@ static void test_calls(void **state)
 {
     (void)state;
     const char *const directory = temporary_directory();
-    struct outcome outcome = run_case("calls", variable("TEST_DIRECTORY", directory), "LAPMARK=-nothing", "LAPMARK_RING=1M", NULL);
+    struct outcome outcome =
+        run_case("calls", variable("TEST_DIRECTORY", directory), "LAPMARK=-nothing", "LAPMARK_RING=1M", NULL);
     assert_ended_well(&outcome);
     assert_int_equal(outcome.err_bytes, 0);
     outcome_free(&outcome);
@@ -508,8 +509,8 @@ static void test_errno(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_hammer),       cmocka_unit_test(test_new_threads),     cmocka_unit_test(test_calls),
-        cmocka_unit_test(test_exits),        cmocka_unit_test(test_cancel_write),    cmocka_unit_test(test_cancel_anywhere),
+        cmocka_unit_test(test_hammer), cmocka_unit_test(test_new_threads),  cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_exits),  cmocka_unit_test(test_cancel_write), cmocka_unit_test(test_cancel_anywhere),
         cmocka_unit_test(test_errno),
     };
     return cmocka_run_group_tests(all, NULL, NULL);

@@ -105,7 +105,8 @@ static void test_server_slow_too_often(void **state)
 {
     (void)state;
     const char *const directory = temporary_directory();
-    struct outcome outcome = run_case("server_slow", "LAPMARK_ACCEPT=slow", "TEST_COUNT=40", variable("LAPMARK_RECORD", directory), NULL);
+    struct outcome outcome =
+        run_case("server_slow", "LAPMARK_ACCEPT=slow", "TEST_COUNT=40", variable("LAPMARK_RECORD", directory), NULL);
     assert_ended_well(&outcome);
     const unsigned kept = (unsigned)atoi(outcome.out);
     assert_in_range(kept, A_SECOND, MANY);
@@ -253,8 +254,8 @@ static void wish_one(enum lap_wish wish, double wished_ms, double threshold_ms, 
     lap_call_begin(&call, "call");
     lap_call_wish(&call, wish, wished_ms);
     struct lap_serve serving;
-    lap_serve_begin_with(&serving, LAP_OPTS(.threshold_ms = threshold_ms, .disabled = disabled), call.request, sizeof call.request, 0,
-                         "wish %d for %g: %g %d", wish, wished_ms, threshold_ms, disabled);
+    lap_serve_begin_with(&serving, LAP_OPTS(.threshold_ms = threshold_ms, .disabled = disabled), call.request,
+                         sizeof call.request, 0, "wish %d for %g: %g %d", wish, wished_ms, threshold_ms, disabled);
     spend_us(50);
     lap_serve_reply(&serving, reply);
     lap_end(serving.handle);
@@ -307,7 +308,8 @@ static void test_wishes_too_often(void **state)
 {
     (void)state;
     const char *const directory = temporary_directory();
-    struct outcome outcome = run_case("wishes", "LAPMARK_ACCEPT=threshold", "TEST_COUNT=40", variable("LAPMARK_RECORD", directory), NULL);
+    struct outcome outcome =
+        run_case("wishes", "LAPMARK_ACCEPT=threshold", "TEST_COUNT=40", variable("LAPMARK_RECORD", directory), NULL);
     assert_ended_well(&outcome);
     const unsigned printed = count_of(outcome.err, "> Entering ");
     assert_in_range(printed, A_SECOND, MANY - 1);
@@ -383,8 +385,9 @@ static void test_taken_back(void **state)
     (void)state;
     for (int shares = 0; shares < 2; shares++) {
         const char *const directory = temporary_directory();
-        struct outcome outcome = run_case("taken_back", "LAPMARK_KEEP=slow", "LAPMARK_PRINT=off", "TEST_COUNT=1000",
-                                          shares ? "LAPMARK_SHARE=domain" : "X=", variable("LAPMARK_RECORD", directory), NULL);
+        struct outcome outcome =
+            run_case("taken_back", "LAPMARK_KEEP=slow", "LAPMARK_PRINT=off", "TEST_COUNT=1000",
+                     shares ? "LAPMARK_SHARE=domain" : "X=", variable("LAPMARK_RECORD", directory), NULL);
         assert_ended_well(&outcome);
         struct stored *const stored = stored_load(process_directory(directory, 0));
         const size_t calls = stored_named(stored, "call");
@@ -396,7 +399,8 @@ static void test_taken_back(void **state)
         const char *const report = lapmark_says("report", directory, NULL);
         assert_non_null(strstr(report, "1,000")); /* the statistics have them all */
         const char *const said = lapmark_says("calls", directory, NULL);
-        assert_non_null(strstr(said, shares ? "taken back, and calls with it" : "was below its threshold was taken back"));
+        assert_non_null(
+            strstr(said, shares ? "taken back, and calls with it" : "was below its threshold was taken back"));
         outcome_free(&outcome);
         temporary_directories_remove();
     }
@@ -405,17 +409,19 @@ static void test_taken_back(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_server_slow),  cmocka_unit_test(test_server_slow_too_often), cmocka_unit_test(test_server_slow_is_kept),
-        cmocka_unit_test(test_caller_slow),  cmocka_unit_test(test_caller_slow_too_late),  cmocka_unit_test(test_wishes),
-        cmocka_unit_test(test_wishes_too_often), cmocka_unit_test(test_threshold),         cmocka_unit_test(test_taken_back),
+        cmocka_unit_test(test_server_slow),          cmocka_unit_test(test_server_slow_too_often),
+        cmocka_unit_test(test_server_slow_is_kept),  cmocka_unit_test(test_caller_slow),
+        cmocka_unit_test(test_caller_slow_too_late), cmocka_unit_test(test_wishes),
+        cmocka_unit_test(test_wishes_too_often),     cmocka_unit_test(test_threshold),
+        cmocka_unit_test(test_taken_back),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct test_case cases[] = {
-        {"server_slow", case_server_slow}, {"caller_slow", case_caller_slow}, {"wishes", case_wishes},
-        {"threshold", case_threshold},     {"taken_back", case_taken_back},   {NULL, NULL}};
+    static const struct test_case cases[] = {{"server_slow", case_server_slow}, {"caller_slow", case_caller_slow},
+                                             {"wishes", case_wishes},           {"threshold", case_threshold},
+                                             {"taken_back", case_taken_back},   {NULL, NULL}};
     return run_cases_or_tests(argc, argv, cases, tests);
 }

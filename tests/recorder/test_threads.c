@@ -50,7 +50,8 @@ static void test_in_turn(void **state)
 {
     (void)state;
     const char *const directory = temporary_directory();
-    struct outcome outcome = run_case("in_turn", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", "LAPMARK_RING=16M", NULL);
+    struct outcome outcome =
+        run_case("in_turn", variable("LAPMARK_RECORD", directory), "LAPMARK_PRINT=off", "LAPMARK_RING=16M", NULL);
     assert_ended_well(&outcome);
     outcome_free(&outcome);
     const char *const process = process_directory(directory, 0);
@@ -162,8 +163,8 @@ static void at_once(const char *threads, const char *marks, const char *memory_m
         assert_int_equal(begins, ends);
         if (steps + stored_lost(stored) != said + turns - begins)
             for (int kind = 0; kind < LAP_FORMAT_LOSSES; kind++)
-                print_error("%llu losses of kind %d, %llu steps\n", (unsigned long long)stored->control.losses[kind], kind,
-                            (unsigned long long)steps);
+                print_error("%llu losses of kind %d, %llu steps\n", (unsigned long long)stored->control.losses[kind],
+                            kind, (unsigned long long)steps);
         assert_int_equal(steps + stored_lost(stored), said + turns - begins);
     }
     stored_free(stored);
@@ -194,9 +195,9 @@ static void test_at_once(void **state)
 {
     (void)state;
     at_once("200", "200", "64", 0);
-    at_once("200", "200", "4", 1);   /* room for some of them */
+    at_once("200", "200", "4", 1); /* room for some of them */
     at_once("100", "1000", "1", 1);
-    at_once("20", "10", "0", 1);     /* hardly any: it gets the least */
+    at_once("20", "10", "0", 1); /* hardly any: it gets the least */
     if (times(1) > 1)
         at_once("500", "200", "128", 0);
 }
@@ -343,8 +344,8 @@ static void test_outlive(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_in_turn),    cmocka_unit_test(test_at_once), cmocka_unit_test(test_little_memory), cmocka_unit_test(test_fast),
-        cmocka_unit_test(test_sink_exits), cmocka_unit_test(test_outlive),
+        cmocka_unit_test(test_in_turn), cmocka_unit_test(test_at_once),    cmocka_unit_test(test_little_memory),
+        cmocka_unit_test(test_fast),    cmocka_unit_test(test_sink_exits), cmocka_unit_test(test_outlive),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
@@ -353,8 +354,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         {"in_turn", case_in_turn},       {"at_once", case_at_once}, {"fast", case_fast},
-        {"sink_exits", case_sink_exits}, {"outlive", case_outlive},
-        {NULL, NULL},
+        {"sink_exits", case_sink_exits}, {"outlive", case_outlive}, {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

@@ -436,9 +436,10 @@ static int tests(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        {"longjmp", case_longjmp},       {"longjmp_loop", case_longjmp_loop}, {"longjmp_all", case_longjmp_all},
-        {"siglongjmp", case_siglongjmp}, {"threads", case_threads},           {"other_stack", case_other_stack},
-        {"coroutines", case_coroutines}, {NULL, NULL},
+        {"longjmp", case_longjmp},         {"longjmp_loop", case_longjmp_loop},
+        {"longjmp_all", case_longjmp_all}, {"siglongjmp", case_siglongjmp},
+        {"threads", case_threads},         {"other_stack", case_other_stack},
+        {"coroutines", case_coroutines},   {NULL, NULL},
     };
     return run_cases_or_tests(argc, argv, cases, tests);
 }

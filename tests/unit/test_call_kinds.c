@@ -167,7 +167,8 @@ static double most_ns(void)
 }
 
 /* One of the two processes: `ahead_ns`, its clock is; its messages have odd span ids or even ones. */
-static void one_way_write(const char *name, uint64_t domain, uint64_t seed, int64_t ahead_ns, bool has_sent, bool has_received)
+static void one_way_write(const char *name, uint64_t domain, uint64_t seed, int64_t ahead_ns, bool has_sent,
+                          bool has_received)
 {
     struct synthetic process;
     struct synthetic_ring ring;
@@ -288,7 +289,8 @@ static void test_anything(void **state)
     assert_true(calls->answered > 100 && calls->answered + calls->silent + calls->refused + calls->one_way == COUNT);
     for (size_t i = 0; i < calls->kind_count; i++) {
         const struct lap_calls_kind *const kind = &calls->kinds[i];
-        assert_true(kind->count == COUNT / 2 && kind->answered + kind->silent + kind->refused + kind->one_way == kind->count);
+        assert_true(kind->count == COUNT / 2 &&
+                    kind->answered + kind->silent + kind->refused + kind->one_way == kind->count);
         assert_true(kind->thread && kind->process == kind->thread->process);
         for (int part = 0; part < LAP_CALLS_PARTS; part++)
             assert_true(kind->times[part].sum_ns >= 0 && kind->times[part].p50_ns <= kind->times[part].max_ns);
@@ -322,7 +324,8 @@ static void test_many_clocks(void **state)
     assert_int_equal(calls->clock_count, LAP_CALLS_PAIRS);
     assert_int_equal(calls->pairs_left_out, (CLOCKS - LAP_CALLS_PAIRS) * EACH);
     for (size_t i = 0; i < calls->clock_count; i++)
-        assert_true(calls->clocks[i].calls == EACH && (double)llabs(calls->clocks[i].theta_ns) <= calls->clocks[i].error_ns + 1);
+        assert_true(calls->clocks[i].calls == EACH &&
+                    (double)llabs(calls->clocks[i].theta_ns) <= calls->clocks[i].error_ns + 1);
     lap_calls_free(calls);
     lap_recording_free(recording);
 }

@@ -327,11 +327,14 @@ static void test_memory_is_no_growth(void **state)
         assert_true(lap_fit_flatter(&scan) >= LAP_FIT_N);
     }
     assert_true(seemed >= 30);
-    struct lap_fit each = {.class = LAP_FIT_N_LOG, .likely = LAP_FIT_N_LOG, .n_min = 100, .n_max = 10000,
-                           .lines[LAP_FIT_N_LOG] = {0, 4}};
+    struct lap_fit each = {
+        .class = LAP_FIT_N_LOG, .likely = LAP_FIT_N_LOG, .n_min = 100, .n_max = 10000, .lines[LAP_FIT_N_LOG] = {0, 4}};
     lap_fit_doubt_memory(&each);
     assert_true(each.doubt == LAP_FIT_CACHES && lap_fit_flatter(&each) == LAP_FIT_N);
-    each = (struct lap_fit){.class = LAP_FIT_N_LOG, .likely = LAP_FIT_N_LOG, .n_min = 100, .n_max = 10000,
+    each = (struct lap_fit){.class = LAP_FIT_N_LOG,
+                            .likely = LAP_FIT_N_LOG,
+                            .n_min = 100,
+                            .n_max = 10000,
                             .lines[LAP_FIT_N_LOG] = {60, 4e-4}};
     lap_fit_doubt_memory(&each);
     assert_true(each.doubt == LAP_FIT_CACHES && lap_fit_flatter(&each) == LAP_FIT_1);

@@ -19,9 +19,16 @@ struct CMUnitTest {
     void (*run)(void **state);
     int (*setup)(void **state), (*teardown)(void **state);
 };
-#define cmocka_unit_test(function) {#function, function, NULL, NULL}
-#define cmocka_unit_test_setup_teardown(function, setup, teardown) {#function, function, setup, teardown}
-#define cmocka_run_group_tests(tests, setup, teardown) stand_in_run(tests, sizeof(tests) / sizeof *(tests), setup, teardown)
+#define cmocka_unit_test(function)                                                                                       \
+    {                                                                                                                    \
+#function, function, NULL, NULL                                                                                  \
+    }
+#define cmocka_unit_test_setup_teardown(function, setup, teardown)                                                       \
+    {                                                                                                                    \
+#function, function, setup, teardown                                                                             \
+    }
+#define cmocka_run_group_tests(tests, setup, teardown)                                                                   \
+    stand_in_run(tests, sizeof(tests) / sizeof *(tests), setup, teardown)
 
 /* One for each file: a failure anywhere else ends the program. */
 static jmp_buf stand_in_out __attribute__((unused));
@@ -34,7 +41,8 @@ static inline void __attribute__((noreturn)) stand_in_leave(int how)
     exit(100);
 }
 
-static inline int stand_in_run(const struct CMUnitTest *tests, size_t count, int (*setup)(void **), int (*teardown)(void **))
+static inline int stand_in_run(const struct CMUnitTest *tests, size_t count, int (*setup)(void **),
+                               int (*teardown)(void **))
 {
     void *volatile state = NULL;
     volatile int failed = 0;
@@ -82,7 +90,7 @@ static inline void stand_in_equal(uint64_t a, uint64_t b, int is_equal, const ch
 }
 #define assert_int_equal(a, b) stand_in_equal((uint64_t)(a), (uint64_t)(b), 1, #a " == " #b, __FILE__, __LINE__)
 #define assert_int_not_equal(a, b) stand_in_equal((uint64_t)(a), (uint64_t)(b), 0, #a " != " #b, __FILE__, __LINE__)
-#define assert_in_range(value, least, most) \
+#define assert_in_range(value, least, most)                                                                              \
     assert_true((uint64_t)(value) >= (uint64_t)(least) && (uint64_t)(value) <= (uint64_t)(most))
 #define assert_string_equal(a, b) (strcmp(a, b) == 0 ? (void)0 : fail_msg("'%s'\nis not\n'%s'", a, b))
 #define assert_memory_equal(a, b, bytes) assert_true(memcmp(a, b, bytes) == 0)
