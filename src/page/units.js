@@ -53,8 +53,16 @@ function shareText(part, whole) {
     return part > 0 && part / whole < 0.0005 ? "<0.1%" : `${fixed(100 * part / whole, 1)}%`;
 }
 
+// "0.00040", "0.953", "12.1"
+function factorText(factor) {
+    if (factor >= 0.0995)
+        return fixed(factor, factor < 10 ? 3 : 1);
+    const [digits, exponent] = factor.toExponential(1).split("e-");
+    return exponent > 4 ? `${digits}e-${exponent.padStart(2, "0")}` : factor.toPrecision(2);
+}
+
 function ratioText(ratio) {
-    return ratio === null ? "" : `${fixed(ratio, ratio < 10 ? 3 : 1)}x`;
+    return ratio === null ? "" : `${factorText(ratio)}x`;
 }
 
 // "0.981 to 1.001"; "?" where an end is not known.
@@ -64,7 +72,7 @@ function intervalText(interval) {
     const [low, high] = interval;
     if (low === null || high === null || high >= 1e6)
         return "?";
-    return `${fixed(low, low < 10 ? 3 : 1)} to ${fixed(high, high < 10 ? 3 : 1)}`;
+    return `${factorText(low)} to ${factorText(high)}`;
 }
 
 // "200 → 600", or one of them where both are the same.

@@ -108,8 +108,12 @@ def mean_count(count):
     return f"{int(count):,}" if count == int(count) else f"{count:.{1 if count < 100 else 0}f}"
 
 
+def factor(value):
+    return "%#.2g" % value if value < 0.0995 else f"{value:.{3 if value < 10 else 1}f}"
+
+
 def ratio(value):
-    return "" if value is None else f"{value:.{3 if value < 10 else 1}f}x"
+    return "" if value is None else f"{factor(value)}x"
 
 
 def interval(pair):
@@ -117,7 +121,7 @@ def interval(pair):
         return ""
     if None in pair or pair[1] >= 1e6:
         return "?"
-    return " to ".join(f"{end:.{3 if end < 10 else 1}f}" for end in pair)
+    return " to ".join(map(factor, pair))
 
 
 def growth(name):
@@ -225,6 +229,8 @@ def test_numbers_are_written_as_by_printf():
     times = [step * 10**power for power in range(-2, 20) for step in (0, 1, 1.005, 1.2345, 4.995, 9.994999, 9.995, 9.9949, 9.99, 9.999)]
     times += [599e9, 600e9, 3599.4e9, 3599.6e9, 86400e9]
     common.equal(BROWSER.run("return arguments[0].map(durationText)", times), [duration(ns) for ns in times])
+    factors = [0, 3.04e-6, 9.96e-5, 0.000104, 0.00091, 0.0994, 0.0995, 0.113, 9.9994, 9.9996, 12.14, 1357.2]
+    common.equal(BROWSER.run("return arguments[0].map(ratioText)", factors), [ratio(each) for each in factors])
 
 
 def test_rows():

@@ -118,9 +118,10 @@ def test_cells():
 
 
 def test_logging():
+    """Of a few tries: one that the machine keeps from running for 5 ms is slow, and said to be."""
     (body, shown), = PAIR.findall(section("To logging"))
-    printed = run_in_new_process(body)
-    assert masked(printed) == masked(shown), printed
+    printed = [run_in_new_process(body) for _ in range(3)]
+    assert masked(shown) in map(masked, printed), printed
 
 
 def readme_blocks():
