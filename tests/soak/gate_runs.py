@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: MIT
 """Real gates: 200 on identical code, 100 on code whose step worth a fifth is 10 % slower, with Clopper and Pearson's 95 % bounds.
 
-usage: tests/soak/gate_runs.py [--same N] [--slowed N] [--loops N] [--max-time TIME] [--document FILE]
+usage: tests/soak/gate_runs.py [--same N] [--slowed N] [--loops N] [--at-once N] [--max-time TIME] [--document FILE]
 
 Prints a row for each kind; ends with 0 if identical code failed in at most 1 %, and the slowdown was found in at least 95 % of
 those gates that said they would find 10 %. With --document, the result takes the place of what stands between the marks in the
-file. Needs what ./dev build with the tests builds. With --loops, so many busy loops turn beside it.
+file. Needs what ./dev build with the tests builds. With --loops, so many busy loops turn beside it; with --at-once,
+so many gates run at a time, and disturb one another.
 """
 import argparse
+import concurrent.futures
 import datetime
 import json
 import math
@@ -25,7 +27,7 @@ SLOWDOWN = 0.1
 
 
 def run_gate(new, max_time):
-    """What the gate says of itself; None where it could not say."""
+    """What the gate says of itself."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LAPMARK")}
     done = subprocess.run([BUILD / "lapmark", "gate", "--json", "--max-time", max_time, "--base", JOB, "--new", new],
                           capture_output=True, text=True, env=environment, check=False)
@@ -34,6 +36,17 @@ def run_gate(new, max_time):
     said = json.loads(done.stdout)
     if (said["verdict"] == "fails") != (done.returncode == 1):
         sys.exit(f"status {done.returncode}, but it says: {said['sentence']}")
+    return said
+
+
+def run_gates(news, max_time, at_once):
+    """In turn, or several at a time. Tells how far it is: they take half an hour."""
+    said = []
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        for future in [pool.submit(run_gate, new, max_time) for new in news]:
+            said.append(future.result())
+            if len(said) % 20 == 0:
+                print(f"{len(said)} of {len(news)} gates, {sum(gate['verdict'] == 'fails' for gate in said)} failed", flush=True)
     return said
 
 
@@ -80,20 +93,21 @@ def main():
     parser.add_argument("--same", type=int, default=200)
     parser.add_argument("--slowed", type=int, default=100)
     parser.add_argument("--loops", type=int, default=0)
+    parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--max-time", default="60s")
     parser.add_argument("--document")
     arguments = parser.parse_args()
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(arguments.loops)]
     try:
-        same = [run_gate(JOB, arguments.max_time) for _ in range(arguments.same)]
-        slowed = [run_gate(f"{JOB} {SLOWDOWN * 100:g}", arguments.max_time) for _ in range(arguments.slowed)]
+        same = run_gates([JOB] * arguments.same, arguments.max_time, arguments.at_once)
+        slowed = run_gates([f"{JOB} {SLOWDOWN * 100:g}"] * arguments.slowed, arguments.max_time, arguments.at_once)
     finally:
         for loop in busy:
             loop.kill()
     same_row, failed, _, _ = describe("identical", same)
     slowed_row, _, seeing, found = describe(f"one step {SLOWDOWN:.0%} slower", slowed)
-    text = (f"\n{processor()}, Linux {platform.release()}, {datetime.date.today()}, {arguments.loops} busy loops beside it, load "
-            f"{os.getloadavg()[1]:.1f}, --max-time {arguments.max_time}:\n\n"
+    text = (f"\n{processor()}, Linux {platform.release()}, {datetime.date.today()}, {arguments.loops} busy loops beside it, "
+            f"{arguments.at_once} at a time, load {os.getloadavg()[1]:.1f}, --max-time {arguments.max_time}:\n\n"
             "| code | gates | failed | 95 % bounds | said that they find 10 % | of those failed | 95 % bounds | pairs |\n"
             f"|---|---|---|---|---|---|---|---|\n{same_row}\n{slowed_row}\n\n")
     print(text)
