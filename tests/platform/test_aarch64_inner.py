@@ -19,7 +19,7 @@ PARTS = ("decoder", "text", "recorder", "reader", "analysis")
 LONG = int(os.environ.get("TEST_TIMES") or 1) > 1
 # Each byte and each length of a recording takes long. Of the recorder's, those are left out that are about the kernel (forks of
 # programs with threads, signals at full rate, limits of memory, kills), which under qemu-user is the emulator.
-NOT = {} if LONG else {"recording": "test_[at]*[be][ry]*"}
+NOT = {} if LONG else {"recording": "test_[at]*[be][ry]*", "metadata": "test_survives_*"}
 # Of the unit's: context is about forks that wipe memory, which the emulator does not do; clock_bounds is a minute of arithmetic there.
 # Those that compare with GSL are left out, which is not there.
 UNIT_NOT = ("context",) + (() if LONG else ("clock_bounds",))
