@@ -342,11 +342,16 @@ def test_server_work_and_queue():
     check(statistics.fmean([found["server_ns"]["mean"], found["between_ns"]["mean"]]) * 2 <= found["total_ns"]["mean"] * 1.001, found)
 
 
+def can_have_hosts():
+    name = f"lapmark-try-{os.getpid()}"
+    steps = [["add", name], ["exec", name, "true"], ["del", name]]
+    with contextlib.suppress(FileNotFoundError):
+        return not any([subprocess.run(["ip", "netns", *step], check=False, stderr=subprocess.DEVNULL).returncode for step in steps])
+    return False
+
+
 if __name__ == "__main__":
-    made = subprocess.run(["ip", "netns", "add", f"lapmark-try-{os.getpid()}"], check=False, stderr=subprocess.DEVNULL) \
-        if os.path.exists("/usr/sbin/ip") or os.path.exists("/sbin/ip") else None
-    if made is None or made.returncode != 0:
-        print("not tested here: network namespaces (root, iproute2)")
+    if not can_have_hosts():
+        print("not tested here: network namespaces (root, iproute2, no mere chroot)")
         sys.exit(SKIPPED)
-    subprocess.run(["ip", "netns", "del", f"lapmark-try-{os.getpid()}"], check=False)
     main(globals())

@@ -56,6 +56,7 @@ cd "$source_directory"
 git ls-files -co --exclude-standard | while IFS= read -r file; do [ ! -e "$file" ] || printf '%s\n' "$file"; done |
     tar -cf - -T - | tar -xf - -C "$machine/root/lapmark"
 
+mount --bind "$machine" "$machine" # a place of its own, as a machine's root is: network namespaces need that
 mount -t proc proc "$machine/proc"
 mount -t sysfs -o ro sysfs "$machine/sys"
 mount --rbind /dev "$machine/dev"
