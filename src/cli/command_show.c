@@ -6,6 +6,7 @@
 #include "show.h"
 #include "switches.h"
 #include "timeline.h"
+#include "timeline_notes.h"
 #include "units.h"
 
 #include <stdlib.h>
@@ -51,45 +52,6 @@ static uint64_t resolve(const struct lap_moment *moment, const struct lap_record
     return moment->ns < 0 ? end - (uint64_t)-moment->ns : start + (uint64_t)moment->ns;
 }
 
-/* Whose clock it is, and how well the others are known by it; on stderr, so that the events can be read by a program. */
-static void tell_timeline(const struct lap_timeline *timeline)
-{
-    const struct lap_recording *const recording = timeline->recording;
-    for (size_t p = 0; p < recording->process_count; p++) {
-        const struct lap_timeline_process *const to = &timeline->processes[p];
-        const struct lap_process *const process = recording->processes[p], *const root =
-                                                                               recording->processes[timeline->root];
-        char shift[LAP_UNITS_BYTES], error[LAP_UNITS_BYTES];
-        lap_units_duration(shift, to->shift_ns < 0 ? -to->shift_ns : to->shift_ns);
-        lap_units_duration(error, to->error_ns);
-        if (to->how == LAP_TIMELINE_WALL)
-            lap_message_note("%s is shown by its wall clock: no call between it and %s says how far the two are apart",
-                             process->name, root->name);
-        else if (to->how == LAP_TIMELINE_CALLS)
-            lap_message_note("%s is shown by the clock of %s, of which its own is %s %s, within %s%s", process->name,
-                             root->name, shift, to->shift_ns < 0 ? "behind" : "ahead", error,
-                             to->is_near_step ? "; a clock was set meanwhile, and times around that are rough" : "");
-    }
-}
-
-/* Calls that close a loop of clocks: what they say must be what the others say. */
-static void tell_loops(const struct lap_timeline *timeline)
-{
-    for (size_t i = 0; i < timeline->loop_count; i++) {
-        const struct lap_timeline_loop *const loop = &timeline->loops[i];
-        char residual[LAP_UNITS_BYTES], error[LAP_UNITS_BYTES];
-        lap_units_duration(residual, loop->residual_ns);
-        lap_units_duration(error, loop->error_ns);
-        if (loop->is_within)
-            lap_message_note("the calls from %s to %s check that: by them a time differs by %s, within %s",
-                             loop->client->name, loop->server->name, residual, error);
-        else
-            lap_message_warning("the calls from %s to %s contradict that: by them a time differs by %s, and may by %s; "
-                                "a clock does not run evenly, or was told wrong",
-                                loop->client->name, loop->server->name, residual, error);
-    }
-}
-
 int lap_command_show(const struct lap_arguments *arguments)
 {
     struct lap_show_filter filter = {.name = arguments->values[LAP_OPTION_NAME],
@@ -117,8 +79,7 @@ int lap_command_show(const struct lap_arguments *arguments)
             lap_recording_free(recording);
             return lap_message_trouble("cannot read the recording: %s", lap_message_reason(code));
         }
-        tell_timeline(timeline);
-        tell_loops(timeline);
+        lap_timeline_note(timeline);
     }
     filter.since_ns = resolve(&since, recording, 0);
     filter.until_ns = resolve(&until, recording, UINT64_MAX);

@@ -3,6 +3,7 @@
 #include "options.h"
 
 #include "commands.h"
+#include "export.h"
 #include "message.h"
 
 #include <ctype.h>
@@ -95,6 +96,10 @@ const struct lap_option lap_options[] = {
          LAP_COMMAND_SNAPSHOT},
     {LAP_OPTION_HTML, 0, "html", "FILE", LAP_COMPLETE_NOTHING, NULL, "write a page for a browser into FILE, too",
      LAP_COMMAND_REPORT | LAP_COMMAND_DIFF | LAP_COMMAND_SCALING},
+    {LAP_OPTION_FORMAT, 0, "format", "FORMAT", LAP_COMPLETE_WORDS, LAP_EXPORT_NAMES, "what to write: see the list below",
+     LAP_COMMAND_EXPORT},
+    {LAP_OPTION_OUTPUT, 'o', "output", "FILE", LAP_COMPLETE_NOTHING, NULL, "write FILE, not standard output",
+     LAP_COMMAND_EXPORT},
     {LAP_OPTION_VERSION, 0, "version", NULL, LAP_COMPLETE_NOTHING, NULL, "print the version", LAP_COMMAND_NONE},
     {LAP_OPTION_HELP, 'h', "help", NULL, LAP_COMPLETE_NOTHING, NULL, "print this help", UINT32_MAX},
 };
@@ -136,6 +141,9 @@ const struct lap_command lap_commands[] = {
      "Sizes are the n of checkpoints and profilers, else the numbers in their messages, else counts.\n"
      "Without RECORDING: the newest lapmark-recording* of the current directory.",
      lap_command_scaling},
+    {LAP_COMMAND_EXPORT, "export", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
+     "a recording in the format of another tool",
+     "Without RECORDING: the newest lapmark-recording* of the current directory.", lap_command_export},
     {LAP_COMMAND_CHECK, "check", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "is a recording sound? what is lost, what was still open?",
      "Exit status 0: sound, 1: not, 2: trouble.\n"

@@ -48,6 +48,7 @@ enum lap_option_id {
     LAP_OPTION_JUNIT,
     LAP_OPTION_JSON,
     LAP_OPTION_HTML,
+    LAP_OPTION_FORMAT,
     LAP_OPTIONS
 };
 
@@ -88,6 +89,7 @@ enum lap_command_bit {
     LAP_COMMAND_CALLS = 8192,
     LAP_COMMAND_DIFF = 16384,
     LAP_COMMAND_SCALING = 65536,
+    LAP_COMMAND_EXPORT = 131072,
     LAP_COMMAND_GATE = 1 << 20
 };
 

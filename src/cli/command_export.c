@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands.h"
+#include "export.h"
+#include "input.h"
+#include "message.h"
+#include "timeline_notes.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* Several clocks are one only by the calls between them. */
+static bool has_several_clocks(const struct lap_recording *recording)
+{
+    for (size_t p = 1; p < recording->process_count; p++)
+        if (recording->processes[p]->control.clock_domain != recording->processes[0]->control.clock_domain)
+            return true;
+    return false;
+}
+
+static int file_write(const struct lap_export_format *format, const struct lap_export *export, const char *file)
+{
+    struct lap_out out;
+    int code = lap_out_open(&out, file);
+    if (code < 0)
+        return code;
+    code = format->write(export, &out);
+    const int closed = lap_out_close(&out, code == 0);
+    return code < 0 ? code : closed;
+}
+
+static int recording_write(const struct lap_export_format *format, struct lap_recording *recording, const char *file)
+{
+    struct lap_progress progress = {.text = "exporting"};
+    struct lap_timeline *timeline = NULL;
+    int code = has_several_clocks(recording) ? lap_timeline_make(&timeline, recording) : 0;
+    if (code < 0)
+        return lap_message_trouble("cannot read the recording: %s", lap_message_reason(code));
+    if (timeline)
+        lap_timeline_note(timeline);
+    const struct lap_export export = {.recording = recording,
+                                      .timeline = timeline,
+                                      .options = {.progress = lap_progress_step, .progress_user = &progress}};
+    code = file_write(format, &export, file);
+    lap_progress_end(&progress);
+    lap_input_warn(recording, 0);
+    lap_timeline_free(timeline);
+    if (code == -EPIPE && !file)
+        return LAP_EXIT_FINE; /* whoever read it has enough */
+    if (code < 0)
+        return lap_message_trouble("cannot write '%s': %s", file ? file : "standard output", lap_message_reason(code));
+    if (file)
+        lap_message_note("wrote '%s'", file);
+    return LAP_EXIT_FINE;
+}
+
+int lap_command_export(const struct lap_arguments *arguments)
+{
+    int index = -1;
+    if (lap_arguments_word(arguments, LAP_OPTION_FORMAT, &index) != 0)
+        return LAP_EXIT_TROUBLE;
+    if (index < 0)
+        return lap_message_trouble("'export' needs --format; see 'lapmark help export'");
+    const struct lap_export_format *const format = lap_export_find(arguments->values[LAP_OPTION_FORMAT]);
+    const char *const file = arguments->values[LAP_OPTION_OUTPUT];
+    if (!file && !format->is_text && isatty(STDOUT_FILENO))
+        return lap_message_trouble("'%s' is not for a terminal: name a file by --output, or a pipe", format->name);
+    struct lap_recording *recording;
+    int status = lap_input_open(&recording, arguments->operands, arguments->operand_count);
+    if (status != 0)
+        return status;
+    status = recording_write(format, recording, file);
+    lap_recording_free(recording);
+    return status;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "span_names.h"
+
+#include "label.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void lap_span_names_done(struct lap_span_names *names)
+{
+    for (uint32_t i = 0; names->texts && i < names->process->catalog.class_count; i++)
+        free((char *)names->texts[i].text);
+    free(names->texts);
+    names->texts = NULL;
+}
+
+int lap_span_names_enter(struct lap_span_names *names, const struct lap_process *process)
+{
+    lap_span_names_done(names);
+    names->process = process;
+    names->texts = calloc((size_t)process->catalog.class_count + 1, sizeof *names->texts);
+    return names->texts ? 0 : -ENOMEM;
+}
+
+static struct lap_span_text text_made(char *text, size_t bytes, uint32_t id)
+{
+    return (struct lap_span_text){.text = text, .bytes = (uint32_t)bytes, .id = id};
+}
+
+struct lap_span_text lap_span_names_get(struct lap_span_names *names, uint32_t class_id,
+                                        const struct lap_class *event_class, const uint64_t *words)
+{
+    const struct lap_catalog *const catalog = &names->process->catalog;
+    if (class_id >= catalog->class_count)
+        return (struct lap_span_text){.text = "(unknown)", .bytes = sizeof "(unknown)" - 1};
+    struct lap_span_text *const kept = &names->texts[class_id];
+    if (kept->text)
+        return *kept;
+    const struct lap_class *const class = &catalog->classes[class_id];
+    const struct lap_description *const description = lap_catalog_description(catalog, class_id);
+    if ((class->flags & LAP_CLASS_TEXT) != 0 && words) {
+        const size_t bytes =
+            event_class == class ? lap_label_pattern(names->own, sizeof names->own, description, class, words)
+                                 : lap_label_format(names->own, sizeof names->own, description, event_class, words, 0);
+        return text_made(names->own, bytes, 0);
+    }
+    if (class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_HANDLE_MARK || class->kind == LAP_CLASS_BEGIN ||
+        class->kind == LAP_CLASS_BEGIN_WITH || class->kind == LAP_CLASS_HANDLE_BEGIN || class->kind == LAP_CLASS_CALL) {
+        size_t bytes = lap_label_pattern(names->own, sizeof names->own, description, class, NULL);
+        if (bytes == 0)
+            bytes = lap_label_escape(names->own, sizeof names->own, "(unlabelled)", sizeof "(unlabelled)" - 1);
+        char *const text = strndup(names->own, bytes);
+        if (text)
+            *kept = text_made(text, bytes, class_id);
+        return *kept;
+    }
+    return (struct lap_span_text){.text = "(unknown)", .bytes = sizeof "(unknown)" - 1};
+}
+
+char *lap_span_names_message(const struct lap_span_names *names, uint32_t class_id, const struct lap_class *event_class,
+                             const uint64_t *words, uint64_t number)
+{
+    char text[LAP_SPAN_NAME_BYTES];
+    if (!words || !lap_label_needs_event(event_class))
+        return NULL;
+    const struct lap_description *const description = lap_catalog_description(&names->process->catalog, class_id);
+    return lap_label_format(text, sizeof text, description, event_class, words, number) > 0 ? strdup(text) : NULL;
+}
+
+size_t lap_span_text_escape(char *out, size_t out_bytes, const char *text)
+{
+    return lap_label_escape(out, out_bytes, text, strlen(text));
+}
