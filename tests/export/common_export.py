@@ -2,6 +2,7 @@
 """What the tests of exports share: recordings of all kinds, and what is in them by a reader that shares no code with the command."""
 import atexit
 import collections
+import functools
 import os
 import shutil
 import sys
@@ -63,35 +64,32 @@ def calls():
     return record("calls", program("call_pair", "tests/cli"), "same", "5")
 
 
+def process_of(directory):
+    return os.path.join(directory, os.listdir(directory)[0])
+
+
+@functools.cache
 def empty():
     """A process that recorded nothing."""
-    directory = os.path.join(WORK, "empty")
-    if not os.path.exists(directory):
-        shutil.copytree(threads(), directory)
-        process = os.path.join(directory, os.listdir(directory)[0])
-        for name in os.listdir(process):
-            if name.startswith("stream-"):
-                os.unlink(os.path.join(process, name))
-        for name in os.listdir(os.path.join(process, ".lapmark")):
-            if name.startswith("statistics-"):
-                os.unlink(os.path.join(process, ".lapmark", name))
+    directory = record("empty", program("subject", "tests/export"), "many", "1")
+    for path in (process_of(directory), os.path.join(process_of(directory), ".lapmark")):
+        for name in os.listdir(path):
+            if name.startswith(("stream-", "statistics-")):
+                os.unlink(os.path.join(path, name))
     return directory
 
 
+@functools.cache
 def torn():
-    """One whose files end in the middle of an event."""
-    directory = os.path.join(WORK, "torn")
-    if not os.path.exists(directory):
-        shutil.copytree(threads(), directory)
-        process = os.path.join(directory, os.listdir(directory)[0])
-        for name in os.listdir(process):
-            if name.startswith("stream-"):
-                path = os.path.join(process, name)
-                os.truncate(path, 152 + (os.path.getsize(path) - 152) // 2 // 8 * 8 + 3)
+    """One whose file ends in the middle of an event."""
+    directory = record("torn", program("subject", "tests/export"), "many", "100")
+    path = os.path.join(process_of(directory), "stream-0000-00000000")
+    os.truncate(path, 152 + (os.path.getsize(path) - 152) // 2 // 8 * 8 + 3)
     return directory
 
 
 ALL = (threads, handles, awkward, killed, lossy, calls, empty, torn)
+
 
 Sum = collections.namedtuple("Sum", "count total_ns")
 
