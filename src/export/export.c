@@ -5,6 +5,8 @@
 
 const struct lap_export_format lap_export_formats[] = {
     {.name = "perfetto", .about = "ui.perfetto.dev, trace_processor", .write = lap_export_perfetto},
+    {.name = "chrome", .about = "chrome://tracing, ui.perfetto.dev, others", .is_text = true, .write = lap_export_chrome},
+    {.name = "speedscope", .about = "speedscope.app", .is_text = true, .write = lap_export_speedscope},
 };
 const size_t lap_export_formats_count = sizeof lap_export_formats / sizeof *lap_export_formats;
 
