@@ -125,12 +125,15 @@ static void span_begin(struct stream *stream, struct lap_span *span)
 }
 
 static void span_end(struct stream *stream, struct lap_span *span, uint64_t end_ns, uint64_t total_ns,
-                     enum lap_span_end how)
+                     uint64_t total_ticks, enum lap_span_end how)
 {
+    span->total_ticks = total_ticks;
     if (stream->writer->end)
         stream->writer->end(stream->user, span, end_ns, total_ns, how);
-    if (span->parent && span->parent->is_open)
+    if (span->parent && span->parent->is_open) {
         span->parent->inner_ns += total_ns;
+        span->parent->inner_ticks += total_ticks;
+    }
     span->is_open = false;
     span_release(stream, span);
 }
@@ -139,7 +142,8 @@ static void span_end(struct stream *stream, struct lap_span *span, uint64_t end_
 static void span_cut_off(struct stream *stream, struct lap_span *span, uint64_t end_ns, enum lap_span_end how)
 {
     end_ns = end_ns > span->last_ns ? end_ns : span->last_ns;
-    span_end(stream, span, end_ns, end_ns - span->begin_ns, how);
+    const uint64_t total_ns = end_ns - span->begin_ns;
+    span_end(stream, span, end_ns, total_ns, (uint64_t)((double)total_ns / stream->process->clock.ns_per_tick), how);
 }
 
 static void span_lap(struct stream *stream, struct lap_span *span, struct lap_span_lap *lap)
@@ -150,9 +154,11 @@ static void span_lap(struct stream *stream, struct lap_span *span, struct lap_sp
     if (lap->lap_ns > lap->end_ns - lap->begin_ns)
         lap->lap_ns = lap->end_ns - lap->begin_ns;
     lap->inner_ns = span->inner_ns < lap->lap_ns ? span->inner_ns : lap->lap_ns;
+    lap->inner_ticks = span->inner_ticks < lap->lap_ticks ? span->inner_ticks : lap->lap_ticks;
     lap->number = span->marks;
     span->last_ns = lap->end_ns;
     span->inner_ns = 0;
+    span->inner_ticks = 0;
     if (stream->writer->lap)
         stream->writer->lap(stream->user, span, lap);
 }
@@ -163,6 +169,7 @@ static void span_mark(struct stream *stream, struct lap_span *span, const struct
     struct lap_span_lap lap = {.thread = stream->cursor->thread,
                                .end_ns = now_ns,
                                .lap_ns = duration_ns(stream, lap_ticks),
+                               .lap_ticks = lap_ticks,
                                .class_id = event->class_id,
                                .name = lap_span_names_get(&stream->names, event->class_id, event->class, event->words)};
     if (event->class->flags & LAP_CLASS_N) {
@@ -183,6 +190,7 @@ static void span_rest(struct stream *stream, struct lap_span *span, uint64_t end
     struct lap_span_lap lap = {.thread = stream->cursor->thread,
                                .end_ns = end_ns,
                                .lap_ns = duration_ns(stream, rest_ticks),
+                               .lap_ticks = rest_ticks,
                                .class_id = LAP_FORMAT_REST,
                                .name = {.text = "(rest)", .bytes = sizeof "(rest)" - 1}};
     if (span->marks > 0)
@@ -326,7 +334,7 @@ static void see_end(void *user, struct lap_decoder *decoder, const struct lap_ev
         return;
     struct lap_span *const span = ring->scopes[--ring->depth];
     span_rest(stream, span, ring->last_ns, rest);
-    span_end(stream, span, ring->last_ns, duration_ns(stream, total), LAP_SPAN_ENDED);
+    span_end(stream, span, ring->last_ns, duration_ns(stream, total), total, LAP_SPAN_ENDED);
 }
 
 static void see_abandoned(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope)
@@ -423,7 +431,7 @@ static void handle_end(struct stream *stream, struct ring_state *ring, const str
         span_rest(stream, span, ring->last_ns, end->lap_ticks);
     /* Of one that nobody ended, the total is up to its last checkpoint. */
     span_end(stream, span, ring->last_ns > span->last_ns ? ring->last_ns : span->last_ns,
-             duration_ns(stream, end->total_ticks), is_left ? LAP_SPAN_ABANDONED : LAP_SPAN_ENDED);
+             duration_ns(stream, end->total_ticks), end->total_ticks, is_left ? LAP_SPAN_ABANDONED : LAP_SPAN_ENDED);
 }
 
 static void see_handle(void *user, struct lap_decoder *decoder, const struct lap_event *event)
