@@ -23,7 +23,7 @@ struct cached {
 struct sums {
     struct lap_stacks *stacks;
     const struct lap_process *process;
-    uint32_t program, recorder; /* stacks; recorder LAP_STACKS_NONE: not yet */
+    uint32_t program; /* its stack */
     int error;
     struct cached cache[CACHE]; /* by parent and class */
 };
@@ -160,7 +160,6 @@ static void see_process(void *user, const struct lap_process *process)
     if (lap_span_text_escape(name, sizeof name, process->program) == 0)
         strcpy(name, "(unknown)");
     sums->program = child_get(sums, LAP_STACKS_NONE, name, strlen(name), false, NULL);
-    sums->recorder = LAP_STACKS_NONE;
 }
 
 static void see_begin(void *user, struct lap_span *span)
@@ -201,17 +200,6 @@ static void see_end(void *user, struct lap_span *span, uint64_t end_ns, uint64_t
         mark_add(sums, span, "(cut)", own);
 }
 
-static void see_pause(void *user, struct lap_span *span, const struct lap_thread *thread, uint64_t begin_ns,
-                      uint64_t end_ns)
-{
-    struct sums *const sums = user;
-    (void)span;
-    (void)thread;
-    if (sums->recorder == LAP_STACKS_NONE)
-        sums->recorder = child_get(sums, sums->program, "(recorder)", sizeof "(recorder)" - 1, true, NULL);
-    stack_add(sums, sums->recorder, of_ns(end_ns - begin_ns));
-}
-
 static void see_call(void *user, const struct lap_span_call *call)
 {
     struct sums *const sums = user;
@@ -230,7 +218,7 @@ static bool has_failed(void *user) { return ((struct sums *)user)->error != 0; }
 int lap_stacks_make(struct lap_stacks **ret_stacks, const struct lap_export *export)
 {
     static const struct lap_span_writer writer = {
-        .process = see_process, .begin = see_begin, .lap = see_lap, .end = see_end, .pause = see_pause, .call = see_call};
+        .process = see_process, .begin = see_begin, .lap = see_lap, .end = see_end, .call = see_call};
     struct lap_spans_options options = export->options;
     struct lap_stacks *const stacks = calloc(1, sizeof *stacks);
     struct sums *const sums = calloc(1, sizeof *sums);

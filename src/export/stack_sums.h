@@ -5,8 +5,8 @@
  * lap, and of a profiler without laps, is that outside the profilers and calls inside, which are beside it, below their profiler.
  *
  * What is no lap has a name in brackets below its profiler: "(unfinished)" and "(abandoned)", from the last checkpoint to where that is
- * known to end; "(cut)", of which the events are gone. "(recorder)", below the program, is what laps do not contain. All of them, and the
- * names of what is beyond the bounds, "(others)", are laps here.
+ * known to end; "(cut)", of which the events are gone. They, and "(others)" for what is beyond the bounds, are laps here. The recorder's
+ * own time is in none.
  */
 #ifndef LAP_STACK_SUMS_H
 #define LAP_STACK_SUMS_H
