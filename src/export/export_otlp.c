@@ -293,16 +293,12 @@ static void see_begin(void *user, struct lap_span *span)
 {
     struct otlp *const to = user;
     const struct lap_otlp_step *const step = lap_otlp_step_find(&to->steps, span->handle);
-    const struct lap_span_id made = lap_otlp_id_make(&to->steps, ++to->number);
-    span->user[OWN_ID] = step && step->id.span != 0 ? step->id.span : made.span;
-    if (step) {
-        trace_set(span, &step->id);
-    } else if (span->parent) {
-        const struct lap_span_id around = id_of(span->parent);
-        trace_set(span, &around);
-    } else {
-        trace_set(span, &made);
-    }
+    const uint64_t made = lap_otlp_id_make(&to->steps, ++to->number);
+    span->user[OWN_ID] = step && step->id.span != 0 ? step->id.span : made;
+    const struct lap_span_id trace = step           ? step->id
+                                     : span->parent ? id_of(span->parent)
+                                                    : lap_otlp_trace_make(&to->steps, made);
+    trace_set(span, &trace);
 }
 
 static void see_serve(void *user, struct lap_span *span)
@@ -445,7 +441,8 @@ static void see_call(void *user, const struct lap_span_call *call)
 {
     struct otlp *const to = user;
     struct lap_otlp_kept *kept = NULL;
-    const struct lap_span_id id = is_valid(&call->id) ? call->id : lap_otlp_id_make(&to->steps, ++to->number);
+    const struct lap_span_id id =
+        is_valid(&call->id) ? call->id : lap_otlp_trace_make(&to->steps, lap_otlp_id_make(&to->steps, ++to->number));
     const uint64_t parent = call_join(to, call->span, &id, &kept);
     struct call_link *const link = to->call_links ? &to->call_links[id.span % CALLS_LINKED] : NULL;
     if (link && link->call == id.span) {

@@ -5,32 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The finalizer of splitmix64: each bit of the number reaches each of the result, and no two numbers have one result. */
-static uint64_t mix(uint64_t value)
-{
-    value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
-    return value ^ value >> 31;
-}
-
-static uint64_t never_0(uint64_t value) { return value != 0 ? value : 1; }
-
-struct lap_span_id lap_otlp_id_make(const struct lap_otlp_steps *steps, uint64_t number)
-{
-    uint64_t uuid[2];
-    memcpy(uuid, steps->uuid, sizeof uuid);
-    const uint64_t of_process = mix(uuid[0]) ^ uuid[1], of_span = mix(of_process + number);
-    return (struct lap_span_id){.span = never_0(of_span),
-                                .trace_high = never_0(mix(of_span ^ uuid[0])),
-                                .trace_low = never_0(mix(of_span + UINT64_C(0x9e3779b97f4a7c15)))};
-}
-
 /* ---- the first pass ------------------------------------------------------------------------------------------------ */
 
 static uint32_t *bucket_of(const struct lap_otlp_steps *steps, uint64_t handle)
 {
     const uint32_t mask = 2 * steps->room - 1;
-    uint32_t bucket = (uint32_t)mix(handle) & mask;
+    uint32_t bucket = (uint32_t)lap_otlp_mix(handle) & mask;
     while (steps->buckets[bucket] != 0 && steps->steps[steps->buckets[bucket] - 1].handle != handle)
         bucket = (bucket + 1) & mask;
     return &steps->buckets[bucket];
@@ -106,8 +86,10 @@ static void see_other(void *user, struct lap_decoder *decoder, const struct lap_
 int lap_otlp_steps_read(struct lap_otlp_steps *steps, struct lap_process *process)
 {
     static const struct lap_visitor visitor = {.other = see_other};
-    *steps = (struct lap_otlp_steps){.uuid = process->catalog.uuid};
+    uint64_t uuid[2];
     int code = 0;
+    memcpy(uuid, process->catalog.uuid, sizeof uuid);
+    *steps = (struct lap_otlp_steps){.of_process = lap_otlp_mix(uuid[0]) ^ uuid[1]};
     for (size_t r = 0; r < process->ring_count && process->control.links > 0 && code == 0; r++)
         code = lap_ring_visit(&process->rings[r], &visitor, steps);
     return code < 0 ? code : steps->error;
