@@ -38,7 +38,8 @@ static inline uint8_t *lap_pb_varint_of_9(uint8_t *at, uint64_t value)
 }
 static inline uint8_t *lap_pb_time(uint8_t *at, uint64_t time_ns)
 {
-    return time_ns - (UINT64_C(1) << 56) < UINT64_C(127) << 56 ? lap_pb_varint_of_9(at, time_ns) : lap_pb_varint(at, time_ns);
+    return time_ns - (UINT64_C(1) << 56) < UINT64_C(127) << 56 ? lap_pb_varint_of_9(at, time_ns)
+                                                               : lap_pb_varint(at, time_ns);
 }
 
 enum lap_pb_wire { LAP_PB_VARINT = 0, LAP_PB_FIXED64 = 1, LAP_PB_BYTES = 2 };

@@ -5,6 +5,7 @@
 #include "label.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,21 @@ static struct lap_span_text text_made(char *text, size_t bytes, uint32_t id)
     return (struct lap_span_text){.text = text, .bytes = (uint32_t)bytes, .id = id};
 }
 
+/* As `lapmark report` names it. */
+static size_t site_name(char *out, size_t out_bytes, const struct lap_catalog *catalog, uint32_t class_id)
+{
+    char place[512];
+    const struct lap_description *const description = lap_catalog_description(catalog, class_id);
+    const char *name = lap_catalog_name(catalog, class_id);
+    if (catalog->classes[class_id].flags & LAP_CLASS_NUMBERED) {
+        const char *const slash = strrchr(description->file, '/');
+        snprintf(place, sizeof place, "(checkpoint at %.256s:%u)", slash ? slash + 1 : description->file,
+                 description->line);
+        name = place;
+    }
+    return lap_label_escape(out, out_bytes, *name ? name : "(no label)", strlen(*name ? name : "(no label)"));
+}
+
 struct lap_span_text lap_span_names_get(struct lap_span_names *names, uint32_t class_id,
                                         const struct lap_class *event_class, const uint64_t *words)
 {
@@ -46,17 +62,11 @@ struct lap_span_text lap_span_names_get(struct lap_span_names *names, uint32_t c
                                  : lap_label_format(names->own, sizeof names->own, description, event_class, words, 0);
         return text_made(names->own, bytes, 0);
     }
-    if (class->kind == LAP_CLASS_MARK || class->kind == LAP_CLASS_HANDLE_MARK || class->kind == LAP_CLASS_BEGIN ||
-        class->kind == LAP_CLASS_BEGIN_WITH || class->kind == LAP_CLASS_HANDLE_BEGIN || class->kind == LAP_CLASS_CALL) {
-        size_t bytes = lap_label_pattern(names->own, sizeof names->own, description, class, NULL);
-        if (bytes == 0)
-            bytes = lap_label_escape(names->own, sizeof names->own, "(unlabelled)", sizeof "(unlabelled)" - 1);
-        char *const text = strndup(names->own, bytes);
-        if (text)
-            *kept = text_made(text, bytes, class_id);
-        return *kept;
-    }
-    return (struct lap_span_text){.text = "(unknown)", .bytes = sizeof "(unknown)" - 1};
+    const size_t bytes = site_name(names->own, sizeof names->own, catalog, class_id);
+    char *const text = strndup(names->own, bytes);
+    if (text)
+        *kept = text_made(text, bytes, class_id);
+    return *kept;
 }
 
 char *lap_span_names_message(const struct lap_span_names *names, uint32_t class_id, const struct lap_class *event_class,

@@ -20,7 +20,8 @@ struct lap_span_names {
 int lap_span_names_enter(struct lap_span_names *names, const struct lap_process *process);
 void lap_span_names_done(struct lap_span_names *names);
 
-/* The label of an event of this class, # for its arguments; `words` (of an event of `event_class`) may be NULL. A text with id 0
+/* The label of an event of this class as `lapmark report` names it, without its arguments; of run-time labels beyond those that
+ * have classes the text itself. `words` (of an event of `event_class`) may be NULL. A text with id 0
  * lives until the next call. Text "" with id 0: there is no memory. */
 struct lap_span_text lap_span_names_get(struct lap_span_names *names, uint32_t class_id,
                                         const struct lap_class *event_class, const uint64_t *words);

