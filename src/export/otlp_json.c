@@ -156,7 +156,7 @@ static char *see_span(char *at, const struct lap_otlp_span *span)
     at = list_close(at);
     if (span->kept)
         at = kept_put(at, span->kept);
-    return PUT(at, ",\"status\":{}},");
+    return PUT(at, ",\"status\":{\"code\":0}},");
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */

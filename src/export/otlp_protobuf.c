@@ -177,6 +177,9 @@ static uint8_t *flags_put(uint8_t *at, uint32_t flags)
     return at + sizeof flags;
 }
 
+/* Its zero is written, as some receivers show what is there and take nothing as given. */
+static const uint8_t status_unset[] = {3 << 3 | LAP_PB_VARINT, 0};
+
 static char *see_span(char *to, const struct lap_otlp_span *span)
 {
     uint8_t *length, *at = span_open((uint8_t *)to, &length);
@@ -190,7 +193,7 @@ static char *see_span(char *to, const struct lap_otlp_span *span)
     at += span->attributes.count;
     if (span->kept)
         at = kept_put(at, span->kept);
-    at = lap_pb_bytes(at, STATUS, "", 0);
+    at = lap_pb_bytes(at, STATUS, status_unset, sizeof status_unset);
     at = flags_put(at, span->flags);
     return (char *)span_close(at, length);
 }
