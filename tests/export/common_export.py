@@ -3,8 +3,11 @@
 import atexit
 import collections
 import functools
+import json
 import os
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 
@@ -62,6 +65,32 @@ def lossy():
 def calls():
     """A client and its server, which is a child of it."""
     return record("calls", program("call_pair", "tests/cli"), "same", "5")
+
+
+@functools.cache
+def hosts():
+    """A client, and a server whose clock is 3 s ahead and 40 ppm faster; (client's recording, server's recording)."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    hz = int(common.lapmark_json("report", threads())["processes"][0]["clock"]["hz"])
+    events = map(json.loads, common.lapmark("show", "--events", "--json", calls()).out.splitlines())
+    domain = next(event["fields"]["peer_domain"] for event in events if event["kind"] == "call")  # the client's, too
+    domain -= 1 << 64 if domain >= 1 << 63 else 0
+    client, server = os.path.join(WORK, "client"), os.path.join(WORK, "server")
+
+    def start(number, recording, name, *words, **clock):
+        environment = common.environment(LAPMARK_RECORD=recording, LAPMARK_PRINT="off", LAPMARK_SHARE="domain", TEST_HOST=str(number),
+                                         TEST_HZ=str(hz), **clock)
+        return subprocess.Popen([f"{BUILD}/tests/hosts/host_call_{name}", *words], env=environment, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, text=True)
+    serving = start(2, server, "server", address, "0.2", TEST_OFFSET_TICKS=str(3 * hz), TEST_PPM="40")
+    common.equal(serving.stdout.readline(), "listening\n")
+    calling = start(domain, client, "client", address, "20", "1")
+    for child in (calling, serving):
+        child.communicate()
+        common.equal(child.returncode, 0)
+    return client, server
 
 
 def process_of(directory):
