@@ -171,6 +171,20 @@ def test_calls():
         common.check(min(took) > 0 and abs(sum(took) - (call.end - call.begin)) <= 3, call)
 
 
+def test_hosts_are_on_one_clock():
+    client, server = export.hosts()
+    spans = otlp.proto_spans(export.export(client, "otlp", server))
+    errors = {span.kind: span.resource.get("lapmark.time_error_ns") for span in spans}
+    calls = {(span.trace, span.id): span for span in spans if span.kind == CLIENT}
+    served = [span for span in spans if span.kind == SERVER]
+    common.equal((len(calls), len(served)), (20, 20))
+    error_ns, = {errors[kind] for kind in (CLIENT, SERVER)} - {None}
+    common.check(0 < error_ns < 10 ** 6, errors)
+    for span in served:  # which goes on after its reply
+        call = calls[span.trace, span.parent]
+        common.check(call.begin - error_ns <= span.begin <= call.end + error_ns, (call, span))
+
+
 def test_awkward_names():
     spans = spans_of(export.awkward())
     check_sound(spans)
