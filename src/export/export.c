@@ -7,6 +7,8 @@ const struct lap_export_format lap_export_formats[] = {
     {.name = "perfetto", .about = "ui.perfetto.dev, trace_processor", .write = lap_export_perfetto},
     {.name = "folded", .about = "flamegraph.pl, speedscope", .is_text = true, .write = lap_export_folded},
     {.name = "pprof", .about = "pprof", .write = lap_export_pprof},
+    {.name = "otlp", .about = "OpenTelemetry, protobuf", .write = lap_export_otlp},
+    {.name = "otlp-json", .about = "OpenTelemetry, JSON Lines", .is_text = true, .write = lap_export_otlp_json},
 };
 const size_t lap_export_formats_count = sizeof lap_export_formats / sizeof *lap_export_formats;
 

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 /* Of all formats, as the help shows them. */
-#define LAP_EXPORT_NAMES "perfetto folded pprof"
+#define LAP_EXPORT_NAMES "perfetto folded pprof otlp otlp-json"
 
 struct lap_export {
     struct lap_recording *recording;
@@ -39,5 +39,7 @@ const struct lap_export_format *lap_export_find(const char *name);
 int lap_export_perfetto(const struct lap_export *export, struct lap_out *out);
 int lap_export_folded(const struct lap_export *export, struct lap_out *out);
 int lap_export_pprof(const struct lap_export *export, struct lap_out *out);
+int lap_export_otlp(const struct lap_export *export, struct lap_out *out);
+int lap_export_otlp_json(const struct lap_export *export, struct lap_out *out);
 
 #endif

@@ -483,6 +483,14 @@ static void see_serve(struct stream *stream, const struct lap_event *event)
         stream->writer->serve(stream->user, span);
 }
 
+static void see_reply(struct stream *stream, const struct lap_event *event)
+{
+    const struct lap_format_reply *const reply = lap_event_payload(event->words, event->class);
+    struct lap_span *const span = handle_find(stream, reply->handle);
+    if (span)
+        span->has_replied = true;
+}
+
 static void see_pause(struct stream *stream, const struct ring_state *ring, const struct lap_event *event)
 {
     const struct lap_format_pause *const pause = lap_event_payload(event->words, event->class);
@@ -510,6 +518,8 @@ static void see_other(void *user, struct lap_decoder *decoder, const struct lap_
         see_pause(stream, ring, event);
     } else if (event->class->kind == LAP_CLASS_SERVE) {
         see_serve(stream, event);
+    } else if (event->class->kind == LAP_CLASS_REPLY) {
+        see_reply(stream, event);
     } else if (event->class->kind == LAP_CLASS_LINK && stream->writer->link) {
         const struct lap_format_link *const link = lap_event_payload(event->words, event->class);
         struct lap_span *const span = span_of(stream, link->handle, ring);

@@ -55,6 +55,7 @@ struct lap_span {
     bool is_open;              /* false: it has ended, and only those inside still look at it */
     char *message;             /* its label with its arguments; NULL: the same as its name, or not wanted */
     struct lap_span_id caller; /* of a handle that serves a call: the call; span 0: none */
+    bool has_replied;          /* to that, so far */
     uint64_t user[4];          /* the writer's, 0 at begin */
 
     /* The stream's own. */
