@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 /* Of all formats, as the help shows them. */
-#define LAP_EXPORT_NAMES "perfetto folded pprof otlp otlp-json"
+#define LAP_EXPORT_NAMES "perfetto chrome speedscope folded pprof otlp otlp-json"
 
 struct lap_export {
     struct lap_recording *recording;
@@ -41,5 +41,7 @@ int lap_export_folded(const struct lap_export *export, struct lap_out *out);
 int lap_export_pprof(const struct lap_export *export, struct lap_out *out);
 int lap_export_otlp(const struct lap_export *export, struct lap_out *out);
 int lap_export_otlp_json(const struct lap_export *export, struct lap_out *out);
+int lap_export_chrome(const struct lap_export *export, struct lap_out *out);
+int lap_export_speedscope(const struct lap_export *export, struct lap_out *out);
 
 #endif

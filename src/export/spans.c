@@ -83,6 +83,19 @@ static struct lap_span *span_make(struct stream *stream, struct lap_span *parent
     return span;
 }
 
+/* NULL: it is the name, or there is none. To be freed. */
+static char *message_of(const struct stream *stream, struct lap_span_text name, uint32_t class_id,
+                        const struct lap_event *event, uint64_t number)
+{
+    if (!stream->writer->wants_messages)
+        return NULL;
+    char *const message = lap_span_names_message(&stream->names, class_id, event->class, event->words, number);
+    if (!message || strlen(message) != name.bytes || memcmp(message, name.text, name.bytes) != 0)
+        return message;
+    free(message);
+    return NULL;
+}
+
 /* Its label; that of an event alone is kept with it. */
 static void span_name(struct stream *stream, struct lap_span *span, const struct lap_event *event)
 {
@@ -93,8 +106,8 @@ static void span_name(struct stream *stream, struct lap_span *span, const struct
         if (!span->name.text)
             span->name = (struct lap_span_text){.text = ""};
     }
-    if (event && stream->writer->wants_messages)
-        span->message = lap_span_names_message(&stream->names, span->class_id, event->class, event->words, 0);
+    if (event)
+        span->message = message_of(stream, span->name, span->class_id, event, 0);
 }
 
 static void thread_tell(struct stream *stream, const struct lap_thread *thread)
@@ -178,9 +191,7 @@ static void span_mark(struct stream *stream, struct lap_span *span, const struct
         lap.has_n = true;
         lap.n = (int64_t)lap_event_values(event->words, event->class)[0];
     }
-    char *const message = stream->writer->wants_messages ? lap_span_names_message(&stream->names, event->class_id,
-                                                                                  event->class, event->words, span->marks)
-                                                         : NULL;
+    char *const message = message_of(stream, lap.name, event->class_id, event, span->marks);
     lap.message = message;
     span_lap(stream, span, &lap);
     span->marks++;
