@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SLOT_OF_HANDLE(handle) ((uint32_t)(handle)&16383u)
 #define EVENT_BYTES 512u /* room for all of an event but its texts */
 
 #define TRACK_BYTES 48u
@@ -204,7 +203,7 @@ static void see_process(void *user, const struct lap_process *process)
     to->pid = number_of(to->pids_taken, process->pid, process->index);
     to->track_bytes = 0;
     lap_call_lanes_clear(&to->lanes);
-    memset(to->slots_told, 0, (SLOT_OF_HANDLE(~UINT64_C(0)) + 1) / 8);
+    memset(to->slots_told, 0, LAP_HANDLE_SLOTS / 8);
     free(to->tids_taken);
     to->tids_taken = calloc(NUMBERS / 8, 1);
     if (!to->tids_taken) {
@@ -246,7 +245,7 @@ static uint32_t tid_of(struct chrome *to, const struct lap_span *span)
 {
     if (span->handle == 0)
         return tid_of_thread(to, span->thread);
-    const uint32_t slot = SLOT_OF_HANDLE(span->handle);
+    const uint32_t slot = lap_handle_slot(span->handle);
     if (is_first(to->slots_told, slot))
         track_tell(to, NUMBER_OF_SLOT(slot), "handles", (int64_t)NUMBER_OF_SLOT(slot));
     return NUMBER_OF_SLOT(slot);
@@ -414,7 +413,7 @@ int lap_export_chrome(const struct lap_export *export, struct lap_out *out)
                         .out = out,
                         .start_ns = lap_recording_start_ns(export->recording),
                         .pids_taken = calloc(NUMBERS / 8, 1),
-                        .slots_told = calloc((SLOT_OF_HANDLE(~UINT64_C(0)) + 1) / 8, 1)};
+                        .slots_told = calloc(LAP_HANDLE_SLOTS / 8, 1)};
     const int code = to.pids_taken && to.slots_told ? trace_write(&to) : -ENOMEM;
     lap_call_lanes_done(&to.lanes);
     free(to.pids_taken);

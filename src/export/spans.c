@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A handle's lower half is its slot's number, of which there are so many (doc/format.md, "Handles"). */
-#define SLOTS 16384u
-#define SLOT_OF_HANDLE(handle) ((uint32_t)(handle) & (SLOTS - 1))
 #define PROGRESS_BYTES (1u << 20)
 
 /* The scopes of a ring that are open, outermost first. */
@@ -243,16 +240,16 @@ static struct ring_state *ring_enter(struct stream *stream, const struct lap_eve
 
 static struct lap_span **slot_of(struct stream *stream, uint64_t handle)
 {
-    if (!stream->slots && !(stream->slots = calloc(SLOTS, sizeof *stream->slots))) {
+    if (!stream->slots && !(stream->slots = calloc(LAP_HANDLE_SLOTS, sizeof *stream->slots))) {
         stream->error = -ENOMEM;
         return NULL;
     }
-    return &stream->slots[SLOT_OF_HANDLE(handle)];
+    return &stream->slots[lap_handle_slot(handle)];
 }
 
 static struct lap_span *handle_find(struct stream *stream, uint64_t handle)
 {
-    struct lap_span *const span = handle != 0 && stream->slots ? stream->slots[SLOT_OF_HANDLE(handle)] : NULL;
+    struct lap_span *const span = handle != 0 && stream->slots ? stream->slots[lap_handle_slot(handle)] : NULL;
     return span && span->handle == handle ? span : NULL;
 }
 
@@ -434,7 +431,7 @@ static void handle_end(struct stream *stream, struct ring_state *ring, const str
         handle_get(stream, ring, end->handle, end->path, event->ticks - (end->marks ? end->lap_ticks : end->total_ticks));
     if (!span)
         return;
-    stream->slots[SLOT_OF_HANDLE(end->handle)] = NULL;
+    stream->slots[lap_handle_slot(end->handle)] = NULL;
     const bool is_left = end->path == LAP_FORMAT_PATH_NONE;
     if (end->marks != 0)
         span->marks = end->marks;
@@ -630,7 +627,7 @@ static uint64_t process_close(struct stream *stream)
             stream->rings[r]->last_ns = end_ns;
             ring_cut(stream, stream->rings[r], 0, LAP_SPAN_OPEN);
         }
-    for (uint32_t slot = SLOTS; stream->slots && slot-- > 0;)
+    for (uint32_t slot = LAP_HANDLE_SLOTS; stream->slots && slot-- > 0;)
         if (stream->slots[slot])
             span_cut_off(stream, stream->slots[slot], end_ns, LAP_SPAN_OPEN);
     return end_ns;
