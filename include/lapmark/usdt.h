@@ -111,9 +111,11 @@ struct lap_impl_usdt_event {
     "8@[" event ", 48]"
 #endif
 
-/* The first notes of a module, with its own semaphores; the linker keeps one set. All of a name must have arguments of one form. */
+/* The first notes of a module, with its own semaphores: one set, of which the linker takes care, and the assembler where it sees several
+ * files as one. All of a name must have arguments of one form. */
 /* clang-format off */
 __asm__(LAP_I_USDT_BASE
+        ".ifndef lap_impl_usdt_first\n"
         ".pushsection .text.lapmark_usdt, \"axG\", \"progbits\", lap_impl_usdt_first, comdat\n"
         ".weak lap_impl_usdt_first\n"
         ".hidden lap_impl_usdt_first\n"
@@ -128,7 +130,8 @@ __asm__(LAP_I_USDT_BASE
         LAP_I_USDT_NOTE("begin", "985b", "lap_impl_usdt_module", LAP_I_USDT_ARGUMENTS(LAP_I_USDT_STACK))
         LAP_I_USDT_NOTE("end", "986b", "lap_impl_usdt_module + 2", LAP_I_USDT_ARGUMENTS(LAP_I_USDT_STACK))
         LAP_I_USDT_NOTE("mark", "987b", "lap_impl_usdt_module + 4", LAP_I_USDT_ARGUMENTS(LAP_I_USDT_STACK))
-        ".popsection\n");
+        ".popsection\n"
+        ".endif\n");
 /* clang-format on */
 
 /* ---- probes ------------------------------------------------------------------------------------------------------ */

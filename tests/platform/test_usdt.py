@@ -189,6 +189,21 @@ def test_notes():
                 equal((plain.status, plain.out, plain.err), (0, "ready\n", ""), plain)
 
 
+def test_two_files():
+    """In one module, which has one set of the notes that stand first."""
+    for compiler in C:
+        for flags in (["-O2"], ["-O2", "-flto"]):
+            with Directory() as directory:
+                program = compile_to(os.path.join(directory, "both"), compiler, "-DLAPMARK_USDT", *flags, SITES, f"{HERE}/usdt_library.c")
+                symbols = symbols_of(program)
+                notes = notes_of(program)
+                first = [note.name for note in notes if function_at(symbols, note.location) == "lap_impl_usdt_first"]
+                equal(first, ["begin", "end", "mark"], notes)
+                for name in first:
+                    equal(next(note.location for note in notes if note.name == name) - symbols["lap_impl_usdt_first"][0] in (0, 1, 2), True, name)
+                equal(run(program, LAPMARK_PRINT="off").status, 0)
+
+
 def test_none_without():
     with Directory() as directory:
         for macro in ("-DLAPMARK_NOTHING", "-DLAPMARK_DISABLE", "-ULAPMARK_USDT"):
