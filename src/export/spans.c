@@ -647,7 +647,8 @@ static int process_run(struct stream *stream, struct lap_process *process)
 {
     stream->process = process;
     stream->last_ns = 0;
-    memset(stream->threads_told, 0, stream->threads_room);
+    if (stream->threads_told)
+        memset(stream->threads_told, 0, stream->threads_room);
     int code = lap_span_names_enter(&stream->names, process);
     stream->rings = calloc(process->ring_count + 1, sizeof *stream->rings);
     if (code == 0 && !stream->rings)
