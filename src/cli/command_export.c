@@ -6,6 +6,7 @@
 #include "timeline_notes.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Several clocks are one only by the calls between them. */
@@ -17,9 +18,17 @@ static bool has_several_clocks(const struct lap_recording *recording)
     return false;
 }
 
+static bool is_no_file(const char *file)
+{
+    struct stat status;
+    return stat(file, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
 static int file_write(const struct lap_export_format *format, const struct lap_export *export, const char *file)
 {
     struct lap_out out;
+    if (format->write_file)
+        return format->write_file(export, file);
     int code = lap_out_open(&out, file);
     if (code < 0)
         return code;
@@ -62,6 +71,10 @@ int lap_command_export(const struct lap_arguments *arguments)
         return lap_message_trouble("'export' needs --format; see 'lapmark help export'");
     const struct lap_export_format *const format = lap_export_find(arguments->values[LAP_OPTION_FORMAT]);
     const char *const file = arguments->values[LAP_OPTION_OUTPUT];
+    if (format->missing)
+        return lap_message_trouble("this lapmark was built without %s", format->missing);
+    if (format->write_file && (!file || is_no_file(file)))
+        return lap_message_trouble("'%s' goes into a file, not into a pipe: name one by --output", format->name);
     if (!file && !format->is_text && isatty(STDOUT_FILENO))
         return lap_message_trouble("'%s' is not for a terminal: name a file by --output, or a pipe", format->name);
     struct lap_recording *recording;
