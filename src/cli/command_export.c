@@ -9,15 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Several clocks are one only by the calls between them. */
-static bool has_several_clocks(const struct lap_recording *recording)
-{
-    for (size_t p = 1; p < recording->process_count; p++)
-        if (recording->processes[p]->control.clock_domain != recording->processes[0]->control.clock_domain)
-            return true;
-    return false;
-}
-
 static bool is_no_file(const char *file)
 {
     struct stat status;
@@ -41,11 +32,9 @@ static int recording_write(const struct lap_export_format *format, struct lap_re
 {
     struct lap_progress progress = {.text = "exporting"};
     struct lap_timeline *timeline = NULL;
-    int code = has_several_clocks(recording) ? lap_timeline_make(&timeline, recording) : 0;
-    if (code < 0)
-        return lap_message_trouble("cannot read the recording: %s", lap_message_reason(code));
-    if (timeline)
-        lap_timeline_note(timeline);
+    int code = lap_timeline_join(&timeline, recording);
+    if (code != 0)
+        return code;
     const struct lap_export export = {.recording = recording,
                                       .timeline = timeline,
                                       .options = {.progress = lap_progress_step, .progress_user = &progress}};
