@@ -499,6 +499,51 @@ def babeltrace_ratio(bench):
                       f"processor time {base_processor:.2f} s / {processor:.3f} s".replace("e+0", "e")}
 
 
+# ---- writing for others ----------------------------------------------------------------------------------------------
+
+EXPORT_LIMITS_NS = {"perfetto": 100}
+
+
+def exported_events(bench):
+    return 10 ** 6 if bench.is_quick else 10 ** 8 if bench.is_long else 10 ** 7
+
+
+def exported(bench, form):
+    """Seconds of processors, the least of three runs, and resident bytes at most, of writing one recording as a file."""
+    count, threads = exported_events(bench), 2
+
+    def measure_all():
+        results = {}
+        with bench.recording("exporting", LAPMARK_PRINT="off", LAPMARK_MODE="full") as (directory, variables):
+            quiet(PROGRAMS / "make_events", "mixed", count // threads, threads, env=variables)
+            check_recorded(directory, count - 16 * threads)
+            babeltrace = shutil.which("babeltrace2")
+            results["babeltrace2"] = times_of(babeltrace, "-o", "dummy", directory)[1] if babeltrace else None
+            file = bench.new_directory("exported") / "file"
+            for name in EXPORT_LIMITS_NS:
+                runs = [watched(COMMAND, "export", "--format", name, "-o", file, directory) for _ in range(3)]
+                results[name] = min(run[0] for run in runs), max(run[1] for run in runs), file.stat().st_size
+                file.unlink()
+        return results
+    return bench.once("export", measure_all)[form]
+
+
+def export_time(form):
+    def measure(bench):
+        count = exported_events(bench)
+        seconds, _, size = exported(bench, form)
+        babeltrace = exported(bench, "babeltrace2")
+        return {"value": seconds / count * 1e9, "detail": f"{seconds:.2f} s of processor time for {count:.0e} spans, {size / count:.0f} bytes each".replace(
+            "e+0", "e") + (f"; babeltrace2 reads them in {babeltrace / count * 1e9:.0f} ns each" if babeltrace else "")}
+    return measure
+
+
+def export_memory(bench):
+    peaks = {form: exported(bench, form)[1] for form in EXPORT_LIMITS_NS}
+    worst = max(peaks, key=peaks.get)
+    return {"value": peaks[worst] / MIB, "detail": f"{worst}, of {exported_events(bench):.0e} spans".replace("e+0", "e")}
+
+
 # ---- calls of many processes ------------------------------------------------------------------------------------------
 
 
@@ -511,20 +556,26 @@ def peak_of(process):
     return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), None)
 
 
+def watched(*command, output=subprocess.DEVNULL):
+    """Seconds of processors, and resident bytes at most."""
+    child = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL,
+                             env=environment())
+    most = 0
+    while (ended := os.wait4(child.pid, os.WNOHANG))[0] == 0:
+        most = max(most, peak_of(child) or 0)
+        time.sleep(0.005)
+    child.returncode = os.waitstatus_to_exitcode(ended[1])
+    if child.returncode != 0:
+        raise NotMeasured(f"'lapmark {command[1]}' ended with {child.returncode}")
+    return ended[2].ru_utime + ended[2].ru_stime, most
+
+
 def read_once(command, directory):
     """Seconds of processors, resident bytes at most, and what it printed."""
     with tempfile.TemporaryFile("w+") as output:
-        child = subprocess.Popen([str(COMMAND), command, "--json", str(directory)], stdin=subprocess.DEVNULL, stdout=output,
-                                 stderr=subprocess.DEVNULL, env=environment())
-        most = 0
-        while (ended := os.wait4(child.pid, os.WNOHANG))[0] == 0:
-            most = max(most, peak_of(child) or 0)
-            time.sleep(0.005)
-        child.returncode = os.waitstatus_to_exitcode(ended[1])
-        if child.returncode != 0:
-            raise NotMeasured(f"'lapmark {command}' ended with {child.returncode}")
+        seconds, most = watched(COMMAND, command, "--json", directory, output=output)
         output.seek(0)
-        return ended[2].ru_utime + ended[2].ru_stime, most, json.load(output)
+        return seconds, most, json.load(output)
 
 
 CLIENTS_OF_A_SERVER = 10
@@ -652,6 +703,9 @@ ROWS = [
     row("library-links", "what liblapmark.so links besides libc", "", linked_besides_libc, 0),
 ]
 
+ROWS += [row(f"export-{form}", f"`lapmark export --format {form}`, a span", "ns", export_time(form), limit)
+         for form, limit in EXPORT_LIMITS_NS.items()]
+ROWS.append(row("export-memory", "peak memory of the format that takes most", "MiB", export_memory, 64))
 ROWS += python_rows.rows(row, NOISE_BYTES / MIB)
 
 REACHES_AIM, REACHES_MUST, MISSES, NOT_MEASURED = "reaches aim", "reaches must", "MISSES", "not measured"

@@ -96,7 +96,7 @@ const struct lap_option lap_options[] = {
          LAP_COMMAND_SNAPSHOT | LAP_COMMAND_SQL},
     {LAP_OPTION_HTML, 0, "html", "FILE", LAP_COMPLETE_NOTHING, NULL, "write a page for a browser into FILE, too",
      LAP_COMMAND_REPORT | LAP_COMMAND_DIFF | LAP_COMMAND_SCALING},
-    {LAP_OPTION_FORMAT, 0, "format", "FORMAT", LAP_COMPLETE_WORDS, LAP_EXPORT_NAMES, "what to write: see the list below",
+    {LAP_OPTION_FORMAT, 0, "format", "FORMAT", LAP_COMPLETE_WORDS, LAP_EXPORT_NAMES, "what to write",
      LAP_COMMAND_EXPORT},
     {LAP_OPTION_OUTPUT, 'o', "output", "FILE", LAP_COMPLETE_NOTHING, NULL, "write FILE, not standard output",
      LAP_COMMAND_EXPORT},

@@ -65,6 +65,8 @@ struct perfetto {
     uint32_t classes;
     uint64_t lane_end_ns[LANES];
     uint32_t lanes;
+    uint8_t before[16]; /* how each of its events begins, up to the time */
+    size_t before_bytes;
 };
 
 /* ---- packets ------------------------------------------------------------------------------------------------------- */
@@ -87,6 +89,14 @@ static void packet_close(struct perfetto *to, struct packet *packet)
 {
     packet->at = lap_pb_close(packet->at, packet->length);
     lap_out_add(to->out, (size_t)(packet->at - packet->start));
+}
+
+static void before_make(struct perfetto *to)
+{
+    uint8_t *length, *at = lap_pb_open(to->before, 1, &length);
+    at = lap_pb_uint(at, 10, to->process->index + 1);
+    at = lap_pb_tag(at, 8, LAP_PB_VARINT); /* timestamp */
+    to->before_bytes = (size_t)(at - to->before);
 }
 
 /* Small where the numbers are: the ids of tracks stand in every event. */
@@ -270,6 +280,7 @@ static void see_process(void *user, const struct lap_process *process)
         to->out->error = -ENOMEM;
         return;
     }
+    before_make(to);
     clock_tell(to);
     sequence_begin(to);
     process_tell(to);
@@ -282,14 +293,19 @@ struct event {
     uint8_t *length;
 };
 
-static struct event event_open(struct perfetto *to, uint64_t time_ns, uint32_t type, uint64_t track)
+/* What is the same in every event of a process is copied. */
+static struct event event_open(struct perfetto *to, uint64_t time_ns, uint8_t type, uint64_t track)
 {
-    struct event event = {.packet = packet_open(to)};
-    uint8_t *at = lap_pb_time(lap_pb_tag(event.packet.at, 8, LAP_PB_VARINT), time_ns);
-    at = lap_pb_uint(at, 13, NEEDS_INCREMENTAL_STATE);
-    at = lap_pb_open(at, 11, &event.length); /* track_event */
-    at = lap_pb_uint(at, 9, type);
-    event.packet.at = lap_pb_uint(at, 11, track);
+    static const uint8_t middle[8] = {13 << 3, NEEDS_INCREMENTAL_STATE, 11 << 3 | LAP_PB_BYTES, 0, 0, 9 << 3};
+    uint8_t *at = (uint8_t *)lap_out_room(to->out, LAP_OUT_BYTES / 4);
+    struct event event = {.packet = {.start = at, .length = at + 1}};
+    memcpy(at, to->before, sizeof to->before);
+    at = lap_pb_time(at + to->before_bytes, time_ns);
+    memcpy(at, middle, sizeof middle);
+    event.length = at + 3; /* of track_event */
+    at[6] = type;
+    at[7] = 11 << 3; /* track_uuid */
+    event.packet.at = lap_pb_varint(at + 8, track);
     return event;
 }
 

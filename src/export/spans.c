@@ -23,7 +23,9 @@ struct ring_state {
 
 struct stream {
     const struct lap_span_writer *writer;
+    const struct lap_spans_options *options;
     void *user;
+    uint64_t done_bytes, told_bytes, total_bytes;
     struct lap_process *process;
     struct lap_cursor *cursor;   /* of the event under way */
     struct ring_state **rings;   /* of the process; NULL: no event yet */
@@ -207,11 +209,9 @@ static void ring_cut(struct stream *stream, struct ring_state *ring, uint32_t de
 }
 
 /* The ring's state as of an event that is not a state dump: the decoder's scopes, of which it has no more than we. */
-static struct ring_state *ring_enter(struct stream *stream, struct lap_decoder *decoder, const struct lap_event *event,
-                                     uint32_t depth)
+static struct ring_state *ring_enter(struct stream *stream, const struct lap_event *event, uint32_t depth)
 {
     struct ring_state *const ring = ring_of(stream);
-    (void)decoder;
     if (!ring)
         return NULL;
     ring_cut(stream, ring, depth, LAP_SPAN_LOST);
@@ -273,7 +273,7 @@ static void see_begin(void *user, struct lap_decoder *decoder, const struct lap_
         ring->scopes[depth]->marks = scope->marks;
         return;
     }
-    ring = ring_enter(stream, decoder, event, depth);
+    ring = ring_enter(stream, event, depth);
     if (!ring || ring->depth != depth)
         return;
     uint64_t parent_handle = 0;
@@ -311,7 +311,7 @@ static void see_mark(void *user, struct lap_decoder *decoder, const struct lap_e
 {
     struct stream *const stream = user;
     (void)scope;
-    struct ring_state *const ring = ring_enter(stream, decoder, event, decoder->depth);
+    struct ring_state *const ring = ring_enter(stream, event, decoder->depth);
     if (ring && ring->depth == decoder->depth)
         span_mark(stream, ring->scopes[ring->depth - 1], event, lap, ring->last_ns);
 }
@@ -321,7 +321,7 @@ static void see_end(void *user, struct lap_decoder *decoder, const struct lap_ev
 {
     struct stream *const stream = user;
     (void)scope;
-    struct ring_state *const ring = ring_enter(stream, decoder, event, decoder->depth);
+    struct ring_state *const ring = ring_enter(stream, event, decoder->depth);
     if (!ring || ring->depth != decoder->depth)
         return;
     struct lap_span *const span = ring->scopes[--ring->depth];
@@ -333,7 +333,7 @@ static void see_abandoned(void *user, struct lap_decoder *decoder, const struct 
 {
     struct stream *const stream = user;
     (void)scope;
-    struct ring_state *const ring = ring_enter(stream, decoder, event, decoder->depth);
+    struct ring_state *const ring = ring_enter(stream, event, decoder->depth);
     if (ring && ring->depth == decoder->depth)
         span_cut_off(stream, ring->scopes[--ring->depth], ring->last_ns, LAP_SPAN_ABANDONED);
 }
@@ -429,7 +429,7 @@ static void handle_end(struct stream *stream, struct ring_state *ring, const str
 static void see_handle(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     struct stream *const stream = user;
-    struct ring_state *const ring = ring_enter(stream, decoder, event, decoder->depth);
+    struct ring_state *const ring = ring_enter(stream, event, decoder->depth);
     if (!ring)
         return;
     switch (event->class->kind) {
@@ -445,7 +445,7 @@ static void see_call(void *user, struct lap_decoder *decoder, const struct lap_e
 {
     struct stream *const stream = user;
     const struct lap_format_call *const stored = lap_event_payload(event->words, event->class);
-    struct ring_state *const ring = ring_enter(stream, decoder, event, decoder->depth);
+    struct ring_state *const ring = ring_enter(stream, event, decoder->depth);
     if (!ring || !stream->writer->call || (stored->flags & LAP_FORMAT_CALL_PART))
         return;
     thread_tell(stream, stream->cursor->thread);
@@ -493,10 +493,12 @@ static void see_pause(struct stream *stream, const struct ring_state *ring, cons
 static void see_other(void *user, struct lap_decoder *decoder, const struct lap_event *event)
 {
     struct stream *const stream = user;
-    struct ring_state *const ring = ring_enter(stream, decoder, event, decoder->depth);
+    struct ring_state *const ring = ring_enter(stream, event, decoder->depth);
     if (!ring)
         return;
-    if (event->class->kind == LAP_CLASS_PAUSE) {
+    if (event->class->kind == LAP_CLASS_THREAD) {
+        lap_cursor_see_thread(stream->cursor, event); /* merged, it is done already */
+    } else if (event->class->kind == LAP_CLASS_PAUSE) {
         see_pause(stream, ring, event);
     } else if (event->class->kind == LAP_CLASS_SERVE) {
         see_serve(stream, event);
@@ -510,42 +512,82 @@ static void see_other(void *user, struct lap_decoder *decoder, const struct lap_
 
 /* ---- processes ----------------------------------------------------------------------------------------------------- */
 
-struct progress {
-    const struct lap_spans_options *options;
-    uint64_t done_bytes, told_bytes, total_bytes;
-};
+static const struct lap_visitor visitor = {.mark = see_mark,
+                                           .begin = see_begin,
+                                           .end = see_end,
+                                           .abandoned = see_abandoned,
+                                           .handle = see_handle,
+                                           .call = see_call,
+                                           .other = see_other};
+
+static void progress_step(struct stream *stream, uint64_t bytes)
+{
+    stream->done_bytes += bytes;
+    if (stream->done_bytes - stream->told_bytes < PROGRESS_BYTES)
+        return;
+    stream->told_bytes = stream->done_bytes;
+    if (stream->options->progress)
+        stream->options->progress(stream->options->progress_user, stream->done_bytes, stream->total_bytes);
+    if (stream->options->failed && stream->options->failed(stream->user))
+        stream->error = -ECANCELED;
+}
 
 static bool of_process(void *user, const struct lap_ring *ring) { return ring->process == user; }
 
-static int events_read(struct stream *stream, struct lap_recording *recording, struct progress *progress)
+/* Event by event, from whichever ring has the next one. */
+static int events_by_time(struct stream *stream)
 {
-    static const struct lap_visitor visitor = {.mark = see_mark,
-                                               .begin = see_begin,
-                                               .end = see_end,
-                                               .abandoned = see_abandoned,
-                                               .handle = see_handle,
-                                               .call = see_call,
-                                               .other = see_other};
     struct lap_merge *merge;
     struct lap_event event;
-    int code = lap_merge_make(&merge, recording, LAP_MERGE_BY_TIME, of_process, stream->process);
+    int code = lap_merge_make(&merge, stream->process->recording, LAP_MERGE_BY_TIME, of_process, stream->process);
     if (code < 0)
         return code;
     while (stream->error == 0 && (code = lap_merge_peek(merge, &stream->cursor)) == 1 &&
            (code = lap_cursor_peek(stream->cursor, &event)) == 1) {
-        progress->done_bytes += event.end - event.offset;
         if ((code = lap_cursor_next(stream->cursor, &visitor, stream)) < 0)
             break;
-        if (progress->done_bytes - progress->told_bytes < PROGRESS_BYTES)
-            continue;
-        progress->told_bytes = progress->done_bytes;
-        if (progress->options->progress)
-            progress->options->progress(progress->options->progress_user, progress->done_bytes, progress->total_bytes);
-        if (progress->options->failed && progress->options->failed(stream->user))
-            stream->error = -ECANCELED;
+        progress_step(stream, event.end - event.offset);
     }
     lap_merge_free(merge);
     return code < 0 ? code : stream->error;
+}
+
+/* Segment by segment: the decoder and what it calls here are one loop. */
+static int ring_read(struct stream *stream, struct lap_ring *ring)
+{
+    struct lap_cursor *cursor;
+    int code = lap_cursor_make(&cursor, ring);
+    if (code < 0)
+        return code;
+    stream->cursor = cursor;
+    while (stream->error == 0 && (code = lap_cursor_load(cursor)) == 1) {
+        lap_cursor_decoded(cursor, lap_decode(&cursor->decoder, cursor->data, cursor->segment->header.begin_ticks,
+                                              cursor->offset, cursor->to, &visitor, stream));
+        progress_step(stream, cursor->segment->content_bytes);
+    }
+    lap_cursor_free(cursor);
+    return code < 0 ? code : stream->error;
+}
+
+static bool may_cross_threads(const struct lap_process *process)
+{
+    for (uint32_t i = 0; i < process->catalog.class_count; i++) {
+        const uint8_t kind = process->catalog.classes[i].kind;
+        if (i >= LAP_FORMAT_FIRST_SITE_CLASS &&
+            (kind == LAP_CLASS_HANDLE_BEGIN || kind == LAP_CLASS_HANDLE_MARK || kind == LAP_CLASS_CALL))
+            return true;
+    }
+    return false;
+}
+
+static int events_read(struct stream *stream)
+{
+    if (may_cross_threads(stream->process))
+        return events_by_time(stream);
+    int code = 0;
+    for (size_t r = 0; r < stream->process->ring_count && code == 0; r++)
+        code = ring_read(stream, &stream->process->rings[r]);
+    return code;
 }
 
 /* Those that are still open end with what is stored. */
@@ -575,8 +617,7 @@ static void process_done(struct stream *stream)
     stream->slots = NULL;
 }
 
-static int process_run(struct stream *stream, struct lap_recording *recording, struct lap_process *process,
-                       struct progress *progress)
+static int process_run(struct stream *stream, struct lap_process *process)
 {
     stream->process = process;
     stream->last_ns = 0;
@@ -588,7 +629,7 @@ static int process_run(struct stream *stream, struct lap_recording *recording, s
     if (code == 0) {
         if (stream->writer->process)
             stream->writer->process(stream->user, process);
-        code = events_read(stream, recording, progress);
+        code = events_read(stream);
         const uint64_t end_ns = process_close(stream);
         if (code == 0 && stream->writer->process_end)
             stream->writer->process_end(stream->user, process, end_ns);
@@ -600,13 +641,12 @@ static int process_run(struct stream *stream, struct lap_recording *recording, s
 int lap_spans_run(struct lap_recording *recording, const struct lap_span_writer *writer, void *user,
                   const struct lap_spans_options *options)
 {
-    struct stream stream = {.writer = writer, .user = user};
-    struct progress progress = {.options = options};
+    struct stream stream = {.writer = writer, .options = options, .user = user};
     int code = 0;
     for (size_t p = 0; p < recording->process_count; p++)
-        progress.total_bytes += recording->processes[p]->content_bytes;
+        stream.total_bytes += recording->processes[p]->content_bytes;
     for (size_t p = 0; p < recording->process_count && code == 0; p++)
-        code = process_run(&stream, recording, recording->processes[p], &progress);
+        code = process_run(&stream, recording->processes[p]);
     lap_span_names_done(&stream.names);
     free(stream.threads_told);
     while (stream.free_spans) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a recording's events say, as spans with a begin and an end, for all that writes them in another format: process after process,
- * within a process all threads together by time. One pass; memory is for the profilers that are open, whatever the count of events.
+ * within a process thread after thread, or all together by time where profilers may cross threads (handles, calls). One pass; memory is for the profilers that are open, whatever the count of events.
  *
  * Times are on the recording's one clock, in nanoseconds since 1970 (timeline.h), and those of a thread's scopes nest: a lap lies in its
  * profiler, a profiler in the lap of the one around it. They hold the recorder's own work, which is told as pauses; durations
@@ -35,7 +35,7 @@ struct lap_span {
     const struct lap_process *process;
     const struct lap_thread *thread; /* that began it; NULL if unknown */
     struct lap_span *parent;         /* the profiler around it, which may have ended; NULL: none, or not known */
-    uint64_t number;                 /* from 1 in the recording, by begin within a process; never used twice */
+    uint64_t number;                 /* from 1 in the recording, in the order in which they are told */
     uint64_t parent_number;          /* 0: none */
     uint64_t handle;                 /* 0: a scope of its thread */
     uint64_t begin_ns;

@@ -158,20 +158,20 @@ void lap_cursor_decoded(struct lap_cursor *cursor, struct lap_decode_result resu
     cursor->is_broken = 1;
 }
 
-/* ---- decoding with a visitor that is not known here ---------------------------------------------------------------- */
-
-struct forward {
-    const struct lap_visitor *visitor;
-    void *user;
-};
-
-static void thread_apply(struct lap_cursor *cursor, const struct lap_event *event)
+void lap_cursor_see_thread(struct lap_cursor *cursor, const struct lap_event *event)
 {
     const struct lap_format_thread *const thread = (const void *)(event->words + 1);
     const char *const name = (const char *)(thread + 1);
     cursor->thread = lap_process_thread(cursor->process, cursor->ring, thread->thread_index, thread->thread_id, name,
                                         (size_t)(event->end - event->offset) - 8 - sizeof *thread);
 }
+
+/* ---- decoding with a visitor that is not known here ---------------------------------------------------------------- */
+
+struct forward {
+    const struct lap_visitor *visitor;
+    void *user;
+};
 
 static void forward_mark(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope,
                          uint64_t lap)
@@ -229,7 +229,7 @@ static void forward_other(void *user, struct lap_decoder *decoder, const struct 
 {
     const struct forward *const to = user;
     if (event->class->kind == LAP_CLASS_THREAD)
-        thread_apply(lap_cursor_of(decoder), event);
+        lap_cursor_see_thread(lap_cursor_of(decoder), event);
     if (to->visitor->other)
         to->visitor->other(to->user, decoder, event);
 }

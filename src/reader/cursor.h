@@ -49,6 +49,9 @@ void lap_cursor_free(struct lap_cursor *cursor);
 int lap_cursor_load(struct lap_cursor *cursor);
 void lap_cursor_decoded(struct lap_cursor *cursor, struct lap_decode_result result);
 
+/* What a `thread` event says: from here on the ring is another thread's. */
+void lap_cursor_see_thread(struct lap_cursor *cursor, const struct lap_event *event);
+
 /* The two in one, for a visitor that need not be inlined: decodes what was loaded. */
 void lap_cursor_run(struct lap_cursor *cursor, const struct lap_visitor *visitor, void *user);
 

@@ -2,8 +2,12 @@
 """What the tests of exports share: recordings of all kinds, and what is in them by a reader that shares no code with the command."""
 import atexit
 import collections
+import functools
+import json
 import os
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 
@@ -63,35 +67,58 @@ def calls():
     return record("calls", program("call_pair", "tests/cli"), "same", "5")
 
 
+@functools.cache
+def hosts():
+    """A client, and a server whose clock is 3 s ahead and 40 ppm faster; (client's recording, server's recording)."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    hz = int(common.lapmark_json("report", threads())["processes"][0]["clock"]["hz"])
+    events = map(json.loads, common.lapmark("show", "--events", "--json", calls()).out.splitlines())
+    domain = next(event["fields"]["peer_domain"] for event in events if event["kind"] == "call")  # the client's, too
+    domain -= 1 << 64 if domain >= 1 << 63 else 0
+    client, server = os.path.join(WORK, "client"), os.path.join(WORK, "server")
+
+    def start(number, recording, name, *words, **clock):
+        environment = common.environment(LAPMARK_RECORD=recording, LAPMARK_PRINT="off", LAPMARK_SHARE="domain", TEST_HOST=str(number),
+                                         TEST_HZ=str(hz), **clock)
+        return subprocess.Popen([f"{BUILD}/tests/hosts/host_call_{name}", *words], env=environment, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, text=True)
+    serving = start(2, server, "server", address, "0.2", TEST_OFFSET_TICKS=str(3 * hz), TEST_PPM="40")
+    common.equal(serving.stdout.readline(), "listening\n")
+    calling = start(domain, client, "client", address, "20", "1")
+    for child in (calling, serving):
+        child.communicate()
+        common.equal(child.returncode, 0)
+    return client, server
+
+
+def process_of(directory):
+    return os.path.join(directory, os.listdir(directory)[0])
+
+
+@functools.cache
 def empty():
     """A process that recorded nothing."""
-    directory = os.path.join(WORK, "empty")
-    if not os.path.exists(directory):
-        shutil.copytree(threads(), directory)
-        process = os.path.join(directory, os.listdir(directory)[0])
-        for name in os.listdir(process):
-            if name.startswith("stream-"):
-                os.unlink(os.path.join(process, name))
-        for name in os.listdir(os.path.join(process, ".lapmark")):
-            if name.startswith("statistics-"):
-                os.unlink(os.path.join(process, ".lapmark", name))
+    directory = record("empty", program("subject", "tests/export"), "many", "1")
+    for path in (process_of(directory), os.path.join(process_of(directory), ".lapmark")):
+        for name in os.listdir(path):
+            if name.startswith(("stream-", "statistics-")):
+                os.unlink(os.path.join(path, name))
     return directory
 
 
+@functools.cache
 def torn():
-    """One whose files end in the middle of an event."""
-    directory = os.path.join(WORK, "torn")
-    if not os.path.exists(directory):
-        shutil.copytree(threads(), directory)
-        process = os.path.join(directory, os.listdir(directory)[0])
-        for name in os.listdir(process):
-            if name.startswith("stream-"):
-                path = os.path.join(process, name)
-                os.truncate(path, 152 + (os.path.getsize(path) - 152) // 2 // 8 * 8 + 3)
+    """One whose file ends in the middle of an event."""
+    directory = record("torn", program("subject", "tests/export"), "many", "100")
+    path = os.path.join(process_of(directory), "stream-0000-00000000")
+    os.truncate(path, 152 + (os.path.getsize(path) - 152) // 2 // 8 * 8 + 3)
     return directory
 
 
 ALL = (threads, handles, awkward, killed, lossy, calls, empty, torn)
+
 
 Sum = collections.namedtuple("Sum", "count total_ns")
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`export --format perfetto`, read by Perfetto's own trace_processor: counts, durations, nesting, names, flows, counters, processes."""
 import collections
+import functools
 import json
 import os
 import shutil
@@ -14,27 +15,43 @@ HELPER = os.path.join(export.SOURCE, "tests/export/helper_trace_processor.mjs")
 READER = os.path.join(os.environ.get("TRACE_PROCESSOR", ""), "assets/trace-processor")
 NODE = shutil.which("node") or shutil.which("nodejs")
 
-STATS = "select name, value from stats where severity != 'info' and value > 0"
-SLICES = ("select s.id, s.parent_id as parent, s.ts, s.dur, s.name, s.category, s.track_id as track, "
-          "extract_arg(s.arg_set_id, 'debug.n') as n, extract_arg(s.arg_set_id, 'debug.message') as message, "
-          "extract_arg(s.arg_set_id, 'debug.unfinished') as unfinished, extract_arg(s.arg_set_id, 'debug.cut') as cut, "
-          "extract_arg(s.arg_set_id, 'debug.abandoned') as abandoned from slice s")
+QUERIES = {
+    "stats": "select name, value from stats where severity != 'info' and value > 0",
+    "slices": "select s.id, s.parent_id as parent, s.ts, s.dur, s.name, s.category, s.track_id as track, "
+              "coalesce(p.upid, t.upid) as upid, extract_arg(s.arg_set_id, 'debug.n') as n, "
+              "extract_arg(s.arg_set_id, 'debug.message') as message, extract_arg(s.arg_set_id, 'debug.cut') as cut, "
+              "extract_arg(s.arg_set_id, 'debug.unfinished') as unfinished, extract_arg(s.arg_set_id, 'debug.abandoned') as abandoned "
+              "from slice s left join process_track p on s.track_id = p.id left join thread_track k on s.track_id = k.id "
+              "left join thread t using (utid)",
+    "processes": "select upid, pid, name from process",
+    "threads": "select name, tid, upid from thread",
+    "counters": "select t.upid, t.name, count(*) as count, sum(c.value) as sum from counter c join process_counter_track t "
+                "on c.track_id = t.id group by 1, 2 order by 1, 2",
+    "flows": "select o.id as out, i.id as inside from flow f join slice o on f.slice_out = o.id join slice i on f.slice_in = i.id",
+}
+NUMBERS = {"id", "parent", "ts", "dur", "track", "upid", "pid", "tid", "n", "count", "sum", "out", "inside"}
 
 
-def read(path, *queries):
-    """The rows of each query; nothing of the trace may have been refused, dropped or misunderstood."""
-    process = subprocess.run([NODE, HELPER, READER, path, STATS, *queries], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+@functools.cache
+def trace():
+    """All recordings in one file, for which trace_processor is started once: {name of a query: rows}."""
+    first, *others = (make() for make in export.ALL)
+    path = export.export(first, "perfetto", *others, *export.hosts())
+    process = subprocess.run([NODE, HELPER, READER, path, *QUERIES.values()], stdin=subprocess.DEVNULL, capture_output=True,
+                             check=False)
     common.check(process.returncode == 0, process.stderr.decode(errors="replace"))
-    stats, *rows = (json.loads(line) for line in process.stdout.decode().splitlines() if line.startswith("["))
-    common.equal(stats, [], path)
-    return rows
+    lines = [json.loads(line) for line in process.stdout.decode().splitlines() if line.startswith("[")]
+    return {name: [{key: int(value) if key in NUMBERS and value is not None else value for key, value in row.items()} for row in rows]
+            for name, rows in zip(QUERIES, lines)}
 
 
-def slices_of(path):
-    rows = read(path, SLICES)[0]
-    for row in rows:
-        row["ts"], row["dur"] = int(row["ts"]), int(row["dur"])
-    return {row["id"]: row for row in rows}
+def of(directory, name="slices"):
+    """The rows of the processes of one of the recordings; slices by their id."""
+    pids = {process["pid"] for process in common.lapmark_json("report", directory)["processes"]}
+    upids = {row["upid"] for row in trace()["processes"] if row["pid"] in pids}
+    common.equal(len(upids), len(pids))
+    rows = [row for row in trace()[name] if row["upid"] in upids]
+    return {row["id"]: row for row in rows} if name == "slices" else rows
 
 
 def own_ns(slices):
@@ -72,9 +89,13 @@ def sums(slices, by_chain):
     return dict(found)
 
 
+def test_nothing_is_refused():
+    common.equal(trace()["stats"], [])
+
+
 def test_scopes_nest_and_add_up():
     directory = export.threads()
-    slices = slices_of(export.export(directory, "perfetto"))
+    slices = of(directory)
     wanted = export.truth(directory)
     # What came behind the jump is in the scope that it left: nothing is stored of that until the next begin or end.
     export.compare_sums(sums(slices, True), wanted)
@@ -93,24 +114,20 @@ def test_scopes_nest_and_add_up():
 
 def test_processes_threads_and_counters():
     directory = export.threads()
-    processes, threads, counters, first = read(
-        export.export(directory, "perfetto"),
-        "select pid, name from process where upid > 0", "select name, tid from thread where upid > 0",
-        "select t.name, count(*) as count, sum(c.value) as sum from counter c join track t on c.track_id = t.id group by 1 order by 1",
-        "select min(ts) as ts from slice")
     process, = common.lapmark_json("report", directory)["processes"]
-    common.equal(processes, [{"pid": str(process["pid"]), "name": "subject"}])
-    common.equal(sorted(thread["name"] for thread in threads), ["subject", "worker-0", "worker-1", "worker-2"])
-    common.equal([(row["name"], int(row["count"]), row["sum"]) for row in counters],
+    common.equal([(row["pid"], row["name"]) for row in of(directory, "processes")], [(process["pid"], "subject")])
+    common.equal(sorted(row["name"] for row in of(directory, "threads")), ["subject", "worker-0", "worker-1", "worker-2"])
+    common.equal([(row["name"], row["count"], row["sum"]) for row in of(directory, "counters")],
                  [("n of array lookup", 360, 2 * 3 * sum(3 * 10 * turn + 3 for turn in range(20))),
                   ("n of inner of %d", 120, 2 * 3 * sum(range(1, 21)))])
     events = [json.loads(line) for line in common.lapmark("show", "--events", "--json", directory).out.splitlines()]
-    common.equal(int(first[0]["ts"]), min(event["time_ns"] for event in events if event["kind"] == "begin"))
+    first_ns = min(event["time_ns"] for event in events if event["kind"] == "begin")
+    common.check(abs(min(row["ts"] for row in of(directory).values()) - first_ns) <= 1, "rounded where clocks are mapped")
 
 
 def test_handles_have_tracks():
     directory = export.handles()
-    slices = slices_of(export.export(directory, "perfetto"))
+    slices = of(directory)
     export.compare_sums(sums(slices, False), export.truth(directory, by_chain=False))
     tracks = collections.defaultdict(set)
     for row in slices.values():
@@ -126,17 +143,24 @@ def test_handles_have_tracks():
 
 def test_calls_flow():
     directory = export.calls()
-    path = export.export(directory, "perfetto")
-    slices = slices_of(path)
-    flows, = read(path, "select o.name as out, i.name as inside, o.ts <= i.ts as is_later from flow f "
-                        "join slice o on f.slice_out = o.id join slice i on f.slice_in = i.id")
-    common.equal(flows, 5 * [{"out": "get items", "inside": "serve", "is_later": "1"}])
+    slices = of(directory)
+    flows = [(slices[row["out"]], slices[row["inside"]]) for row in trace()["flows"] if row["out"] in slices]
+    common.equal([(out["name"], inside["name"]) for out, inside in flows], 5 * [("get items", "serve")])
+    for out, inside in flows:
+        common.check(out["ts"] <= inside["ts"] and inside["upid"] != out["upid"], (out, inside))
     export.compare_sums(sums(slices, False), export.truth(directory, by_chain=False))
 
 
+def test_hosts_are_on_one_clock():
+    client, server = map(of, export.hosts())
+    flows = [(client[row["out"]], server[row["inside"]]) for row in trace()["flows"] if row["out"] in client]
+    common.equal(len(flows), 20)
+    for out, inside in flows:  # the server's profiler goes on after its reply
+        common.check(out["ts"] - 2 * 10 ** 5 < inside["ts"] < out["ts"] + out["dur"] + 2 * 10 ** 5, (out, inside))
+
+
 def test_awkward_names():
-    directory = export.awkward()
-    slices = slices_of(export.export(directory, "perfetto"))
+    slices = of(export.awkward())
     names = collections.Counter(row["name"] for row in slices.values() if row["category"] == "profiler")
     common.equal(sum(names.values()), 3 * 12 + 100)
     for part in ("</script><script>document.title = 'owned'</script>", "\"double\", 'single', `back`, \\ and ${code}; 'DROP TABLE span;--",
@@ -148,33 +172,25 @@ def test_awkward_names():
 
 
 def test_what_has_no_end():
-    slices = slices_of(export.export(export.killed(), "perfetto"))
-    common.equal([(row["name"], row["unfinished"]) for row in slices.values()], [("open for ever", "1")])
-    slices = slices_of(export.export(export.empty(), "perfetto"))
-    common.equal(slices, {})
+    common.equal([(row["name"], row["unfinished"]) for row in of(export.killed()).values()], [("open for ever", "1")])
 
 
 def test_what_is_gone():
     directory = export.lossy()
-    slices = slices_of(export.export(directory, "perfetto"))
+    slices = of(directory)
     outer, = (row for row in slices.values() if row["name"] == "around all")
     common.check(outer["cut"] and outer["parent"] is None, outer)
-    begun = min(row["ts"] for row in slices.values() if row is not outer)
-    common.check(outer["ts"] < begun, "its begin is known")
-    export.compare_sums(sums(slices, True), export.truth(directory))
-    whole = slices_of(export.export(export.threads(), "perfetto"))
-    slices = slices_of(export.export(export.torn(), "perfetto"))
-    common.check(0 < len(slices) < len(whole), (len(slices), len(whole)))
+    common.check(outer["ts"] < min(row["ts"] for row in slices.values() if row is not outer), "its begin is known")
+    found, wanted = sums(slices, True), export.truth(directory)
+    pauses = found.pop((("around all",), "profiler")).total_ns - wanted.pop((("around all",), "profiler")).total_ns
+    common.check(pauses > 0, "those that came before what is there are gone, too")
+    export.compare_sums(found, wanted)
 
 
-def test_several_recordings():
-    slices = {}
-    path = export.export(export.threads(), "perfetto", export.handles(), export.calls())
-    slices = slices_of(path)
-    wanted = collections.Counter()
-    for directory in (export.threads(), export.handles(), export.calls()):
-        wanted.update({key: value.count for key, value in export.truth(directory, by_chain=False).items()})
-    common.equal({key: value.count for key, value in sums(slices, False).items()}, dict(wanted))
+def test_empty_and_torn():
+    common.equal(of(export.empty()), {})
+    names = collections.Counter(row["name"] for row in of(export.torn()).values())
+    common.check(20 < names["one of many"] < 80 and names["around all"] == 1, names)
 
 
 if __name__ == "__main__":
