@@ -155,6 +155,7 @@ static void span_lap(struct stream *stream, struct lap_span *span, struct lap_sp
     lap->number = span->marks;
     span->last_ns = lap->end_ns;
     span->inner_ns = 0;
+    thread_tell(stream, lap->thread);
     if (stream->writer->lap)
         stream->writer->lap(stream->user, span, lap);
 }
