@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,12 +41,15 @@ static int guard(void *user, int action, const char *first, const char *second, 
     case SQLITE_RECURSIVE: return SQLITE_OK;
     case SQLITE_FUNCTION: return strcasecmp(second, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
     case SQLITE_PRAGMA: return is_question(first) ? SQLITE_OK : SQLITE_DENY;
+    /* What SQLite checks where it declares json_each() and its like; it refuses it itself where it is asked for. */
+    case SQLITE_UPDATE: return strcmp(first, "sqlite_master") == 0 ? SQLITE_OK : SQLITE_DENY;
     default: return SQLITE_DENY;
     }
 }
 
 static void guard_set(sqlite3 *database)
 {
+    sqlite3_exec(database, "PRAGMA query_only=ON", NULL, NULL, NULL);
     sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_set_authorizer(database, guard, NULL);
@@ -184,33 +188,47 @@ static bool reads_messages(const char *sql)
 
 /* ---- with rows ----------------------------------------------------------------------------------------------------- */
 
-/* Opened by SQLite, too, before it loses its name: so nothing stays behind, however this ends. */
+static void signals_hold(sigset_t *ret_before)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, ret_before);
+}
+
+/* Opened by SQLite, too, before it loses its name. */
+static int named_open(sqlite3 **ret_database, int *ret_fd, char *name)
+{
+    *ret_fd = mkostemp(name, O_CLOEXEC);
+    if (*ret_fd < 0)
+        return lap_message_trouble("cannot make '%s': %s", name, lap_message_reason(errno));
+    int status = 0;
+    if (sqlite3_open_v2(name, ret_database, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
+        status = lap_message_trouble("cannot open '%s': %s", name, sqlite3_errmsg(*ret_database));
+        sqlite3_close(*ret_database);
+        close(*ret_fd);
+    }
+    unlink(name);
+    return status;
+}
+
+/* Nothing stays behind, however this ends. */
 static int nameless_open(sqlite3 **ret_database, int *ret_fd)
 {
     const char *directory = getenv("TMPDIR");
     char *name = NULL;
-    sqlite3 *database = NULL;
+    sigset_t before;
     if (!directory || !*directory)
         directory = access("/var/tmp", W_OK) == 0 ? "/var/tmp" : "/tmp";
     if (asprintf(&name, "%s/lapmark-sql-XXXXXX", directory) < 0)
         return lap_message_trouble("cannot make a file: %s", lap_message_reason(ENOMEM));
-    const int fd = mkostemp(name, O_CLOEXEC);
-    int status = fd < 0 ? lap_message_trouble("cannot make '%s': %s", name, lap_message_reason(errno)) : 0;
-    if (status == 0) {
-        if (sqlite3_open_v2(name, &database, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
-            status = lap_message_trouble("cannot open '%s': %s", name, sqlite3_errmsg(database));
-        unlink(name);
-    }
+    signals_hold(&before);
+    const int status = named_open(ret_database, ret_fd, name);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     free(name);
-    if (status != 0) {
-        sqlite3_close(database);
-        if (fd >= 0)
-            close(fd);
-        return status;
-    }
-    *ret_database = database;
-    *ret_fd = fd;
-    return 0;
+    return status;
 }
 
 int lap_sql_fill(sqlite3 **ret_database, struct lap_recording *recording, const struct lap_timeline *timeline,

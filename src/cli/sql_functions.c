@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "sql_functions.h"
 
-#include "random.h"
+#include "order.h"
 
 #include <math.h>
-#include <stddef.h>
 #include <stdlib.h>
 
 struct percentile {
@@ -58,34 +57,6 @@ static void percentile_step(sqlite3_context *context, int count, sqlite3_value *
     }
 }
 
-/* Brings the number of that rank to its place, none greater before it, none less behind it (Hoare 1961, "Find"). */
-static void rank_select(double *values, size_t count, size_t rank)
-{
-    struct lap_random random;
-    const ptrdiff_t wanted = (ptrdiff_t)rank;
-    ptrdiff_t low = 0, high = (ptrdiff_t)count - 1;
-    lap_random_seed(&random, count);
-    while (low < high) {
-        const double pivot = values[low + (ptrdiff_t)lap_random_below(&random, (uint64_t)(high - low) + 1)];
-        ptrdiff_t i = low, j = high;
-        do {
-            while (values[i] < pivot)
-                i++;
-            while (values[j] > pivot)
-                j--;
-            if (i <= j) {
-                const double swapped = values[i];
-                values[i++] = values[j];
-                values[j--] = swapped;
-            }
-        } while (i <= j);
-        if (j < wanted)
-            low = i;
-        if (wanted < i)
-            high = j;
-    }
-}
-
 static void percentile_final(sqlite3_context *context)
 {
     struct percentile *const state = sqlite3_aggregate_context(context, 0);
@@ -97,8 +68,7 @@ static void percentile_final(sqlite3_context *context)
     }
     const double place = state->percent / 100 * (double)(state->count - 1);
     const size_t rank = (size_t)floor(place);
-    rank_select(state->values, state->count, rank);
-    const double lower = state->values[rank];
+    const double lower = lap_order_nth(state->values, state->count, rank);
     double upper = rank + 1 < state->count ? state->values[rank + 1] : lower;
     for (size_t i = rank + 1; i < state->count; i++)
         upper = state->values[i] < upper ? state->values[i] : upper;
