@@ -51,6 +51,14 @@ def test_as_the_exported_file():
     common.equal(ask("SELECT count(*) AS count FROM laps WHERE message = 'formatted 3 as odd'"), [{"count": 6}])
 
 
+def test_indexes_as_needed():
+    count = "(SELECT count(*) FROM sqlite_schema WHERE type = 'index') AS indexes"
+    common.equal(ask(f"SELECT {count}, max(duration_ns) > 0 AS more FROM span"), [{"indexes": 0, "more": 1}])
+    common.equal(ask(f"SELECT {count}, count(*) AS more FROM profilers o JOIN span s ON s.parent_id = o.id WHERE o.label = 'outer'"),
+                 [{"indexes": 1, "more": 5 * 3 * 50}])
+    common.equal(ask(f"SELECT {count}", EXPORTED), [{"indexes": 4}])
+
+
 def test_percentiles():
     values = [row["duration_ns"] for row in ask("SELECT duration_ns FROM laps WHERE label = 'array lookup'")]
     row, = ask("SELECT percentile(duration_ns, 12.5) AS a, p50(duration_ns) AS b, median(duration_ns) AS c, p90(duration_ns) AS d, "
