@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SLOT_OF_HANDLE(handle) ((uint32_t)(handle)&16383u)
 #define EVENT_BYTES 512u /* room for all of an event but its texts */
 
 #define TRACK_BYTES 48u
@@ -284,7 +283,7 @@ static struct track *track_of(struct chrome *to, const struct lap_span *span)
 {
     if (span->handle == 0)
         return track_of_thread(to, span->thread);
-    const uint32_t slot = SLOT_OF_HANDLE(span->handle);
+    const uint32_t slot = lap_handle_slot(span->handle);
     struct track *const track = track_get(&to->slots, slot);
     if (!track)
         return track_of_thread(to, span->thread);

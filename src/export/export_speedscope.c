@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SLOT_OF_HANDLE(handle) ((uint32_t)(handle)&16383u)
 #define TEXT_BYTES 4096u
 #define FRAMES_BYTES (16u << 20) /* of all frames' texts */
 #define EVENT_BYTES 96u
@@ -159,7 +158,7 @@ static void see_begin(void *user, struct lap_span *span)
 {
     struct speedscope *const to = user;
     const uint32_t track =
-        span->handle != 0 ? track_get(to, OF_SLOT, SLOT_OF_HANDLE(span->handle)) : track_of_thread(to, span->thread);
+        span->handle != 0 ? track_get(to, OF_SLOT, lap_handle_slot(span->handle)) : track_of_thread(to, span->thread);
     span->user[TRACK] = track;
     span->user[OPENING] = add(to, track, span->begin_ns, frame_of(to, span->name, span->class_id, WHOLE));
     span->user[LAP_OPENING] = add(to, track, span->last_ns, LAP_SPOOL_UNSET);
