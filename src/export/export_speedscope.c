@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define TEXT_BYTES 4096u
 #define FRAMES_BYTES (16u << 20) /* of all frames' texts */
@@ -390,7 +391,7 @@ static const char *spool_directory(const struct lap_out *out, char **ret_owned)
         slash[slash == *ret_owned] = 0;
         return *ret_owned;
     }
-    return chosen && *chosen ? chosen : "/var/tmp";
+    return chosen && access(chosen, W_OK | X_OK) == 0 ? chosen : "/var/tmp";
 }
 
 int lap_export_speedscope(const struct lap_export *export, struct lap_out *out)
