@@ -49,6 +49,7 @@ struct lap_fit {
     enum lap_fit_class class; /* LAP_FIT_UNCLEAR or what it is */
     enum lap_fit_doubt doubt;
     enum lap_fit_class likely, rival; /* the best two; meaningful unless FEW_SIZES or NARROW */
+    enum lap_fit_class flattest;      /* of all that are within the noise of `likely`; UNCLEAR as that is */
     double range_needed;              /* greatest by least size that would tell those two apart; 0: not known */
     size_t sizes, runs;
     double n_min, n_max;

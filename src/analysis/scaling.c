@@ -11,6 +11,10 @@ enum { RESAMPLES = 400 };
 
 /* What grows by less over all of its range is said to be constant beside what it is called with. */
 #define GROWTH_MIN 1.3
+/* What grows with n has an exponent that is above this, with 99.5 %: nearer to that of n than to that of what is constant. */
+#define EXPONENT_MIN 0.5
+/* So many times what sizes are off the line is what a count has to grow by. */
+#define COUNT_CLEAR 10.0
 /* What runs as often in each of its profiler is a loop. */
 #define TIMES_MIN 8.0
 /* A child that takes less of its profiler's time is cheap. */
@@ -167,18 +171,30 @@ static int node_make(struct lap_scaling_node *node, const struct lap_summary_gro
     return code == 0 ? loop_make(node, group, place, gathered->costs, cost_slot, count_slot) : code;
 }
 
-bool lap_scaling_grows(const struct lap_scaling_curve *curve, enum lap_fit_class least)
+static bool is_growing(const struct lap_scaling_curve *curve, enum lap_fit_class least)
 {
     const struct lap_fit *const fit = &curve->fit;
-    if (curve->from.size == LAP_SCALING_SIZE_NONE || !is_usable(fit) || fit->likely == LAP_FIT_UNCLEAR ||
-        lap_fit_flatter(fit) < least)
-        return false;
-    return lap_fit_at(fit, fit->n_max) >= GROWTH_MIN * lap_fit_at(fit, fit->n_min);
+    return curve->from.size != LAP_SCALING_SIZE_NONE && is_usable(fit) && fit->likely != LAP_FIT_UNCLEAR &&
+           fit->flattest >= least && lap_fit_at(fit, fit->n_max) >= GROWTH_MIN * lap_fit_at(fit, fit->n_min);
+}
+
+bool lap_scaling_grows(const struct lap_scaling_curve *curve, enum lap_fit_class least)
+{
+    return is_growing(curve, least) && curve->fit.exponent_low > (least < LAP_FIT_N ? 0 : EXPONENT_MIN);
+}
+
+/* Counts are exact. If n does not give them but for a little of their growth, they go by something else. */
+static bool count_grows(const struct lap_scaling_curve *count, enum lap_fit_class least)
+{
+    const struct lap_fit *const fit = &count->fit;
+    return is_growing(count, least) &&
+           log(lap_fit_at(fit, fit->n_max) / lap_fit_at(fit, fit->n_min)) >= COUNT_CLEAR * fit->noise;
 }
 
 /* ---- findings ------------------------------------------------------------------------------------------------------ */
 
-/* Of a profiler's laps and the profilers in it: does one grow, and do at least two others not? *ret_sure: those are constant. */
+/* Of a profiler's laps and the profilers in it: does this one grow, and at least two others surely less, and none besides?
+ * *ret_sure: those are constant. */
 static bool is_odd_one(const struct lap_scaling *scaling, uint32_t place, bool *ret_sure)
 {
     const struct lap_summary_node *const nodes = scaling->group.nodes;
@@ -188,7 +204,8 @@ static bool is_odd_one(const struct lap_scaling *scaling, uint32_t place, bool *
         if (nodes[i].kind == LAP_SUMMARY_REST || cost->from.size == LAP_SCALING_SIZE_NONE || !is_usable(&cost->fit))
             continue;
         constant += cost->fit.class == LAP_FIT_1;
-        flat += cost->fit.likely == LAP_FIT_1;
+        flat += cost->fit.class == LAP_FIT_1 ||
+                (cost->fit.likely == LAP_FIT_1 && cost->fit.exponent_high < scaling->nodes[place].cost.fit.exponent_low);
         growing += lap_scaling_grows(cost, LAP_FIT_LOG);
     }
     *ret_sure = constant == flat;
@@ -217,18 +234,25 @@ static double share_of(const struct lap_summary_group *group, uint32_t place)
 static bool is_beside_dearer(const struct lap_scaling *scaling, uint32_t place)
 {
     const struct lap_summary_node *const nodes = scaling->group.nodes;
-    const enum lap_fit_class often = lap_fit_flatter(&scaling->nodes[place].count.fit);
+    enum lap_fit_class often = scaling->nodes[place].count.fit.flattest;
+    if (often == LAP_FIT_N_LOG) /* counts that are nearly n look like it */
+        often = LAP_FIT_N;
     for (uint32_t i = nodes[nodes[place].parent].first_child; i != LAP_SUMMARY_NONE; i = nodes[i].next_sibling)
-        if (nodes[i].total_ns > nodes[place].total_ns && lap_scaling_grows(&scaling->nodes[i].count, often))
+        if (nodes[i].total_ns > nodes[place].total_ns && count_grows(&scaling->nodes[i].count, often))
             return true;
     return false;
 }
 
-/* By the medians, too: one that was interrupted is not dear. */
-static bool is_cheap(const struct lap_summary_node *node, const struct lap_summary_node *around, double share)
+static double usual_ns(const struct lap_summary_node *node) { return node->p50_ns * (double)node->count; }
+
+/* By the medians, too: one that was interrupted is not dear. Of those beside it, as what is longer is interrupted each time. */
+static bool is_cheap(const struct lap_summary_group *group, uint32_t place, double share)
 {
-    const double whole_ns = around->p50_ns * (double)around->count;
-    return share < CHEAP_SHARE || node->p50_ns * (double)node->count < CHEAP_SHARE * whole_ns;
+    double whole_ns = 0;
+    for (uint32_t i = group->nodes[group->nodes[place].parent].first_child; i != LAP_SUMMARY_NONE;
+         i = group->nodes[i].next_sibling)
+        whole_ns += usual_ns(&group->nodes[i]);
+    return share < CHEAP_SHARE || usual_ns(&group->nodes[place]) < CHEAP_SHARE * whole_ns;
 }
 
 static bool finding_find(const struct lap_scaling *scaling, uint32_t place, struct lap_scaling_finding *finding)
@@ -241,15 +265,15 @@ static bool finding_find(const struct lap_scaling *scaling, uint32_t place, stru
     finding->is_small = summary->total_ns < SMALL_SHARE * scaling->whole_ns;
     const struct lap_summary_node *const around = &scaling->group.nodes[summary->parent];
     finding->times = around->count > 0 ? (double)summary->count / (double)around->count : 0;
-    const bool runs_often = lap_scaling_grows(&node->count, LAP_FIT_LOG);
+    const bool runs_often = count_grows(&node->count, LAP_FIT_LOG);
     if (runs_often && lap_scaling_grows(&node->loop, LAP_FIT_N))
         finding->kind = LAP_SCALING_LOOP;
     else if (finding->times >= TIMES_MIN && !is_of_its_own(&node->cost) && lap_scaling_grows(&node->cost, LAP_FIT_N))
         finding->kind = LAP_SCALING_REPEATED;
-    else if (lap_scaling_grows(&node->cost, LAP_FIT_LOG) && is_odd_one(scaling, place, &finding->is_sure))
+    else if (lap_scaling_grows(&node->cost, LAP_FIT_N) && is_odd_one(scaling, place, &finding->is_sure))
         finding->kind = LAP_SCALING_CONSTANT;
-    else if (runs_often && node->count.from.size != LAP_SCALING_SIZE_COUNT && is_cheap(summary, around, finding->share) &&
-             !is_beside_dearer(scaling, place))
+    else if (runs_often && node->count.from.size != LAP_SCALING_SIZE_COUNT &&
+             is_cheap(&scaling->group, place, finding->share) && !is_beside_dearer(scaling, place))
         finding->kind = LAP_SCALING_OFTEN;
     else
         return false;
