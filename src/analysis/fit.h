@@ -78,9 +78,13 @@ int lap_fit_make(struct lap_fit *ret_fit, const struct lap_fit_cell *cells, size
 
 /* Costs in nanoseconds that grow by no more than further and further caches make them: doubts that they grow. */
 void lap_fit_doubt_memory(struct lap_fit *fit);
+/* Counts, which are exact: doubts that they grow if n does not give them but for a little of their growth. */
+void lap_fit_doubt_count(struct lap_fit *fit);
 
 /* "1", "log n", "n", "n log n", "n^2", "n^3", "unclear". */
 const char *lap_fit_class_text(enum lap_fit_class class);
+/* d log f(n) / d log n */
+double lap_fit_class_exponent(enum lap_fit_class class, double n);
 /* The cost that the line of `likely` has at a size. */
 double lap_fit_at(const struct lap_fit *fit, double n);
 

@@ -299,12 +299,9 @@ double lap_fit_line_loss(const struct lap_fit_lines *lines, const struct lap_fit
     return loss;
 }
 
-double lap_fit_line_far(const struct lap_fit_lines *lines, const struct lap_fit_line *line, unsigned class)
+bool lap_fit_point_is_far(const struct lap_fit_point *point, const struct lap_fit_line *line, unsigned class)
 {
-    size_t far = 0;
-    for (size_t i = 0; i < lines->point_count; i++)
-        far += fabs(rooted(residual(line, &lines->points[i], class))) >= FAR * lines->points[i].deviation;
-    return (double)far / (double)lines->point_count;
+    return fabs(rooted(residual(line, point, class))) >= FAR * point->deviation;
 }
 
 enum lap_fit_class lap_fit_least(const double *loss, enum lap_fit_class without)

@@ -61,8 +61,8 @@ struct lap_fit_line lap_fit_line_find(struct lap_fit_lines *lines, unsigned clas
                                       double scale);
 /* How far the points are off: near 0 the squares of their deviations. */
 double lap_fit_line_loss(const struct lap_fit_lines *lines, const struct lap_fit_line *line, unsigned class);
-/* The part of the sizes that is so far off that it counts nothing. */
-double lap_fit_line_far(const struct lap_fit_lines *lines, const struct lap_fit_line *line, unsigned class);
+/* Is it so far off that it counts nothing? */
+bool lap_fit_point_is_far(const struct lap_fit_point *point, const struct lap_fit_line *line, unsigned class);
 /* Of the classes but `without`; LAP_FIT_UNCLEAR: of all. */
 enum lap_fit_class lap_fit_least(const double *loss, enum lap_fit_class without);
 

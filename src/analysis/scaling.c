@@ -11,10 +11,6 @@ enum { RESAMPLES = 400 };
 
 /* What grows by less over all of its range is said to be constant beside what it is called with. */
 #define GROWTH_MIN 1.3
-/* What grows with n has an exponent that is above this, with 99.5 %: nearer to that of n than to that of what is constant. */
-#define EXPONENT_MIN 0.5
-/* So many times what sizes are off the line is what a count has to grow by. */
-#define COUNT_CLEAR 10.0
 /* What runs as often in each of its profiler is a loop. */
 #define TIMES_MIN 8.0
 /* A child that takes less of its profiler's time is cheap. */
@@ -167,28 +163,21 @@ static int node_make(struct lap_scaling_node *node, const struct lap_summary_gro
     lap_fit_doubt_memory(&node->cost.fit);
     if (code == 0 && parent != LAP_SUMMARY_NONE)
         code = curve_make(&node->count, group, parent, gathered->counts, &count_slot);
+    lap_fit_doubt_count(&node->count.fit);
     node->count.from.level++; /* as the node sees it */
     return code == 0 ? loop_make(node, group, place, gathered->costs, cost_slot, count_slot) : code;
 }
 
-static bool is_growing(const struct lap_scaling_curve *curve, enum lap_fit_class least)
-{
-    const struct lap_fit *const fit = &curve->fit;
-    return curve->from.size != LAP_SCALING_SIZE_NONE && is_usable(fit) && fit->likely != LAP_FIT_UNCLEAR &&
-           fit->flattest >= least && lap_fit_at(fit, fit->n_max) >= GROWTH_MIN * lap_fit_at(fit, fit->n_min);
-}
-
+/* Its exponent is above that of what grows less, with 99.5 %. */
 bool lap_scaling_grows(const struct lap_scaling_curve *curve, enum lap_fit_class least)
 {
-    return is_growing(curve, least) && curve->fit.exponent_low > (least < LAP_FIT_N ? 0 : EXPONENT_MIN);
-}
-
-/* Counts are exact. If n does not give them but for a little of their growth, they go by something else. */
-static bool count_grows(const struct lap_scaling_curve *count, enum lap_fit_class least)
-{
-    const struct lap_fit *const fit = &count->fit;
-    return is_growing(count, least) &&
-           log(lap_fit_at(fit, fit->n_max) / lap_fit_at(fit, fit->n_min)) >= COUNT_CLEAR * fit->noise;
+    const struct lap_fit *const fit = &curve->fit;
+    const enum lap_fit_class less = least < LAP_FIT_N ? LAP_FIT_1 : LAP_FIT_LOG;
+    if (curve->from.size == LAP_SCALING_SIZE_NONE || !is_usable(fit) || fit->likely == LAP_FIT_UNCLEAR ||
+        fit->flattest < least)
+        return false;
+    return fit->exponent_low > lap_fit_class_exponent(less, sqrt(fit->n_min * fit->n_max)) &&
+           lap_fit_at(fit, fit->n_max) >= GROWTH_MIN * lap_fit_at(fit, fit->n_min);
 }
 
 /* ---- findings ------------------------------------------------------------------------------------------------------ */
@@ -238,7 +227,7 @@ static bool is_beside_dearer(const struct lap_scaling *scaling, uint32_t place)
     if (often == LAP_FIT_N_LOG) /* counts that are nearly n look like it */
         often = LAP_FIT_N;
     for (uint32_t i = nodes[nodes[place].parent].first_child; i != LAP_SUMMARY_NONE; i = nodes[i].next_sibling)
-        if (nodes[i].total_ns > nodes[place].total_ns && count_grows(&scaling->nodes[i].count, often))
+        if (nodes[i].total_ns > nodes[place].total_ns && lap_scaling_grows(&scaling->nodes[i].count, often))
             return true;
     return false;
 }
@@ -265,7 +254,7 @@ static bool finding_find(const struct lap_scaling *scaling, uint32_t place, stru
     finding->is_small = summary->total_ns < SMALL_SHARE * scaling->whole_ns;
     const struct lap_summary_node *const around = &scaling->group.nodes[summary->parent];
     finding->times = around->count > 0 ? (double)summary->count / (double)around->count : 0;
-    const bool runs_often = count_grows(&node->count, LAP_FIT_LOG);
+    const bool runs_often = lap_scaling_grows(&node->count, LAP_FIT_LOG);
     if (runs_often && lap_scaling_grows(&node->loop, LAP_FIT_N))
         finding->kind = LAP_SCALING_LOOP;
     else if (finding->times >= TIMES_MIN && !is_of_its_own(&node->cost) && lap_scaling_grows(&node->cost, LAP_FIT_N))
