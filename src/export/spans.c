@@ -173,6 +173,7 @@ static void span_lap(struct stream *stream, struct lap_span *span, struct lap_sp
     span->last_ns = lap->end_ns;
     span->inner_ns = 0;
     span->inner_ticks = 0;
+    thread_tell(stream, lap->thread);
     if (stream->writer->lap)
         stream->writer->lap(stream->user, span, lap);
 }
