@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 /* Of all formats, as the help shows them. */
-#define LAP_EXPORT_NAMES "perfetto sqlite"
+#define LAP_EXPORT_NAMES "perfetto chrome speedscope folded pprof otlp otlp-json sqlite"
 
 struct lap_export {
     struct lap_recording *recording;
@@ -38,6 +38,12 @@ extern const size_t lap_export_formats_count;
 const struct lap_export_format *lap_export_find(const char *name);
 
 int lap_export_perfetto(const struct lap_export *export, struct lap_out *out);
+int lap_export_folded(const struct lap_export *export, struct lap_out *out);
+int lap_export_pprof(const struct lap_export *export, struct lap_out *out);
+int lap_export_otlp(const struct lap_export *export, struct lap_out *out);
+int lap_export_otlp_json(const struct lap_export *export, struct lap_out *out);
+int lap_export_chrome(const struct lap_export *export, struct lap_out *out);
+int lap_export_speedscope(const struct lap_export *export, struct lap_out *out);
 int lap_export_sqlite(const struct lap_export *export, const char *file);
 
 #endif

@@ -8,15 +8,16 @@
  * one clock, REALTIME, which is the trace's own.
  */
 #define _GNU_SOURCE
+#include "call_lanes.h"
 #include "export.h"
+#include "process_notes.h"
 #include "protobuf.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SLOT_OF_HANDLE(handle) ((uint32_t)(handle)&16383u)
+#define lap_handle_slot(handle) ((uint32_t)(handle)&16383u)
 #define LANES 4096u             /* of calls; more at once share the last */
 #define EVENT_BYTES_MAX 14000u  /* see lap_pb_close() */
 #define FIRST_CLOCK 128u        /* those of the trace's own */
@@ -63,8 +64,7 @@ struct perfetto {
     const struct lap_process *process;
     uint8_t *told; /* of the process: bits of slots with a track, names and counters that were told */
     uint32_t classes;
-    uint64_t lane_end_ns[LANES];
-    uint32_t lanes;
+    struct lap_call_lanes lanes;
     uint8_t before[16]; /* how each of its events begins, up to the time */
     size_t before_bytes;
 };
@@ -113,9 +113,12 @@ static bool is_new(struct perfetto *to, uint64_t bit)
     *byte |= mask;
     return !was;
 }
-static uint64_t bit_of_slot(uint64_t handle) { return SLOT_OF_HANDLE(handle); }
-static uint64_t bit_of_name(uint32_t class_id) { return 16384u + class_id; }
-static uint64_t bit_of_counter(const struct perfetto *to, uint32_t class_id) { return 16384u + to->classes + class_id; }
+static uint64_t bit_of_slot(uint64_t handle) { return lap_handle_slot(handle); }
+static uint64_t bit_of_name(uint32_t class_id) { return LAP_HANDLE_SLOTS + class_id; }
+static uint64_t bit_of_counter(const struct perfetto *to, uint32_t class_id)
+{
+    return LAP_HANDLE_SLOTS + to->classes + class_id;
+}
 
 /* The text as the format bounds it: whole characters of the first few thousand bytes. */
 static size_t text_bytes(const char *text, size_t bytes)
@@ -226,31 +229,10 @@ static void clock_tell(struct perfetto *to)
     packet_close(to, &packet);
 }
 
-static uint8_t *process_labels(const struct perfetto *to, uint8_t *at)
-{
-    const struct lap_process *const process = to->process;
-    char text[160];
-    if (process->state != LAP_PROCESS_ENDED)
-        at = lap_pb_text(at, 8, lap_process_state_text(process->state));
-    if (process->lost > 0) {
-        snprintf(text, sizeof text, "%llu events lost", (unsigned long long)process->lost);
-        at = lap_pb_text(at, 8, text);
-    }
-    if (to->export->timeline && to->export->timeline->processes[process->index].how != LAP_TIMELINE_ROOT) {
-        const double error_ns = to->export->timeline->processes[process->index].error_ns;
-        if (isfinite(error_ns))
-            snprintf(text, sizeof text, "times within %.0f ns", ceil(error_ns));
-        else
-            snprintf(text, sizeof text, "times by its wall clock");
-        at = lap_pb_text(at, 8, text);
-    }
-    return at;
-}
-
 static void process_tell(struct perfetto *to)
 {
     const struct lap_process *const process = to->process;
-    char name[512], command[4096];
+    char name[512], command[4096], notes[LAP_PROCESS_NOTES_BYTES];
     struct packet packet = packet_open(to);
     uint8_t *descriptor, *of_process;
     lap_span_text_escape(name, sizeof name, process->program);
@@ -262,7 +244,8 @@ static void process_tell(struct perfetto *to)
     packet.at = lap_pb_text(packet.at, 6, name);
     packet.at = lap_pb_text(packet.at, 2, command);
     packet.at = lap_pb_uint(packet.at, 7, lap_timebase_realtime_ns(&process->clock, process->clock.start_ticks));
-    packet.at = process_labels(to, packet.at);
+    if (lap_process_notes(notes, to->export, process) > 0)
+        packet.at = lap_pb_text(packet.at, 8, notes); /* process_labels */
     packet.at = lap_pb_close(packet.at, of_process);
     packet.at = lap_pb_close(packet.at, descriptor);
     packet_close(to, &packet);
@@ -273,9 +256,9 @@ static void see_process(void *user, const struct lap_process *process)
     struct perfetto *const to = user;
     to->process = process;
     to->classes = process->catalog.class_count;
-    to->lanes = 0;
+    lap_call_lanes_clear(&to->lanes);
     free(to->told);
-    to->told = calloc(16384 / 8 + 2 * ((size_t)to->classes / 8 + 1), 1);
+    to->told = calloc(LAP_HANDLE_SLOTS / 8 + 2 * ((size_t)to->classes / 8 + 1), 1);
     if (!to->told) {
         to->out->error = -ENOMEM;
         return;
@@ -377,7 +360,7 @@ static void counter_tell(struct perfetto *to, uint32_t class_id, struct lap_span
 static uint64_t track_of(struct perfetto *to, const struct lap_span *span)
 {
     if (span->handle != 0)
-        return track_id(to, TRACK_SLOT, SLOT_OF_HANDLE(span->handle));
+        return track_id(to, TRACK_SLOT, lap_handle_slot(span->handle));
     return track_id(to, TRACK_THREAD, span->thread ? span->thread->index : 0);
 }
 
@@ -476,20 +459,17 @@ static void see_pause(void *user, struct lap_span *span, const struct lap_thread
 
 /* ---- calls --------------------------------------------------------------------------------------------------------- */
 
-/* A track on which the call overlaps no other: they come in the order of their ends. */
+/* A track on which the call overlaps no other. */
 static uint64_t lane_find(struct perfetto *to, const struct lap_span_call *call)
 {
     uint32_t lane = 0;
-    while (lane < to->lanes && to->lane_end_ns[lane] > call->begin_ns)
-        lane++;
-    if (lane == LANES)
-        lane = LANES - 1;
+    bool is_new = false;
+    const int code = lap_call_lanes_take(&to->lanes, call->begin_ns, call->end_ns, &lane, &is_new);
+    if (code < 0)
+        to->out->error = code;
     const uint64_t track = track_id(to, TRACK_CALLS, lane);
-    if (lane == to->lanes) {
-        to->lanes++;
+    if (is_new)
         track_tell(to, track, "calls", false);
-    }
-    to->lane_end_ns[lane] = call->end_ns;
     return track;
 }
 
@@ -543,6 +523,7 @@ int lap_export_perfetto(const struct lap_export *export, struct lap_out *out)
     int code = lap_spans_run(export->recording, &writer, to, &options);
     if (out->error < 0)
         code = out->error;
+    lap_call_lanes_done(&to->lanes);
     free(to->told);
     free(to);
     return code;

@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A handle's lower half is its slot's number, of which there are so many (doc/format.md, "Handles"). */
-#define SLOTS 16384u
-#define SLOT_OF_HANDLE(handle) ((uint32_t)(handle) & (SLOTS - 1))
 #define PROGRESS_BYTES (1u << 20)
 
 /* The scopes of a ring that are open, outermost first. */
@@ -83,6 +80,19 @@ static struct lap_span *span_make(struct stream *stream, struct lap_span *parent
     return span;
 }
 
+/* NULL: it is the name, or there is none. To be freed. */
+static char *message_of(const struct stream *stream, struct lap_span_text name, uint32_t class_id,
+                        const struct lap_event *event, uint64_t number)
+{
+    if (!stream->writer->wants_messages)
+        return NULL;
+    char *const message = lap_span_names_message(&stream->names, class_id, event->class, event->words, number);
+    if (!message || strlen(message) != name.bytes || memcmp(message, name.text, name.bytes) != 0)
+        return message;
+    free(message);
+    return NULL;
+}
+
 /* Its label; that of an event alone is kept with it. */
 static void span_name(struct stream *stream, struct lap_span *span, const struct lap_event *event)
 {
@@ -93,8 +103,8 @@ static void span_name(struct stream *stream, struct lap_span *span, const struct
         if (!span->name.text)
             span->name = (struct lap_span_text){.text = ""};
     }
-    if (event && stream->writer->wants_messages)
-        span->message = lap_span_names_message(&stream->names, span->class_id, event->class, event->words, 0);
+    if (event)
+        span->message = message_of(stream, span->name, span->class_id, event, 0);
 }
 
 static void thread_tell(struct stream *stream, const struct lap_thread *thread)
@@ -127,12 +137,15 @@ static void span_begin(struct stream *stream, struct lap_span *span)
 }
 
 static void span_end(struct stream *stream, struct lap_span *span, uint64_t end_ns, uint64_t total_ns,
-                     enum lap_span_end how)
+                     uint64_t total_ticks, enum lap_span_end how)
 {
+    span->total_ticks = total_ticks;
     if (stream->writer->end)
         stream->writer->end(stream->user, span, end_ns, total_ns, how);
-    if (span->parent && span->parent->is_open)
+    if (span->parent && span->parent->is_open) {
         span->parent->inner_ns += total_ns;
+        span->parent->inner_ticks += total_ticks;
+    }
     span->is_open = false;
     span_release(stream, span);
 }
@@ -141,7 +154,8 @@ static void span_end(struct stream *stream, struct lap_span *span, uint64_t end_
 static void span_cut_off(struct stream *stream, struct lap_span *span, uint64_t end_ns, enum lap_span_end how)
 {
     end_ns = end_ns > span->last_ns ? end_ns : span->last_ns;
-    span_end(stream, span, end_ns, end_ns - span->begin_ns, how);
+    const uint64_t total_ns = end_ns - span->begin_ns;
+    span_end(stream, span, end_ns, total_ns, (uint64_t)((double)total_ns / stream->process->clock.ns_per_tick), how);
 }
 
 static void span_lap(struct stream *stream, struct lap_span *span, struct lap_span_lap *lap)
@@ -152,9 +166,11 @@ static void span_lap(struct stream *stream, struct lap_span *span, struct lap_sp
     if (lap->lap_ns > lap->end_ns - lap->begin_ns)
         lap->lap_ns = lap->end_ns - lap->begin_ns;
     lap->inner_ns = span->inner_ns < lap->lap_ns ? span->inner_ns : lap->lap_ns;
+    lap->inner_ticks = span->inner_ticks < lap->lap_ticks ? span->inner_ticks : lap->lap_ticks;
     lap->number = span->marks;
     span->last_ns = lap->end_ns;
     span->inner_ns = 0;
+    span->inner_ticks = 0;
     thread_tell(stream, lap->thread);
     if (stream->writer->lap)
         stream->writer->lap(stream->user, span, lap);
@@ -166,15 +182,14 @@ static void span_mark(struct stream *stream, struct lap_span *span, const struct
     struct lap_span_lap lap = {.thread = stream->cursor->thread,
                                .end_ns = now_ns,
                                .lap_ns = duration_ns(stream, lap_ticks),
+                               .lap_ticks = lap_ticks,
                                .class_id = event->class_id,
                                .name = lap_span_names_get(&stream->names, event->class_id, event->class, event->words)};
     if (event->class->flags & LAP_CLASS_N) {
         lap.has_n = true;
         lap.n = (int64_t)lap_event_values(event->words, event->class)[0];
     }
-    char *const message = stream->writer->wants_messages ? lap_span_names_message(&stream->names, event->class_id,
-                                                                                  event->class, event->words, span->marks)
-                                                         : NULL;
+    char *const message = message_of(stream, lap.name, event->class_id, event, span->marks);
     lap.message = message;
     span_lap(stream, span, &lap);
     span->marks++;
@@ -186,6 +201,7 @@ static void span_rest(struct stream *stream, struct lap_span *span, uint64_t end
     struct lap_span_lap lap = {.thread = stream->cursor->thread,
                                .end_ns = end_ns,
                                .lap_ns = duration_ns(stream, rest_ticks),
+                               .lap_ticks = rest_ticks,
                                .class_id = LAP_FORMAT_REST,
                                .name = {.text = "(rest)", .bytes = sizeof "(rest)" - 1}};
     if (span->marks > 0)
@@ -225,16 +241,16 @@ static struct ring_state *ring_enter(struct stream *stream, const struct lap_eve
 
 static struct lap_span **slot_of(struct stream *stream, uint64_t handle)
 {
-    if (!stream->slots && !(stream->slots = calloc(SLOTS, sizeof *stream->slots))) {
+    if (!stream->slots && !(stream->slots = calloc(LAP_HANDLE_SLOTS, sizeof *stream->slots))) {
         stream->error = -ENOMEM;
         return NULL;
     }
-    return &stream->slots[SLOT_OF_HANDLE(handle)];
+    return &stream->slots[lap_handle_slot(handle)];
 }
 
 static struct lap_span *handle_find(struct stream *stream, uint64_t handle)
 {
-    struct lap_span *const span = handle != 0 && stream->slots ? stream->slots[SLOT_OF_HANDLE(handle)] : NULL;
+    struct lap_span *const span = handle != 0 && stream->slots ? stream->slots[lap_handle_slot(handle)] : NULL;
     return span && span->handle == handle ? span : NULL;
 }
 
@@ -327,7 +343,7 @@ static void see_end(void *user, struct lap_decoder *decoder, const struct lap_ev
         return;
     struct lap_span *const span = ring->scopes[--ring->depth];
     span_rest(stream, span, ring->last_ns, rest);
-    span_end(stream, span, ring->last_ns, duration_ns(stream, total), LAP_SPAN_ENDED);
+    span_end(stream, span, ring->last_ns, duration_ns(stream, total), total, LAP_SPAN_ENDED);
 }
 
 static void see_abandoned(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope)
@@ -416,7 +432,7 @@ static void handle_end(struct stream *stream, struct ring_state *ring, const str
         handle_get(stream, ring, end->handle, end->path, event->ticks - (end->marks ? end->lap_ticks : end->total_ticks));
     if (!span)
         return;
-    stream->slots[SLOT_OF_HANDLE(end->handle)] = NULL;
+    stream->slots[lap_handle_slot(end->handle)] = NULL;
     const bool is_left = end->path == LAP_FORMAT_PATH_NONE;
     if (end->marks != 0)
         span->marks = end->marks;
@@ -424,7 +440,7 @@ static void handle_end(struct stream *stream, struct ring_state *ring, const str
         span_rest(stream, span, ring->last_ns, end->lap_ticks);
     /* Of one that nobody ended, the total is up to its last checkpoint. */
     span_end(stream, span, ring->last_ns > span->last_ns ? ring->last_ns : span->last_ns,
-             duration_ns(stream, end->total_ticks), is_left ? LAP_SPAN_ABANDONED : LAP_SPAN_ENDED);
+             duration_ns(stream, end->total_ticks), end->total_ticks, is_left ? LAP_SPAN_ABANDONED : LAP_SPAN_ENDED);
 }
 
 static void see_handle(void *user, struct lap_decoder *decoder, const struct lap_event *event)
@@ -476,6 +492,14 @@ static void see_serve(struct stream *stream, const struct lap_event *event)
         stream->writer->serve(stream->user, span);
 }
 
+static void see_reply(struct stream *stream, const struct lap_event *event)
+{
+    const struct lap_format_reply *const reply = lap_event_payload(event->words, event->class);
+    struct lap_span *const span = handle_find(stream, reply->handle);
+    if (span)
+        span->has_replied = true;
+}
+
 static void see_pause(struct stream *stream, const struct ring_state *ring, const struct lap_event *event)
 {
     const struct lap_format_pause *const pause = lap_event_payload(event->words, event->class);
@@ -503,6 +527,8 @@ static void see_other(void *user, struct lap_decoder *decoder, const struct lap_
         see_pause(stream, ring, event);
     } else if (event->class->kind == LAP_CLASS_SERVE) {
         see_serve(stream, event);
+    } else if (event->class->kind == LAP_CLASS_REPLY) {
+        see_reply(stream, event);
     } else if (event->class->kind == LAP_CLASS_LINK && stream->writer->link) {
         const struct lap_format_link *const link = lap_event_payload(event->words, event->class);
         struct lap_span *const span = span_of(stream, link->handle, ring);
@@ -602,7 +628,7 @@ static uint64_t process_close(struct stream *stream)
             stream->rings[r]->last_ns = end_ns;
             ring_cut(stream, stream->rings[r], 0, LAP_SPAN_OPEN);
         }
-    for (uint32_t slot = SLOTS; stream->slots && slot-- > 0;)
+    for (uint32_t slot = LAP_HANDLE_SLOTS; stream->slots && slot-- > 0;)
         if (stream->slots[slot])
             span_cut_off(stream, stream->slots[slot], end_ns, LAP_SPAN_OPEN);
     return end_ns;
@@ -622,7 +648,8 @@ static int process_run(struct stream *stream, struct lap_process *process)
 {
     stream->process = process;
     stream->last_ns = 0;
-    memset(stream->threads_told, 0, stream->threads_room);
+    if (stream->threads_told)
+        memset(stream->threads_told, 0, stream->threads_room);
     int code = lap_span_names_enter(&stream->names, process);
     stream->rings = calloc(process->ring_count + 1, sizeof *stream->rings);
     if (code == 0 && !stream->rings)

@@ -5,7 +5,8 @@
  *
  * Times are on the recording's one clock, in nanoseconds since 1970 (timeline.h), and those of a thread's scopes nest: a lap lies in its
  * profiler, a profiler in the lap of the one around it. They hold the recorder's own work, which is told as pauses; durations
- * (`lap_ns`, `total_ns`) do not.
+ * (`lap_ns`, `total_ns`) do not. Those are also there in ticks, for who adds them up: of a hundred million short laps, what is cut
+ * from each to whole nanoseconds would be a part of the sum that shows.
  */
 #ifndef LAP_SPANS_H
 #define LAP_SPANS_H
@@ -41,6 +42,8 @@ struct lap_span {
     uint64_t begin_ns;
     uint64_t last_ns;  /* end of its last lap, or its begin */
     uint64_t inner_ns; /* of its lap under way: what profilers inside took, their durations added up */
+    uint64_t inner_ticks;
+    uint64_t total_ticks; /* once it has ended */
     uint64_t marks;
     int64_t n;                 /* its problem size, where has_n */
     uint64_t threshold_ns;     /* LAP_FORMAT_NO_THRESHOLD: none */
@@ -52,6 +55,7 @@ struct lap_span {
     bool is_open;              /* false: it has ended, and only those inside still look at it */
     char *message;             /* its label with its arguments; NULL: the same as its name, or not wanted */
     struct lap_span_id caller; /* of a handle that serves a call: the call; span 0: none */
+    bool has_replied;          /* to that, so far */
     uint64_t user[4];          /* the writer's, 0 at begin */
 
     /* The stream's own. */
@@ -63,8 +67,9 @@ struct lap_span {
 struct lap_span_lap {
     const struct lap_thread *thread; /* that met it */
     uint64_t begin_ns, end_ns;
-    uint64_t lap_ns;           /* without pauses; at most end - begin */
-    uint64_t inner_ns;         /* of that, in profilers inside; at most lap_ns */
+    uint64_t lap_ns;   /* without pauses; at most end - begin */
+    uint64_t inner_ns; /* of that, in profilers inside; at most lap_ns */
+    uint64_t lap_ticks, inner_ticks;
     struct lap_span_text name; /* "(rest)" for the rest */
     const char *message;       /* NULL: the same, or not wanted */
     uint64_t number;           /* from 0 */

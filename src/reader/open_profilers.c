@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A handle's lower half is its slot's number, of which there are so many (doc/format.md, "Handles"). */
-#define SLOTS 16384u
-#define SLOT_OF_HANDLE(handle) ((uint32_t)(handle) & (SLOTS - 1))
-
 /* What is known of the handles that used a slot, one after another: the last begin, and the last event at all. */
 struct slot {
     uint64_t handle, begin_ticks, last_ticks, marks;
@@ -24,7 +20,7 @@ struct finding {
     struct lap_process *process;
     struct lap_open_profiler *open;
     size_t count, room;
-    struct slot *slots;            /* SLOTS, made with the first handle's event */
+    struct slot *slots;            /* LAP_HANDLE_SLOTS, made with the first handle's event */
     char *texts[LAP_DECODE_DEPTH]; /* messages of open scopes whose begin is no longer in memory */
     bool has_handles; /* some were begun: all events are read. A ring's last segment tells which scopes are open. */
     int error;
@@ -125,11 +121,11 @@ static void see_handle(void *user, struct lap_decoder *decoder, const struct lap
     struct finding *const finding = user;
     uint64_t handle; /* each kind's payload starts with it */
     memcpy(&handle, lap_event_payload(event->words, event->class), sizeof handle);
-    if (!finding->slots && !(finding->slots = calloc(SLOTS, sizeof *finding->slots))) {
+    if (!finding->slots && !(finding->slots = calloc(LAP_HANDLE_SLOTS, sizeof *finding->slots))) {
         finding->error = -ENOMEM;
         return;
     }
-    struct slot *const slot = &finding->slots[SLOT_OF_HANDLE(handle)];
+    struct slot *const slot = &finding->slots[lap_handle_slot(handle)];
     if (event->class->kind == LAP_CLASS_HANDLE_BEGIN) {
         handle_begin(finding, slot, event, handle, lap_cursor_of(decoder)->thread);
     } else if (event->class->kind == LAP_CLASS_HANDLE_MARK) {
@@ -200,7 +196,7 @@ static int ring_add(struct finding *finding, struct lap_ring *ring)
 
 static int handles_add(struct finding *finding)
 {
-    for (uint32_t i = 0; finding->slots && i < SLOTS && finding->error == 0; i++) {
+    for (uint32_t i = 0; finding->slots && i < LAP_HANDLE_SLOTS && finding->error == 0; i++) {
         const struct slot *const slot = &finding->slots[i];
         if (slot->handle == 0 || (slot->ended == slot->handle && slot->ended_ticks >= slot->begin_ticks))
             continue;
@@ -236,7 +232,7 @@ int lap_process_open_profilers(struct lap_process *process, struct lap_open_prof
     } else {
         lap_open_profilers_free(finding->open, finding->count);
     }
-    for (uint32_t i = 0; finding->slots && i < SLOTS; i++)
+    for (uint32_t i = 0; finding->slots && i < LAP_HANDLE_SLOTS; i++)
         free(finding->slots[i].words);
     free(finding->slots);
     free(finding);

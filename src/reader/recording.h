@@ -31,6 +31,10 @@ enum lap_process_state {
     LAP_PROCESS_SNAPSHOT /* not the process's own recording but a copy of what it had at one moment */
 };
 
+/* A handle's slot, which handles use one after another; there are so many (doc/format.md, "Handles"). */
+#define LAP_HANDLE_SLOTS 16384u
+static inline uint32_t lap_handle_slot(uint64_t handle) { return (uint32_t)handle & (LAP_HANDLE_SLOTS - 1); }
+
 struct lap_process;
 struct lap_ring;
 

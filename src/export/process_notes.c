@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "process_notes.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct notes {
+    char *out;
+    size_t used;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct notes *notes, const char *format, ...)
+{
+    va_list arguments;
+    if (notes->used > 0)
+        notes->used += (size_t)snprintf(notes->out + notes->used, LAP_PROCESS_NOTES_BYTES - notes->used, ", ");
+    va_start(arguments, format);
+    notes->used += (size_t)vsnprintf(notes->out + notes->used, LAP_PROCESS_NOTES_BYTES - notes->used, format, arguments);
+    va_end(arguments);
+}
+
+static bool is_of_several_hosts(const struct lap_recording *recording)
+{
+    for (size_t p = 1; p < recording->process_count; p++)
+        if (strcmp(recording->processes[p]->host, recording->processes[0]->host) != 0)
+            return true;
+    return false;
+}
+
+static void add_error(struct notes *notes, const struct lap_timeline_process *times)
+{
+    if (times->how == LAP_TIMELINE_ROOT)
+        return;
+    if (isfinite(times->error_ns))
+        add(notes, "times within %.0f ns", ceil(times->error_ns));
+    else
+        add(notes, "times by its wall clock");
+}
+
+size_t lap_process_notes(char out[LAP_PROCESS_NOTES_BYTES], const struct lap_export *export,
+                         const struct lap_process *process)
+{
+    struct notes notes = {.out = out};
+    char host[LAP_PROCESS_NOTES_BYTES / 2];
+    out[0] = 0;
+    if (is_of_several_hosts(export->recording) && lap_span_text_escape(host, sizeof host, process->host) > 0)
+        add(&notes, "on %s", host);
+    if (process->state != LAP_PROCESS_ENDED)
+        add(&notes, "%s", lap_process_state_text(process->state));
+    if (process->lost > 0)
+        add(&notes, "%" PRIu64 " events lost", process->lost);
+    if (export->timeline)
+        add_error(&notes, &export->timeline->processes[process->index]);
+    return notes.used;
+}
+
+uint64_t lap_recording_start_ns(const struct lap_recording *recording)
+{
+    uint64_t start_ns = UINT64_MAX;
+    for (size_t p = 0; p < recording->process_count; p++) {
+        const struct lap_timebase *const clock = &recording->processes[p]->clock;
+        const uint64_t process_ns = lap_timebase_realtime_ns(clock, clock->start_ticks);
+        start_ns = process_ns < start_ns ? process_ns : start_ns;
+    }
+    return start_ns;
+}
