@@ -10,8 +10,7 @@
 
 enum { KEY_BYTES = 48 };
 
-/* Room for one more in an array; false: no memory. */
-static bool reserve(void *array, uint32_t count, uint32_t *room, size_t each)
+bool lap_foreign_reserve(void *array, uint32_t count, uint32_t *room, size_t each)
 {
     if (count < *room)
         return true;
@@ -26,12 +25,12 @@ static bool reserve(void *array, uint32_t count, uint32_t *room, size_t each)
     return true;
 }
 
-/* Where the number that a key stands for is kept; a new key's is LAP_FOREIGN_NONE. NULL: no memory. */
-static uint32_t *value_of(struct lap_foreign_trace *trace, const char *key, size_t bytes)
+uint32_t *lap_foreign_value(struct lap_foreign_trace *trace, const char *key, size_t bytes)
 {
     const uint32_t before = trace->keys.count;
     const uint32_t number = trace->code == 0 ? lap_foreign_texts_put(&trace->keys, key, bytes) : LAP_FOREIGN_NONE;
-    if (number == LAP_FOREIGN_NONE || !reserve(&trace->key_values, number, &trace->key_room, sizeof *trace->key_values)) {
+    if (number == LAP_FOREIGN_NONE ||
+        !lap_foreign_reserve(&trace->key_values, number, &trace->key_room, sizeof *trace->key_values)) {
         trace->code = -ENOMEM;
         return NULL;
     }
@@ -43,10 +42,10 @@ static uint32_t *value_of(struct lap_foreign_trace *trace, const char *key, size
 uint32_t lap_foreign_process(struct lap_foreign_trace *trace, uint64_t pid)
 {
     char key[KEY_BYTES];
-    uint32_t *const value = value_of(trace, key, (size_t)snprintf(key, sizeof key, "p%" PRIu64, pid));
+    uint32_t *const value = lap_foreign_value(trace, key, (size_t)snprintf(key, sizeof key, "p%" PRIu64, pid));
     if (!value || *value != LAP_FOREIGN_NONE)
         return value ? *value : 0;
-    if (!reserve(&trace->processes, trace->process_count, &trace->process_room, sizeof *trace->processes)) {
+    if (!lap_foreign_reserve(&trace->processes, trace->process_count, &trace->process_room, sizeof *trace->processes)) {
         trace->code = -ENOMEM;
         return 0;
     }
@@ -58,10 +57,10 @@ static uint32_t thread_find(struct lap_foreign_trace *trace, char kind, uint32_t
 {
     char key[KEY_BYTES];
     uint32_t *const value =
-        value_of(trace, key, (size_t)snprintf(key, sizeof key, "%c%" PRIu32 ".%" PRIu64, kind, process, tid));
+        lap_foreign_value(trace, key, (size_t)snprintf(key, sizeof key, "%c%" PRIu32 ".%" PRIu64, kind, process, tid));
     if (!value || *value != LAP_FOREIGN_NONE)
         return value ? *value : 0;
-    if (!reserve(&trace->threads, trace->thread_count, &trace->thread_room, sizeof *trace->threads)) {
+    if (!lap_foreign_reserve(&trace->threads, trace->thread_count, &trace->thread_room, sizeof *trace->threads)) {
         trace->code = -ENOMEM;
         return 0;
     }
@@ -85,7 +84,8 @@ uint32_t lap_foreign_no_thread(struct lap_foreign_trace *trace, uint32_t process
 
 static uint32_t track_add(struct lap_foreign_trace *trace, uint32_t thread)
 {
-    if (trace->code != 0 || !reserve(&trace->tracks, trace->track_count, &trace->track_room, sizeof *trace->tracks)) {
+    if (trace->code != 0 ||
+        !lap_foreign_reserve(&trace->tracks, trace->track_count, &trace->track_room, sizeof *trace->tracks)) {
         trace->code = -ENOMEM;
         return 0;
     }
@@ -104,7 +104,7 @@ uint32_t lap_foreign_thread_track(struct lap_foreign_trace *trace, uint32_t thre
 
 uint32_t lap_foreign_track(struct lap_foreign_trace *trace, const char *key, size_t key_bytes)
 {
-    uint32_t *const value = value_of(trace, key, key_bytes);
+    uint32_t *const value = lap_foreign_value(trace, key, key_bytes);
     if (value && *value == LAP_FOREIGN_NONE)
         *value = track_add(trace, LAP_FOREIGN_NONE);
     return value ? *value : 0;

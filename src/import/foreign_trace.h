@@ -92,13 +92,18 @@ struct lap_foreign_trace {
     int code;
 };
 
+/* Room for one more in an array, of which `array` is the address of its pointer. False: no memory. */
+bool lap_foreign_reserve(void *array, uint32_t count, uint32_t *room, size_t each);
+/* Where the number that a key stands for is kept until the next one is asked for; a new key's is LAP_FOREIGN_NONE. NULL: no memory.
+ * The first byte of a key says whose it is: those of processes and threads start with 'p', 't' and 'n'. */
+uint32_t *lap_foreign_value(struct lap_foreign_trace *trace, const char *key, size_t bytes);
 /* Numbers of these, made if they are new; 0 where there is no memory. */
 uint32_t lap_foreign_process(struct lap_foreign_trace *trace, uint64_t pid);
 uint32_t lap_foreign_thread(struct lap_foreign_trace *trace, uint32_t process, uint64_t tid);
 /* What the slices of a process that are on no thread's track are stored with: no scope is open where they begin. */
 uint32_t lap_foreign_no_thread(struct lap_foreign_trace *trace, uint32_t process);
 uint32_t lap_foreign_thread_track(struct lap_foreign_trace *trace, uint32_t thread);
-/* A track that is no thread's; `key` is what tells it from others, and starts with none of the bytes 'p', 't' and 'n'. */
+/* A track that is no thread's, by its key. */
 uint32_t lap_foreign_track(struct lap_foreign_trace *trace, const char *key, size_t key_bytes);
 /* Cut at LAP_FOREIGN_NAME_BYTES, not inside a character; no 0 is left in it. */
 uint32_t lap_foreign_name(struct lap_foreign_trace *trace, const char *text, size_t bytes);

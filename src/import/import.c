@@ -4,6 +4,7 @@
 
 #include "chrome_trace.h"
 #include "foreign_file.h"
+#include "perfetto_trace.h"
 #include "temporary_files.h"
 #include "written_recording.h"
 
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum format { UNKNOWN, CHROME_JSON };
+enum format { UNKNOWN, CHROME_JSON, PERFETTO };
 enum { SNIFFED_BYTES = 4096 };
 
 static bool is_blank(char byte) { return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r'; }
@@ -20,6 +21,8 @@ static enum format format_of(struct lap_foreign_file *file)
 {
     const size_t there = lap_foreign_file_fill(file, SNIFFED_BYTES);
     const char *const bytes = file->bytes + file->begin;
+    if (lap_perfetto_trace_is(bytes, there))
+        return PERFETTO;
     size_t at = there >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     while (at < there && is_blank(bytes[at]))
         at++;
@@ -48,13 +51,17 @@ static int trace_read(struct lap_foreign_trace *trace, const char *name, struct 
     if (code < 0)
         return code;
     import->is_packed = file.is_packed;
-    if (format_of(&file) == CHROME_JSON)
+    const enum format format = format_of(&file);
+    if (format == CHROME_JSON)
         code = lap_chrome_trace_read(trace, &file, &import->cut_offset, error);
+    else if (format == PERFETTO)
+        code = lap_perfetto_trace_read(trace, &file, &import->cut_offset, error);
     else if (file.code < 0)
         code = lap_reader_error_set(error, file.code, name, UINT64_MAX, file.problem);
     else
-        code = lap_reader_error_set(error, LAP_READER_FOREIGN, name, UINT64_MAX,
-                                    "neither a recording, which is a directory, nor a trace in Chrome's JSON");
+        code = lap_reader_error_set(
+            error, LAP_READER_FOREIGN, name, UINT64_MAX,
+            "neither a recording, which is a directory, nor a trace in Chrome's JSON or of Perfetto");
     lap_foreign_file_done(&file);
     return code;
 }
