@@ -129,13 +129,13 @@ uint32_t lap_foreign_name(struct lap_foreign_trace *trace, const char *text, siz
 void lap_foreign_add(struct lap_foreign_trace *trace, const struct lap_foreign_event *event)
 {
     const bool is_open = event->duration_ns == LAP_FOREIGN_STILL_OPEN;
-    if (event->ns <= -LAP_FOREIGN_NS_MAX || event->ns >= LAP_FOREIGN_NS_MAX ||
-        (event->duration_ns >= LAP_FOREIGN_NS_MAX && !is_open)) {
-        trace->left_out[LAP_FOREIGN_UNTIMED]++;
+    const bool is_time = event->ns > LAP_FOREIGN_NS_MIN && event->ns < LAP_FOREIGN_NS_MAX;
+    if (is_time && event->duration_ns < 0) {
+        trace->left_out[LAP_FOREIGN_NEGATIVE]++;
         return;
     }
-    if (event->duration_ns < 0) {
-        trace->left_out[LAP_FOREIGN_NEGATIVE]++;
+    if (!is_time || (!is_open && event->duration_ns >= LAP_FOREIGN_NS_MAX - event->ns)) {
+        trace->left_out[LAP_FOREIGN_UNTIMED]++;
         return;
     }
     const int64_t end_ns = is_open ? event->ns : event->ns + event->duration_ns;

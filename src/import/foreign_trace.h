@@ -21,7 +21,8 @@ enum lap_foreign_kind {
 };
 
 #define LAP_FOREIGN_STILL_OPEN INT64_MAX
-/* Further from the epoch no time is believed: about 73 years. */
+/* Times beyond these are not believed: 36 years before and 73 after the clock's begin. What a recording's times may be, all fit. */
+#define LAP_FOREIGN_NS_MIN (-(INT64_C(1) << 60))
 #define LAP_FOREIGN_NS_MAX (INT64_C(1) << 61)
 
 struct lap_foreign_event {
