@@ -272,8 +272,10 @@ def test_bounds():
     value, err = report(trace(*processes))
     common.check("4 slices beyond what a recording holds" in err, err)
     common.equal((len(value["processes"]), value["sites"][0]["count"]), (4096, 4096))
-    many = [whole(i, 0.5, "a") for i in range(200000)]  # several segments, and one that is open all the time
-    value, _ = report(trace(("B", 0, "around"), *many, ("E", 200000, None)), "--events")
+    many = [whole(i, 0.5, "a") for i in range(200000)]  # several segments, each of which says what is open
+    path = trace(("B", 0, "around"), *many, ("E", 200000, None))
+    common.equal(sum(line.split()[2] == "open" for line in lapmark("show", "--events", path).out.splitlines()), 3)
+    value, _ = report(path, "--events")
     common.equal([(site["path"], site["count"]) for site in value["sites"]], [(["around"], 1), (["around", "a"], 200000)])
     common.equal(value["comparison"]["equal"], True)
 
@@ -351,6 +353,11 @@ def test_cut():
                     data[:length].rstrip(b", ").endswith(b"}}")
             common.equal(f"cut off, at byte" in result.err, not (whole_events or length == len(data)), f"{length}: {data[:length][-40:]}\n{result}")
         common.check(last >= 3, last)
+    for end in ("}", "},", "}]"):
+        path = os.path.join(WORK, "cut.json")
+        pathlib.Path(path).write_text('{"traceEvents":[' + json.dumps(made[0])[:-1] + end, encoding="utf-8")
+        value, err = report(path)
+        common.check(len(value["sites"]) == 1 and "cut off, at byte" in err, f"{end}: {err}")
 
 
 def test_packed():
@@ -463,6 +470,19 @@ def test_scaling():
     common.equal(found, {"square": ("n^2", "n"), "line": ("n", "n")})
     text = lapmark("scaling", trace(*events)).out
     common.check(any("square" in line and "O(n²)" in line for line in text.splitlines()), text)
+
+
+def test_sizes():
+    """The n of a slice: the argument n, else the only one, if that is a whole number."""
+    cases = [({"n": 5, "m": 6}, "5"), ({"m": 6}, "6"), ({"m": 6, "l": "x"}, None), ({"l": 6, "m": 7}, None), ({"n": 7.9}, "7"),
+             ({"m": 7.9}, None), ({"n": 0}, None), ({"n": -5}, None), ({"n": "5"}, None), ({"n": 2**63}, None), ({"n": 2**40}, str(2**40)),
+             ({"n": None, "m": 1}, None), ([], None), (5, None)]
+    path = trace(*(whole(10 * i, 1, f"case{i}x", args=args) for i, (args, _) in enumerate(cases)),
+                 ("B", 1000, "begin"), ("E", 1001, "begin", {"args": {"n": 3}}))
+    found = {line.split()[2].rstrip(","): line.partition("n=")[2] for line in lapmark("show", path).out.splitlines() if line[0] == "<"}
+    for i, (args, n) in enumerate(cases):
+        common.equal(found[f"case{i}x"] or None, n, args)
+    common.equal(found["begin"], "3")
 
 
 def test_slowest():
