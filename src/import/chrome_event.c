@@ -196,7 +196,8 @@ void lap_chrome_event_add(struct lap_foreign_trace *trace, const struct lap_json
         .trace = trace, .value = value, .json = value->json, .arguments = json_object_get(value->json, "args")};
     size_t bytes;
     const char *const phase = text_of(event.json, "ph", &bytes);
-    switch (phase && bytes == 1 ? *phase : 0) {
+    const char kind = (char)(phase && bytes == 1 ? *phase : 0);
+    switch (kind) {
     case 'B': slice_add(&event, LAP_FOREIGN_BEGIN, false); break;
     case 'E': slice_add(&event, LAP_FOREIGN_END, false); break;
     case 'X': slice_add(&event, LAP_FOREIGN_WHOLE, false); break;
@@ -206,6 +207,6 @@ void lap_chrome_event_add(struct lap_foreign_trace *trace, const struct lap_json
     case 'F': slice_add(&event, LAP_FOREIGN_END, true); break;
     case 'n': slice_add(&event, LAP_FOREIGN_MARK, true); break;
     case 'M': metadata_add(&event); break;
-    default: trace->left_out[left_out_as(phase && bytes == 1 ? *phase : 0)]++;
+    default: trace->left_out[left_out_as(kind)]++;
     }
 }

@@ -82,7 +82,7 @@ int lap_foreign_classes_make(struct lap_foreign_classes *classes, const struct l
     const size_t names = trace->names.count + (size_t)1;
     uint32_t *alike = NULL;
     *classes = (struct lap_foreign_classes){.trace = trace};
-    classes->format_of_name = malloc(names * sizeof *classes->format_of_name);
+    classes->format_of_name = calloc(names, sizeof *classes->format_of_name);
     classes->numbers_of_format = calloc(names, sizeof *classes->numbers_of_format);
     bool is_memory = classes->format_of_name && classes->numbers_of_format;
     for (int use = 0; use < LAP_FOREIGN_USES; use++)

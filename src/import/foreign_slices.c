@@ -188,7 +188,7 @@ static int track_match(struct matching *matching, size_t from, size_t to)
     for (size_t i = 1; i < count && is_sorted; i++)
         is_sorted = events[i - 1]->ns <= events[i]->ns;
     if (!is_sorted)
-        qsort(events, count, sizeof *events, events_compare);
+        qsort(events, count, sizeof(void *), events_compare);
     int code = 0;
     for (size_t i = 0; i < count && code == 0; i++) {
         has_whole |= events[i]->kind == LAP_FOREIGN_WHOLE;
@@ -215,7 +215,7 @@ static int events_gather(struct matching *matching, size_t *starts)
         starts[trace->events[i].track + 1]++;
     for (uint32_t track = 0; track < trace->track_count; track++)
         starts[track + 1] += starts[track];
-    matching->events = malloc((trace->event_count + 1) * sizeof *matching->events);
+    matching->events = malloc((trace->event_count + 1) * sizeof(void *));
     size_t *const next = malloc((trace->track_count + UINT64_C(1)) * sizeof *next);
     const bool is_memory = matching->events && next;
     if (is_memory) {

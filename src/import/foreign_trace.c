@@ -119,7 +119,7 @@ uint32_t lap_foreign_name(struct lap_foreign_trace *trace, const char *text, siz
             bytes--;
     }
     for (size_t i = 0; i < bytes; i++)
-        clean[i] = text[i] != 0 ? text[i] : ' ';
+        clean[i] = (char)(text[i] != 0 ? text[i] : ' ');
     const uint32_t number = lap_foreign_texts_put(&trace->names, clean, bytes);
     if (number == LAP_FOREIGN_NONE)
         trace->code = -ENOMEM;

@@ -176,7 +176,7 @@ static bool legacy_read(struct legacy_event *legacy, struct lap_protobuf message
         case 10:
         case 11:
             legacy->id = field.value;
-            legacy->id_kind = field.number == 6 ? 'u' : field.number == 10 ? 'l' : 'g';
+            legacy->id_kind = (char)(field.number == 6 ? 'u' : field.number == 10 ? 'l' : 'g');
             break;
         case 7: legacy->scope = field.type == LAP_PROTOBUF_BYTES ? field.bytes : legacy->scope; break;
         case 18:

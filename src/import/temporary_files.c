@@ -71,12 +71,13 @@ static void begin(void)
 /* Before it is made, so that no signal comes between. */
 static int note(const char *path, bool is_directory)
 {
-    struct made *const made = malloc(sizeof *made + strlen(path) + 1);
+    const size_t bytes = strlen(path) + 1;
+    struct made *const made = malloc(sizeof *made + bytes);
     if (!made)
         return -ENOMEM;
     made->before = last;
     made->is_directory = is_directory;
-    strcpy(made->path, path);
+    memcpy(made->path, path, bytes);
     last = made;
     return 0;
 }
