@@ -7,7 +7,7 @@
 #define LAP_PERFETTO_STATE_H
 
 #include "foreign_trace.h"
-#include "protobuf.h"
+#include "protobuf_reader.h"
 
 enum lap_perfetto_builtin_clock { LAP_PERFETTO_REALTIME = 1, LAP_PERFETTO_MONOTONIC = 3, LAP_PERFETTO_BOOTTIME = 6 };
 enum lap_perfetto_interned {

@@ -10,7 +10,7 @@
 #include "foreign_slices.h"
 #include "foreign_times.h"
 #include "json_values.h"
-#include "protobuf.h"
+#include "protobuf_reader.h"
 #include "synthetic.h"
 
 #include <setjmp.h>

@@ -3,8 +3,8 @@
  * The fields of a message in the encoding of Protocol Buffers (https://protobuf.dev/programming-guides/encoding/), one by one.
  * Every length is held against what is there.
  */
-#ifndef LAP_PROTOBUF_H
-#define LAP_PROTOBUF_H
+#ifndef LAP_PROTOBUF_READER_H
+#define LAP_PROTOBUF_READER_H
 
 #include <stddef.h>
 #include <stdint.h>

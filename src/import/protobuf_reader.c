@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "protobuf.h"
+#include "protobuf_reader.h"
 
 #include <string.h>
 
