@@ -31,6 +31,8 @@
 #define NUMBER_OF_SLOT(slot) (2 * NUMBERS + (slot))
 #define NUMBER_OF_LANE(lane) (3 * NUMBERS + (lane))
 
+#define THREADS_MAX (1u << 20) /* a damaged number must not take all memory */
+
 #define PARTS 100u /* of a nanosecond */
 
 struct track {
@@ -203,7 +205,7 @@ static bool is_first(uint8_t *bits, uint32_t bit)
 /* The kernel's number, if no other has it: threads come one after another, and processes of several hosts together. */
 static uint32_t number_of(uint8_t *taken, uint64_t kernel_number, uint64_t index)
 {
-    if (kernel_number > 0 && kernel_number < NUMBERS && is_first(taken, (uint32_t)kernel_number))
+    if (taken && kernel_number > 0 && kernel_number < NUMBERS && is_first(taken, (uint32_t)kernel_number))
         return (uint32_t)kernel_number;
     return NUMBERS + (uint32_t)(index % NUMBERS);
 }
@@ -256,7 +258,7 @@ static void see_thread(void *user, const struct lap_thread *thread)
 {
     struct chrome *const to = user;
     char name[256];
-    struct track *const track = track_get(&to->threads, thread->index);
+    struct track *const track = track_get(&to->threads, thread->index % THREADS_MAX);
     if (!track) {
         to->out->error = -ENOMEM;
         return;
@@ -269,7 +271,7 @@ static void see_thread(void *user, const struct lap_thread *thread)
 static struct track *track_of_thread(struct chrome *to, const struct lap_thread *thread)
 {
     static struct track none;
-    struct track *const track = track_get(&to->threads, thread ? thread->index : 0);
+    struct track *const track = track_get(&to->threads, thread ? thread->index % THREADS_MAX : 0);
     if (!track) {
         to->out->error = -ENOMEM;
         return &none;

@@ -21,6 +21,7 @@
 #define TEXT_BYTES 4096u
 #define FRAMES_BYTES (16u << 20) /* of all frames' texts */
 #define EVENT_BYTES 96u
+#define THREADS_MAX (1u << 20) /* a damaged number must not take all memory */
 
 /* A frame of its own for each way in which a profiler is not whole. */
 enum state { WHOLE = 0, CUT, ABANDONED, UNFINISHED, STATES };
@@ -28,9 +29,14 @@ static const char *const state_texts[STATES] = {"", " (cut)", " (abandoned)", " 
 
 enum track_kind { OF_THREAD = 0, OF_SLOT, OF_CALLS, TRACK_KINDS };
 
-/* By number: the thread's index, the slot, the lane. */
+struct numbered_track {
+    uint32_t track;                  /* of the spool, + 1; 0: none */
+    const struct lap_thread *thread; /* NULL: unknown, or of none */
+};
+
+/* By the thread's index, the slot, the lane. */
 struct numbered_tracks {
-    uint32_t *tracks; /* of the spool, + 1; 0: none */
+    struct numbered_track *tracks;
     size_t count;
 };
 
@@ -41,7 +47,6 @@ struct speedscope {
     uint64_t start_ns; /* of the recording: times count from here */
     uint64_t first_ns; /* of the process's events; UINT64_MAX: there is none yet */
     struct numbered_tracks numbered[TRACK_KINDS];
-    const struct lap_thread **threads; /* by index, as long as their tracks' numbers */
     struct lap_spool spool;
     struct lap_call_lanes lanes;
     struct lap_texts frames;        /* each as the JSON that it becomes */
@@ -51,6 +56,12 @@ struct speedscope {
     size_t open_count, open_room;
     bool has_profile, has_event;
 };
+
+static bool has_failed(void *user)
+{
+    const struct speedscope *const to = user;
+    return to->out->error != 0 || to->spool.error != 0;
+}
 
 static void fail(struct speedscope *to, int code)
 {
@@ -82,7 +93,7 @@ static uint32_t frame_make(struct speedscope *to, const char *name, size_t name_
 static uint32_t frame_of(struct speedscope *to, struct lap_span_text name, uint32_t class_id, enum state state)
 {
     const struct lap_catalog *const catalog = &to->process->catalog;
-    uint32_t *const kept = name.id != 0 ? &to->class_frames[state][name.id] : NULL;
+    uint32_t *const kept = name.id != 0 && to->class_frames[state] ? &to->class_frames[state][name.id] : NULL;
     if (kept && *kept != 0)
         return *kept - 1;
     const struct lap_description *const description =
@@ -97,47 +108,36 @@ static uint32_t frame_of(struct speedscope *to, struct lap_span_text name, uint3
 /* ---- tracks -------------------------------------------------------------------------------------------------------- */
 
 /* Grows to hold `number`. */
-static int numbered_grow(struct speedscope *to, enum track_kind kind, size_t number)
+static int numbered_grow(struct numbered_tracks *numbered, size_t number)
 {
-    struct numbered_tracks *const numbered = &to->numbered[kind];
     if (number < numbered->count)
         return 0;
     const size_t count = 2 * number + 16;
-    uint32_t *const tracks = realloc(numbered->tracks, count * sizeof *tracks);
+    struct numbered_track *const tracks = realloc(numbered->tracks, count * sizeof *tracks);
     if (!tracks)
         return -ENOMEM;
     memset(tracks + numbered->count, 0, (count - numbered->count) * sizeof *tracks);
     numbered->tracks = tracks;
-    if (kind == OF_THREAD) {
-        const struct lap_thread **const threads = realloc(to->threads, count * sizeof *threads);
-        if (!threads)
-            return -ENOMEM;
-        memset(threads + numbered->count, 0, (count - numbered->count) * sizeof *threads);
-        to->threads = threads;
-    }
     numbered->count = count;
     return 0;
 }
 
-static uint32_t track_get(struct speedscope *to, enum track_kind kind, uint64_t number)
+static uint32_t track_get(struct speedscope *to, enum track_kind kind, uint64_t number, const struct lap_thread *thread)
 {
-    const int code = numbered_grow(to, kind, number);
+    const int code = numbered_grow(&to->numbered[kind], number);
     if (code < 0) {
         fail(to, code);
         return 0;
     }
-    uint32_t *const track = &to->numbered[kind].tracks[number];
-    if (*track == 0)
-        *track = lap_spool_track_make(&to->spool) + 1;
-    return *track - 1;
+    struct numbered_track *const found = &to->numbered[kind].tracks[number];
+    if (found->track == 0)
+        *found = (struct numbered_track){.track = lap_spool_track_make(&to->spool) + 1, .thread = thread};
+    return found->track - 1;
 }
 
 static uint32_t track_of_thread(struct speedscope *to, const struct lap_thread *thread)
 {
-    const uint32_t track = track_get(to, OF_THREAD, thread ? thread->index : 0);
-    if (thread && to->out->error == 0)
-        to->threads[thread->index] = thread;
-    return track;
+    return track_get(to, OF_THREAD, thread ? thread->index % THREADS_MAX : 0, thread);
 }
 
 static uint64_t add(struct speedscope *to, uint32_t track, uint64_t time_ns, uint32_t frame)
@@ -157,8 +157,8 @@ enum { OPENING = 0, LAP_OPENING, TRACK };
 static void see_begin(void *user, struct lap_span *span)
 {
     struct speedscope *const to = user;
-    const uint32_t track =
-        span->handle != 0 ? track_get(to, OF_SLOT, lap_handle_slot(span->handle)) : track_of_thread(to, span->thread);
+    const uint32_t track = span->handle != 0 ? track_get(to, OF_SLOT, lap_handle_slot(span->handle), NULL)
+                                             : track_of_thread(to, span->thread);
     span->user[TRACK] = track;
     span->user[OPENING] = add(to, track, span->begin_ns, frame_of(to, span->name, span->class_id, WHOLE));
     span->user[LAP_OPENING] = add(to, track, span->last_ns, LAP_SPOOL_UNSET);
@@ -213,7 +213,7 @@ static void see_call(void *user, const struct lap_span_call *call)
         fail(to, code);
         return;
     }
-    const uint32_t track = track_get(to, OF_CALLS, lane);
+    const uint32_t track = track_get(to, OF_CALLS, lane, NULL);
     add(to, track, call->begin_ns, frame_of(to, call->name, call->class_id, WHOLE));
     add(to, track, call->end_ns, LAP_SPOOL_CLOSE);
 }
@@ -268,7 +268,7 @@ static void see_record(void *user, const struct lap_spool_record *record)
 static size_t profile_name(char out[TEXT_BYTES], const struct speedscope *to, enum track_kind kind, uint64_t number)
 {
     char program[TEXT_BYTES / 4], notes[LAP_PROCESS_NOTES_BYTES], track[512];
-    const struct lap_thread *const thread = kind == OF_THREAD ? to->threads[number] : NULL;
+    const struct lap_thread *const thread = to->numbered[kind].tracks[number].thread;
     char name[256];
     lap_span_text_escape(program, sizeof program, to->process->program);
     const bool has_notes = lap_process_notes(notes, to->export, to->process) > 0;
@@ -286,7 +286,7 @@ static void profile_write(struct speedscope *to, enum track_kind kind, uint64_t 
 {
     char name[TEXT_BYTES];
     const size_t name_bytes = profile_name(name, to, kind, number);
-    const uint32_t track = to->numbered[kind].tracks[number] - 1;
+    const uint32_t track = to->numbered[kind].tracks[number].track - 1;
     const uint64_t last_ns = to->spool.tracks[track].at;
     char *const start = lap_out_room(to->out, LAP_JSON_STRING(TEXT_BYTES) + 256), *at = start;
     at = to->has_profile ? LAP_JSON_TEXT(at, ",\n{\"type\":\"evented\",\"name\":")
@@ -328,17 +328,12 @@ static void see_process_end(void *user, const struct lap_process *process, uint6
     end_ns = end_ns > to->start_ns ? end_ns - to->start_ns : 0;
     for (enum track_kind kind = OF_THREAD; kind < TRACK_KINDS; kind++)
         for (size_t number = 0; number < to->numbered[kind].count; number++) {
-            if (to->numbered[kind].tracks[number] != 0 && to->out->error == 0 && to->spool.error == 0)
+            struct numbered_track *const track = &to->numbered[kind].tracks[number];
+            if (track->track != 0 && !has_failed(to))
                 profile_write(to, kind, number, end_ns);
-            to->numbered[kind].tracks[number] = 0;
+            *track = (struct numbered_track){.track = 0};
         }
     lap_spool_clear(&to->spool);
-}
-
-static bool has_failed(void *user)
-{
-    const struct speedscope *const to = user;
-    return to->out->error != 0 || to->spool.error != 0;
 }
 
 static void file_open(struct speedscope *to)
@@ -414,7 +409,6 @@ int lap_export_speedscope(const struct lap_export *export, struct lap_out *out)
         free(to.class_frames[state]);
     for (int kind = 0; kind < TRACK_KINDS; kind++)
         free(to.numbered[kind].tracks);
-    free(to.threads);
     free(to.open);
     free(owned);
     return code;

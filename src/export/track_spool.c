@@ -171,18 +171,17 @@ void lap_spool_read(struct lap_spool *spool, uint32_t track,
                     void (*see)(void *user, const struct lap_spool_record *record), void *user)
 {
     const struct lap_spool_track *const from = &spool->tracks[track];
-    struct lap_spool_block *const last = from->records > 0 ? block_of(spool, track) : NULL, *block = last;
     struct lap_spool_block read;
-    for (uint32_t number = from->first; last && spool->error == 0; number = block->next) {
-        const uint32_t records = number == from->last ? from->records : RECORDS;
-        block = last;
-        if (number != from->last)
-            block_read(spool, block = &read, number);
-        for (uint32_t i = 0; i < records && spool->error == 0; i++)
-            see(user, &block->records[i]);
-        if (number == from->last)
-            return;
+    if (from->records == 0)
+        return;
+    const struct lap_spool_block *const last = block_of(spool, track);
+    for (uint32_t number = from->first; number != from->last && spool->error == 0; number = read.next) {
+        block_read(spool, &read, number);
+        for (uint32_t i = 0; i < RECORDS && spool->error == 0; i++)
+            see(user, &read.records[i]);
     }
+    for (uint32_t i = 0; i < from->records && spool->error == 0; i++)
+        see(user, &last->records[i]);
 }
 
 void lap_spool_clear(struct lap_spool *spool)
