@@ -206,6 +206,24 @@ def off_difference(name):
     return measure
 
 
+def measure_probes(bench):
+    processes, rounds = (3, 40) if bench.is_quick else (7, 250)
+    runs = []
+    for _ in range(processes):
+        with bench.recording("probes", LAPMARK_PRINT="off") as (directory, variables):
+            runs.append(quiet(PROGRAMS / "probes", rounds, env=variables))
+            check_recorded(directory, 4 * SPEED_EVENTS * rounds)
+    return least_lines(runs)
+
+
+def probes_ratio(name):
+    def measure(bench):
+        case = bench.once("probes", lambda: measure_probes(bench))[name]
+        return {"value": case["ns"] / case["base_ns"], "median": case["median_ratio"], "ns": case["ns"], "base_ns": case["base_ns"],
+                "detail": f"{case['ns']:.2f} ns / {case['base_ns']:.2f} ns"}
+    return measure
+
+
 @contextlib.contextmanager
 def looked_at(directory):
     """`lapmark top` at the process that has begun to record there; says how often it has looked."""
@@ -676,6 +694,8 @@ ROWS = [
     row("call", "call begin + end with traceparent and trailers / two profilers", "x", call_ratio, 3),
     row("off-checkpoint", "checkpoint switched off, over the empty loop", "ns", off_difference("off_checkpoint"), 0.35),
     row("off-profiler", "profiler switched off, over the empty loop", "ns", off_difference("off_profiler"), 0.70),
+    row("probes-checkpoint", "checkpoint with USDT probes, nobody attached / without", "x", probes_ratio("checkpoint"), 1.02),
+    row("probes-profiler", "profiler with USDT probes, nobody attached / without", "x", probes_ratio("profiler"), 1.02),
     row("lttng", "two LTTng-UST tracepoints / our begin + end", "x", lttng_ratio, 6, 8, AT_LEAST),
     row("threads", "two threads / one thread, a checkpoint", "x", threads_ratio, 1.10),
     row("top", "checkpoint with `lapmark top` looking ten times a second / without", "x", top_ratio, 1.05),

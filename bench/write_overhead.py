@@ -58,6 +58,7 @@ MEANINGS = """
 - *Taken back*: `LAPMARK_KEEP=slow`, a profiler with a threshold of a second and two checkpoints: four events that are counted in the
   histograms and taken out of the ring again.
 - *Switched off*: `lap_set("off")` while the program runs, after the sites were met; what is left is a load and a jump.
+- *USDT probes*: the same source compiled with `LAPMARK_USDT` and without, in turns in one process, and no tracer attached.
 - *LTTng-UST*: two tracepoints without payload, recorded by a session of its own (snapshot mode, per-user buffers), in turns with one
   profiler in the same process.
 - *Two threads*: each on a core of its own; a round counts where both ran at the same time for nine tenths of it.

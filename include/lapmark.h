@@ -25,6 +25,7 @@
  * it makes its recording one that ended.
  *
  * With LAPMARK_DISABLE defined before the include, everything compiles to nothing and no argument is evaluated.
+ * With LAPMARK_USDT defined before the include, begins, marks and ends are USDT probes, too: lapmark/usdt.h.
  * With LAP_LIBRARY defined before the include, this file's profilers print only if a LAPMARK term names them.
  */
 #ifndef LAPMARK_H
@@ -249,11 +250,27 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
             lap_impl_check_format(" " __VA_ARGS__);                                                                      \
     } while (0)
 
+/* What USDT probes put around sites; nothing without them. */
+#if defined(LAPMARK_USDT) && !defined(LAPMARK_DISABLE) && !defined(LAPMARK_BUILDING_LIBRARY)
+#include "lapmark/usdt.h"
+#else
+#define LAP_I_END lap_impl_end
+#define LAP_I_SCOPE_BEGIN(c, scope, site, state, flags, words, count) lap_impl_begin(scope, site, state, flags, words, count)
+#define LAP_I_SCOPE_BEGIN_WITH(c, scope, site, options, words) lap_impl_begin_with(scope, site, options, words)
+#define LAP_I_MARK_PROBE(c, site, words) ((void)0)
+#define LAP_I_HANDLE_BEGIN_PROBE(c, site, words, n, handle) ((void)0)
+#define LAP_I_HANDLE_MARK_PROBE(c, site, words, handle) ((void)0)
+#define LAP_I_OBJECT_BEGIN(scope, label, n) ((void)0)
+#define LAP_I_OBJECT_MARK(label) ((void)0)
+#define LAP_I_OBJECT_END(scope) ((void)0)
+#define LAP_I_METHOD
+#endif
+
 #ifndef LAPMARK_DISABLE
 
 /* ---- scopes: bound to a block ------------------------------------------------------------------------------------ */
 
-#define LAP_I_SCOPE(name) __attribute__((cleanup(lap_impl_end))) struct lap_impl_scope name
+#define LAP_I_SCOPE(name) __attribute__((cleanup(LAP_I_END))) struct lap_impl_scope name
 
 #define LAP_I_PROFILE(c, flags, text, ...)                                                                               \
     LAP_I_SITE(LAP_I_JOIN(lap_i_site_, c), LAP_IMPL_KIND_BEGIN, flags, __VA_ARGS__);                                     \
@@ -262,9 +279,9 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
         const unsigned LAP_I_JOIN(lap_i_state_, c) = lap_impl_state(&LAP_I_JOIN(lap_i_site_, c));                        \
         if (LAP_I_JOIN(lap_i_state_, c)) {                                                                               \
             const uint64_t LAP_I_JOIN(lap_i_words_, c)[] = {LAP_I_WORDS(__VA_ARGS__) text};                              \
-            lap_impl_begin(&LAP_I_JOIN(lap_i_scope_, c), &LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_state_, c),       \
-                           (flags) | lap_impl_string_flag(LAP_I_TYPES(__VA_ARGS__)), LAP_I_JOIN(lap_i_words_, c),        \
-                           LAP_I_COUNT(__VA_ARGS__));                                                                    \
+            LAP_I_SCOPE_BEGIN(c, &LAP_I_JOIN(lap_i_scope_, c), &LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_state_, c), \
+                              (flags) | lap_impl_string_flag(LAP_I_TYPES(__VA_ARGS__)), LAP_I_JOIN(lap_i_words_, c),     \
+                              LAP_I_COUNT(__VA_ARGS__));                                                                 \
         } else {                                                                                                         \
             lap_impl_mute(&LAP_I_JOIN(lap_i_scope_, c));                                                                 \
         }                                                                                                                \
@@ -280,8 +297,8 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
             if (!LAP_I_JOIN(lap_i_options_, c).disabled || LAP_I_JOIN(lap_i_state_, c) & (LAP_IMPL_FORCED | LAP_IMPL_UNREGISTERED)) {\
                 const uint64_t LAP_I_JOIN(lap_i_words_, c)[] = {LAP_I_WORDS(__VA_ARGS__) text};                          \
                 LAP_I_JOIN(lap_i_scope_, c).mode = LAP_IMPL_SCOPE_NONE;                                                  \
-                lap_impl_begin_with(&LAP_I_JOIN(lap_i_scope_, c), &LAP_I_JOIN(lap_i_site_, c), &LAP_I_JOIN(lap_i_options_, c),\
-                                    LAP_I_JOIN(lap_i_words_, c));                                                        \
+                LAP_I_SCOPE_BEGIN_WITH(c, &LAP_I_JOIN(lap_i_scope_, c), &LAP_I_JOIN(lap_i_site_, c),                     \
+                                       &LAP_I_JOIN(lap_i_options_, c), LAP_I_JOIN(lap_i_words_, c));                     \
             } else {                                                                                                     \
                 lap_impl_mute(&LAP_I_JOIN(lap_i_scope_, c));                                                             \
             }                                                                                                            \
@@ -321,6 +338,7 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
         const unsigned LAP_I_JOIN(lap_i_state_, c) = lap_impl_state(&LAP_I_JOIN(lap_i_site_, c));                        \
         if (LAP_I_JOIN(lap_i_state_, c)) {                                                                               \
             const uint64_t LAP_I_JOIN(lap_i_words_, c)[] = {LAP_I_UNWRAP first LAP_I_WORDS(__VA_ARGS__) text};           \
+            LAP_I_MARK_PROBE(c, &LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_words_, c));                               \
             lap_impl_mark(&LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_state_, c),                                      \
                           (flags) | lap_impl_string_flag(LAP_I_TYPES(__VA_ARGS__)), LAP_I_JOIN(lap_i_words_, c),         \
                           (count) + LAP_I_COUNT(__VA_ARGS__));                                                           \
@@ -362,6 +380,8 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
             const uint64_t LAP_I_JOIN(lap_i_words_, c)[] = {LAP_I_WORDS(__VA_ARGS__) text};                              \
             LAP_I_JOIN(lap_i_handle_, c) = lap_impl_handle_begin(                                                        \
                 &LAP_I_JOIN(lap_i_site_, c), &LAP_I_JOIN(lap_i_options_, c), LAP_I_JOIN(lap_i_words_, c));               \
+            LAP_I_HANDLE_BEGIN_PROBE(c, &LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_words_, c),                        \
+                                     LAP_I_JOIN(lap_i_options_, c).n, LAP_I_JOIN(lap_i_handle_, c));                     \
         }                                                                                                                \
         LAP_I_JOIN(lap_i_handle_, c);                                                                                    \
     })
@@ -371,8 +391,11 @@ LAP_I_INLINE unsigned lap_impl_string_flag(uint64_t types)
         uint64_t LAP_I_JOIN(lap_i_lap_ns_, c) = 0;                                                                       \
         if (lap_impl_state(&LAP_I_JOIN(lap_i_site_, c))) {                                                               \
             const uint64_t LAP_I_JOIN(lap_i_words_, c)[] = {LAP_I_UNWRAP first LAP_I_WORDS(__VA_ARGS__) text};           \
+            const uint64_t LAP_I_JOIN(lap_i_handle_, c) = (handle);                                                      \
+            LAP_I_HANDLE_MARK_PROBE(c, &LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_words_, c),                         \
+                                    LAP_I_JOIN(lap_i_handle_, c));                                                       \
             LAP_I_JOIN(lap_i_lap_ns_, c) =                                                                               \
-                lap_impl_handle_mark((handle), &LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_words_, c));                \
+                lap_impl_handle_mark(LAP_I_JOIN(lap_i_handle_, c), &LAP_I_JOIN(lap_i_site_, c), LAP_I_JOIN(lap_i_words_, c));\
         }                                                                                                                \
         LAP_I_JOIN(lap_i_lap_ns_, c);                                                                                    \
     })
@@ -561,42 +584,47 @@ class options {
 /* A scope as an object: ends when it dies, on the thread that made it, innermost first. Not copied, not moved. */
 class profiler {
   public:
-    explicit profiler(const label &text, const options &opts = options())
+    LAP_I_METHOD explicit profiler(const label &text, const options &opts = options())
     {
 #ifndef LAPMARK_DISABLE
         const unsigned state = lap_impl_state(text.site);
-        if (state && (!opts.get().disabled || state & (LAP_IMPL_FORCED | LAP_IMPL_UNREGISTERED)))
+        if (state && (!opts.get().disabled || state & (LAP_IMPL_FORCED | LAP_IMPL_UNREGISTERED))) {
+            LAP_I_OBJECT_BEGIN(&scope_, text, opts.get().n);
             lap_impl_begin_with(&scope_, text.site, &opts.get(), text.words);
-        else
+        } else {
             lap_impl_mute(&scope_);
+        }
 #else
         (void)text;
         (void)opts;
 #endif
     }
-    ~profiler() { end(); }
+    LAP_I_METHOD ~profiler() { end(); }
     profiler(const profiler &) = delete;
     profiler &operator=(const profiler &) = delete;
 
     /* A checkpoint of the thread's innermost scope. */
-    void mark(const label &text)
+    LAP_I_METHOD void mark(const label &text)
     {
 #ifndef LAPMARK_DISABLE
         const unsigned state = lap_impl_state(text.site);
         if (state & LAP_IMPL_UNREGISTERED) /* a label is what its first use makes it */
             __atomic_store_n(&text.site->kind, static_cast<uint8_t>(LAP_IMPL_KIND_MARK), __ATOMIC_RELAXED);
-        if (state)
+        if (state) {
+            LAP_I_OBJECT_MARK(text);
             lap_impl_mark_cold(text.site, 0, text.words);
+        }
 #else
         (void)text;
 #endif
     }
     /* Ends it before its block does. */
-    void end()
+    LAP_I_METHOD void end()
     {
 #ifndef LAPMARK_DISABLE
         lap_impl_end(&scope_);
         scope_.mode = LAP_IMPL_SCOPE_NONE;
+        LAP_I_OBJECT_END(&scope_);
 #endif
     }
     uint64_t elapsed_ns() const

@@ -10,7 +10,7 @@ import sys
 SOURCE = pathlib.Path(__file__).resolve().parent
 INCLUDE = SOURCE.parent / "include"
 COMPONENTS = ("decoder", "text", "recorder")
-PUBLIC = ("lapmark/abi.h", "lapmark/context.h", "lapmark/call.h")  # what lapmark.h includes
+PUBLIC = ("lapmark/abi.h", "lapmark/context.h", "lapmark/call.h", "lapmark/usdt.h")  # what lapmark.h includes
 LOCAL = re.compile(r'#include [<"]([\w/]+\.h)[>"]')
 LICENCE_LINE = "/* SPDX-License-Identifier: MIT"
 
@@ -29,6 +29,7 @@ SOURCE_TOP = f"""{LICENCE_LINE}
  */
 #define _GNU_SOURCE
 #undef LAPMARK_DISABLE /* who is compiled without it may still need this */
+#undef LAPMARK_USDT
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* the reader's part of headers that both have */
 #endif

@@ -139,7 +139,7 @@ extern LAP_I_API const uint8_t lap_impl_unregistered;
 struct lap_impl_scope {
     uint32_t mode;
     uint32_t id;
-    uint64_t threshold_ticks;
+    uint64_t threshold_ticks; /* not used by the library: see usdt.h */
     uint64_t saved; /* the divert word to put back, or the event's position */
 };
 

@@ -6,20 +6,20 @@
 #include "timeline_notes.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Several clocks are one only by the calls between them. */
-static bool has_several_clocks(const struct lap_recording *recording)
+static bool is_no_file(const char *file)
 {
-    for (size_t p = 1; p < recording->process_count; p++)
-        if (recording->processes[p]->control.clock_domain != recording->processes[0]->control.clock_domain)
-            return true;
-    return false;
+    struct stat status;
+    return stat(file, &status) == 0 && !S_ISREG(status.st_mode);
 }
 
 static int file_write(const struct lap_export_format *format, const struct lap_export *export, const char *file)
 {
     struct lap_out out;
+    if (format->write_file)
+        return format->write_file(export, file);
     int code = lap_out_open(&out, file);
     if (code < 0)
         return code;
@@ -32,11 +32,9 @@ static int recording_write(const struct lap_export_format *format, struct lap_re
 {
     struct lap_progress progress = {.text = "exporting"};
     struct lap_timeline *timeline = NULL;
-    int code = has_several_clocks(recording) ? lap_timeline_make(&timeline, recording) : 0;
-    if (code < 0)
-        return lap_message_trouble("cannot read the recording: %s", lap_message_reason(code));
-    if (timeline)
-        lap_timeline_note(timeline);
+    int code = lap_timeline_join(&timeline, recording);
+    if (code != 0)
+        return code;
     const struct lap_export export = {.recording = recording,
                                       .timeline = timeline,
                                       .options = {.progress = lap_progress_step, .progress_user = &progress}};
@@ -62,6 +60,10 @@ int lap_command_export(const struct lap_arguments *arguments)
         return lap_message_trouble("'export' needs --format; see 'lapmark help export'");
     const struct lap_export_format *const format = lap_export_find(arguments->values[LAP_OPTION_FORMAT]);
     const char *const file = arguments->values[LAP_OPTION_OUTPUT];
+    if (format->missing)
+        return lap_message_trouble("this lapmark was built without %s", format->missing);
+    if (format->write_file && (!file || is_no_file(file)))
+        return lap_message_trouble("'%s' goes into a file, not into a pipe: name one by --output", format->name);
     if (!file && !format->is_text && isatty(STDOUT_FILENO))
         return lap_message_trouble("'%s' is not for a terminal: name a file by --output, or a pipe", format->name);
     struct lap_recording *recording;

@@ -17,6 +17,7 @@ int lap_command_diff(const struct lap_arguments *arguments);
 int lap_command_gate(const struct lap_arguments *arguments);
 int lap_command_scaling(const struct lap_arguments *arguments);
 int lap_command_export(const struct lap_arguments *arguments);
+int lap_command_sql(const struct lap_arguments *arguments);
 int lap_command_check(const struct lap_arguments *arguments);
 int lap_command_ctl(const struct lap_arguments *arguments);
 int lap_command_top(const struct lap_arguments *arguments);

@@ -93,13 +93,15 @@ const struct lap_option lap_options[] = {
      LAP_COMMAND_GATE},
     {LAP_OPTION_JSON, 0, "json", NULL, LAP_COMPLETE_NOTHING, NULL, "write JSON",
      RECORDING | READING | LAP_COMMAND_DIFF | LAP_COMMAND_GATE | LAP_COMMAND_CTL | LAP_COMMAND_TOP |
-         LAP_COMMAND_SNAPSHOT},
+         LAP_COMMAND_SNAPSHOT | LAP_COMMAND_SQL},
     {LAP_OPTION_HTML, 0, "html", "FILE", LAP_COMPLETE_NOTHING, NULL, "write a page for a browser into FILE, too",
      LAP_COMMAND_REPORT | LAP_COMMAND_DIFF | LAP_COMMAND_SCALING},
     {LAP_OPTION_FORMAT, 0, "format", "FORMAT", LAP_COMPLETE_WORDS, LAP_EXPORT_NAMES, "what to write",
      LAP_COMMAND_EXPORT},
     {LAP_OPTION_OUTPUT, 'o', "output", "FILE", LAP_COMPLETE_NOTHING, NULL, "write FILE, not standard output",
      LAP_COMMAND_EXPORT},
+    {LAP_OPTION_SCHEMA, 0, "schema", NULL, LAP_COMPLETE_NOTHING, NULL, "print what can be asked: tables, columns, views",
+     LAP_COMMAND_SQL},
     {LAP_OPTION_VERSION, 0, "version", NULL, LAP_COMPLETE_NOTHING, NULL, "print the version", LAP_COMMAND_NONE},
     {LAP_OPTION_HELP, 'h', "help", NULL, LAP_COMPLETE_NOTHING, NULL, "print this help", UINT32_MAX},
 };
@@ -144,6 +146,11 @@ const struct lap_command lap_commands[] = {
     {LAP_COMMAND_EXPORT, "export", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "a recording in the format of another tool",
      "Without RECORDING: the newest lapmark-recording* of the current directory.", lap_command_export},
+    {LAP_COMMAND_SQL, "sql", "[RECORDING...] SQL", 0, -1, LAP_COMPLETE_DIRECTORY, NULL, "answer a question in SQL",
+     "SQL is one SELECT, over the tables and views of 'lapmark sql --schema'; RECORDING may be a file of\n"
+     "'lapmark export --format sqlite'. Without RECORDING: the newest lapmark-recording* of the current\n"
+     "directory.",
+     lap_command_sql},
     {LAP_COMMAND_CHECK, "check", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "is a recording sound? what is lost, what was still open?",
      "Exit status 0: sound, 1: not, 2: trouble.\n"

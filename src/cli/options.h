@@ -49,6 +49,7 @@ enum lap_option_id {
     LAP_OPTION_JSON,
     LAP_OPTION_HTML,
     LAP_OPTION_FORMAT,
+    LAP_OPTION_SCHEMA,
     LAP_OPTIONS
 };
 
@@ -90,6 +91,7 @@ enum lap_command_bit {
     LAP_COMMAND_DIFF = 16384,
     LAP_COMMAND_SCALING = 65536,
     LAP_COMMAND_EXPORT = 131072,
+    LAP_COMMAND_SQL = 1 << 18,
     LAP_COMMAND_GATE = 1 << 20
 };
 

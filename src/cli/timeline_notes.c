@@ -48,3 +48,22 @@ void lap_timeline_note(const struct lap_timeline *timeline)
     tell_timeline(timeline);
     tell_loops(timeline);
 }
+
+static bool has_several_clocks(const struct lap_recording *recording)
+{
+    for (size_t p = 1; p < recording->process_count; p++)
+        if (recording->processes[p]->control.clock_domain != recording->processes[0]->control.clock_domain)
+            return true;
+    return false;
+}
+
+int lap_timeline_join(struct lap_timeline **ret_timeline, struct lap_recording *recording)
+{
+    *ret_timeline = NULL;
+    const int code = has_several_clocks(recording) ? lap_timeline_make(ret_timeline, recording) : 0;
+    if (code < 0)
+        return lap_message_trouble("cannot read the recording: %s", lap_message_reason(code));
+    if (*ret_timeline)
+        lap_timeline_note(*ret_timeline);
+    return 0;
+}

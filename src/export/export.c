@@ -11,6 +11,11 @@ const struct lap_export_format lap_export_formats[] = {
     {.name = "otlp-json", .about = "OpenTelemetry, JSON Lines", .is_text = true, .write = lap_export_otlp_json},
     {.name = "chrome", .about = "chrome://tracing, ui.perfetto.dev, others", .is_text = true, .write = lap_export_chrome},
     {.name = "speedscope", .about = "speedscope.app", .is_text = true, .write = lap_export_speedscope},
+#ifdef LAPMARK_HAS_SQLITE
+    {.name = "sqlite", .about = "SQLite, and lapmark sql", .write_file = lap_export_sqlite},
+#else
+    {.name = "sqlite", .about = "SQLite; not in this build", .missing = "SQLite"},
+#endif
 };
 const size_t lap_export_formats_count = sizeof lap_export_formats / sizeof *lap_export_formats;
 

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 /* Of all formats, as the help shows them. */
-#define LAP_EXPORT_NAMES "perfetto chrome speedscope folded pprof otlp otlp-json"
+#define LAP_EXPORT_NAMES "perfetto chrome speedscope folded pprof otlp otlp-json sqlite"
 
 struct lap_export {
     struct lap_recording *recording;
@@ -23,8 +23,9 @@ struct lap_export {
 
 struct lap_export_format {
     const char *name;
-    const char *about; /* a few words, for the help */
-    bool is_text;      /* may be written to a terminal */
+    const char *about;   /* a few words, for the help */
+    bool is_text;        /* may be written to a terminal */
+    const char *missing; /* the library that it needs and this build has not, else NULL */
     /* Writes all of it. Returns 0 or a negative errno. One of the two. */
     int (*write)(const struct lap_export *export, struct lap_out *out);
     int (*write_file)(const struct lap_export *export, const char *file); /* that is new */
@@ -43,5 +44,6 @@ int lap_export_otlp(const struct lap_export *export, struct lap_out *out);
 int lap_export_otlp_json(const struct lap_export *export, struct lap_out *out);
 int lap_export_chrome(const struct lap_export *export, struct lap_out *out);
 int lap_export_speedscope(const struct lap_export *export, struct lap_out *out);
+int lap_export_sqlite(const struct lap_export *export, const char *file);
 
 #endif

@@ -4,13 +4,13 @@
  * https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
  *
  * Times are microseconds with three decimals from the recording's start, as those since 1970 do not fit a double. A thread has its
- * track; handles, which are of no thread, have one for each slot, and calls one for as many as are under way at once, as threads with numbers that
- * the kernel gives none. A lap's begin stands in the file when its end is known: readers sort by time.
+ * track; handles, which are of no thread, have one for each slot, and calls one for as many as are under way at once, as threads with
+ * numbers that the kernel gives none. A lap's begin stands in the file when its end is known: readers sort by time. Ids are nobody's
+ * arguments, as speedscope shows those in names.
  *
- * Readers differ in what they make of an end and a begin of one name at one time, as laps of one name have them. Those that
- * compare the names alone, in the order of the file, get them in the right order. Speedscope also compares arguments, and takes a begin first whose
- * own end it could be: so a lap's end has other arguments than a begin, {}, unless they are one moment. Ids are nobody's arguments, as
- * speedscope shows those in names.
+ * What ends and what begins at one time, as laps do, most readers take in the order of the file, which is right. Speedscope takes a begin
+ * before an end with the same name and arguments, and else an end before a begin. So ends have other arguments than any begin, {}; and
+ * what begins and ends in one nanosecond ends some hundredths of it later, which is nothing for readers that count in nanoseconds.
  */
 #define _GNU_SOURCE
 #include "call_lanes.h"
@@ -31,6 +31,20 @@
 #define NUMBER_OF_SLOT(slot) (2 * NUMBERS + (slot))
 #define NUMBER_OF_LANE(lane) (3 * NUMBERS + (lane))
 
+#define PARTS 100u /* of a nanosecond */
+
+struct track {
+    uint64_t time_ns; /* of its newest event, but for begins that are written late */
+    uint32_t part;    /* of that nanosecond */
+    uint32_t tid;     /* 0: not told yet */
+};
+
+/* By the number of a thread or slot. */
+struct numbered_tracks {
+    struct track *tracks;
+    size_t count;
+};
+
 struct chrome {
     const struct lap_export *export;
     struct lap_out *out;
@@ -38,9 +52,7 @@ struct chrome {
     uint64_t start_ns;
     uint32_t pid;
     uint8_t *pids_taken, *tids_taken; /* a bit each */
-    uint32_t *tids;                   /* by the thread's index */
-    size_t tids_room;
-    uint8_t *slots_told; /* a bit each */
+    struct numbered_tracks threads, slots;
     struct lap_call_lanes lanes;
     char track_text[TRACK_BYTES];
     size_t track_bytes; /* 0: made for no track */
@@ -84,9 +96,10 @@ static void event_close(struct chrome *to, char *at)
     lap_out_add(to->out, (size_t)(at - (to->out->buffer + to->out->used)));
 }
 
-static char *event_time(const struct chrome *to, char *at, uint64_t time_ns)
+static inline char *event_time(const struct chrome *to, char *at, uint64_t time_ns, uint32_t part)
 {
-    return lap_json_us(LAP_JSON_TEXT(at, ",\"ts\":"), time_ns > to->start_ns ? time_ns - to->start_ns : 0);
+    at = lap_json_us(LAP_JSON_TEXT(at, ",\"ts\":"), time_ns > to->start_ns ? time_ns - to->start_ns : 0);
+    return __builtin_expect(part == 0, 1) ? at : (char *)memcpy(at, lap_json_pairs + 2 * part, 2) + 2;
 }
 
 static char *event_name(char *at, struct lap_span_text name)
@@ -138,15 +151,15 @@ static void argument_text(struct arguments *arguments, const char *name, const c
 
 static size_t text_bytes(const char *text) { return text ? strlen(text) : 0; }
 
-static void end_write(struct chrome *to, uint32_t tid, uint64_t time_ns, struct lap_span_text name)
+static void end_write(struct chrome *to, uint32_t tid, uint64_t time_ns, uint32_t part, struct lap_span_text name)
 {
-    char *at = event_time(to, event_open(to, name.bytes, 'E', tid), time_ns);
+    char *at = event_time(to, event_open(to, name.bytes, 'E', tid), time_ns, part);
     event_close(to, LAP_JSON_TEXT(event_name(at, name), ",\"args\":{}"));
 }
 
 static void counter_write(struct chrome *to, struct lap_span_text name, uint64_t time_ns, int64_t n)
 {
-    char *at = event_time(to, event_open(to, name.bytes, 'C', NO_THREAD), time_ns);
+    char *at = event_time(to, event_open(to, name.bytes, 'C', NO_THREAD), time_ns, 0);
     struct arguments arguments = arguments_open(event_name(at, name));
     argument_int(&arguments, "n", n);
     event_close(to, arguments_close(arguments));
@@ -195,6 +208,27 @@ static uint32_t number_of(uint8_t *taken, uint64_t kernel_number, uint64_t index
     return NUMBERS + (uint32_t)(index % NUMBERS);
 }
 
+static void tracks_clear(struct numbered_tracks *numbered)
+{
+    if (numbered->count > 0)
+        memset(numbered->tracks, 0, numbered->count * sizeof *numbered->tracks);
+}
+
+/* NULL: there is no memory. */
+static struct track *track_get(struct numbered_tracks *numbered, uint64_t number)
+{
+    if (number < numbered->count)
+        return &numbered->tracks[number];
+    const size_t count = 2 * (size_t)number + 64;
+    struct track *const tracks = realloc(numbered->tracks, count * sizeof *tracks);
+    if (!tracks)
+        return NULL;
+    memset(tracks + numbered->count, 0, (count - numbered->count) * sizeof *tracks);
+    numbered->tracks = tracks;
+    numbered->count = count;
+    return &tracks[number];
+}
+
 static void see_process(void *user, const struct lap_process *process)
 {
     struct chrome *const to = user;
@@ -203,7 +237,8 @@ static void see_process(void *user, const struct lap_process *process)
     to->pid = number_of(to->pids_taken, process->pid, process->index);
     to->track_bytes = 0;
     lap_call_lanes_clear(&to->lanes);
-    memset(to->slots_told, 0, LAP_HANDLE_SLOTS / 8);
+    tracks_clear(&to->threads);
+    tracks_clear(&to->slots);
     free(to->tids_taken);
     to->tids_taken = calloc(NUMBERS / 8, 1);
     if (!to->tids_taken) {
@@ -221,50 +256,74 @@ static void see_thread(void *user, const struct lap_thread *thread)
 {
     struct chrome *const to = user;
     char name[256];
-    if (thread->index >= to->tids_room) {
-        const size_t room = 2 * (size_t)thread->index + 64;
-        uint32_t *const tids = realloc(to->tids, room * sizeof *tids);
-        if (!tids) {
-            to->out->error = -ENOMEM;
-            return;
-        }
-        to->tids = tids;
-        to->tids_room = room;
+    struct track *const track = track_get(&to->threads, thread->index);
+    if (!track) {
+        to->out->error = -ENOMEM;
+        return;
     }
-    to->tids[thread->index] = number_of(to->tids_taken, thread->id, thread->index);
+    track->tid = number_of(to->tids_taken, thread->id, thread->index);
     lap_span_text_escape(name, sizeof name, thread->name);
-    track_tell(to, to->tids[thread->index], name, (int64_t)thread->index);
+    track_tell(to, track->tid, name, (int64_t)thread->index);
 }
 
-static uint32_t tid_of_thread(const struct chrome *to, const struct lap_thread *thread)
+static struct track *track_of_thread(struct chrome *to, const struct lap_thread *thread)
 {
-    return thread && thread->index < to->tids_room ? to->tids[thread->index] : NUMBERS;
+    static struct track none;
+    struct track *const track = track_get(&to->threads, thread ? thread->index : 0);
+    if (!track) {
+        to->out->error = -ENOMEM;
+        return &none;
+    }
+    if (track->tid == 0)
+        track->tid = NUMBERS;
+    return track;
 }
 
-static uint32_t tid_of(struct chrome *to, const struct lap_span *span)
+static struct track *track_of(struct chrome *to, const struct lap_span *span)
 {
     if (span->handle == 0)
-        return tid_of_thread(to, span->thread);
+        return track_of_thread(to, span->thread);
     const uint32_t slot = lap_handle_slot(span->handle);
-    if (is_first(to->slots_told, slot))
-        track_tell(to, NUMBER_OF_SLOT(slot), "handles", (int64_t)NUMBER_OF_SLOT(slot));
-    return NUMBER_OF_SLOT(slot);
+    struct track *const track = track_get(&to->slots, slot);
+    if (!track)
+        return track_of_thread(to, span->thread);
+    if (track->tid == 0) {
+        track->tid = NUMBER_OF_SLOT(slot);
+        track_tell(to, track->tid, "handles", (int64_t)track->tid);
+    }
+    return track;
+}
+
+/* The track's time is now this one. */
+static inline void track_begin(struct track *track, uint64_t time_ns)
+{
+    if (time_ns != track->time_ns)
+        track->part = 0;
+    track->time_ns = time_ns;
+}
+
+/* The same for the end of what began at `begin_part` of `begin_ns`. */
+static inline void track_end(struct track *track, uint64_t time_ns, uint64_t begin_ns, uint32_t begin_part)
+{
+    track_begin(track, time_ns);
+    if (__builtin_expect(time_ns == begin_ns, 0) && track->part <= begin_part && begin_part + 1 < PARTS)
+        track->part = begin_part + 1;
 }
 
 /* ---- spans --------------------------------------------------------------------------------------------------------- */
 
-enum { WAS_CUT = 1 }; /* span->user[0]: as of its begin */
+enum { BEGIN_PART = 0, LAP_PART }; /* span->user: of its begin, and of its next lap's */
 
-static char *span_arguments(const struct lap_span *span, char *at)
+static char *begin_arguments(char *at, bool has_n, int64_t n, const char *message, bool is_cut)
 {
-    if (!span->has_n && !span->message && span->user[0] != WAS_CUT)
+    if (!has_n && !message && !is_cut)
         return at;
     struct arguments arguments = arguments_open(at);
-    if (span->has_n)
-        argument_int(&arguments, "n", span->n);
-    if (span->message)
-        argument_text(&arguments, "message", span->message);
-    if (span->user[0] == WAS_CUT)
+    if (has_n)
+        argument_int(&arguments, "n", n);
+    if (message)
+        argument_text(&arguments, "message", message);
+    if (is_cut)
         argument_true(&arguments, "cut");
     return arguments_close(arguments);
 }
@@ -272,11 +331,13 @@ static char *span_arguments(const struct lap_span *span, char *at)
 static void see_begin(void *user, struct lap_span *span)
 {
     struct chrome *const to = user;
-    const uint32_t tid = tid_of(to, span);
-    span->user[0] = span->is_cut ? WAS_CUT : 0;
-    char *at = event_open(to, span->name.bytes + text_bytes(span->message), 'B', tid);
-    at = EVENT_CATEGORY(event_time(to, at, span->begin_ns), "profiler");
-    event_close(to, span_arguments(span, event_name(at, span->name)));
+    struct track *const track = track_of(to, span);
+    track_begin(track, span->begin_ns);
+    span->user[BEGIN_PART] = track->part;
+    span->user[LAP_PART] = span->last_ns == span->begin_ns ? track->part : 0;
+    char *at = event_open(to, span->name.bytes + text_bytes(span->message), 'B', track->tid);
+    at = event_name(EVENT_CATEGORY(event_time(to, at, span->begin_ns, track->part), "profiler"), span->name);
+    event_close(to, begin_arguments(at, span->has_n, span->n, span->message, span->is_cut));
     if (span->has_n)
         counter_write(to, span->name, span->begin_ns, span->n);
 }
@@ -284,20 +345,14 @@ static void see_begin(void *user, struct lap_span *span)
 static void see_lap(void *user, struct lap_span *span, const struct lap_span_lap *lap)
 {
     struct chrome *const to = user;
-    const uint32_t tid = tid_of(to, span);
-    char *at = event_open(to, lap->name.bytes + text_bytes(lap->message), 'B', tid);
-    at = event_name(EVENT_CATEGORY(event_time(to, at, lap->begin_ns), "lap"), lap->name);
-    const bool is_moment = lap->begin_ns == lap->end_ns;
-    if (is_moment || lap->has_n || lap->message) {
-        struct arguments arguments = arguments_open(at);
-        if (lap->has_n && !is_moment)
-            argument_int(&arguments, "n", lap->n);
-        if (lap->message && !is_moment)
-            argument_text(&arguments, "message", lap->message);
-        at = arguments_close(arguments);
-    }
-    event_close(to, at);
-    end_write(to, tid, lap->end_ns, lap->name);
+    struct track *const track = track_of(to, span);
+    const uint32_t begin_part = (uint32_t)span->user[LAP_PART];
+    char *at = event_open(to, lap->name.bytes + text_bytes(lap->message), 'B', track->tid);
+    at = event_name(EVENT_CATEGORY(event_time(to, at, lap->begin_ns, begin_part), "lap"), lap->name);
+    event_close(to, begin_arguments(at, lap->has_n, lap->n, lap->message, false));
+    track_end(track, lap->end_ns, lap->begin_ns, begin_part);
+    span->user[LAP_PART] = track->part;
+    end_write(to, track->tid, lap->end_ns, track->part, lap->name);
     if (lap->has_n)
         counter_write(to, lap->name, lap->end_ns, lap->n);
 }
@@ -309,17 +364,16 @@ static void see_end(void *user, struct lap_span *span, uint64_t end_ns, uint64_t
     /* What runs on has no end. */
     if (how == LAP_SPAN_OPEN && (to->process->state == LAP_PROCESS_RUNNING || to->process->state == LAP_PROCESS_UNKNOWN))
         return;
-    char *at = event_open(to, span->name.bytes + text_bytes(span->message), 'E', tid_of(to, span));
-    at = event_name(event_time(to, at, end_ns), span->name);
-    /* Of a moment it must be known again by its arguments, unless nothing comes behind it. */
-    if (end_ns == span->begin_ns && how != LAP_SPAN_OPEN) {
-        at = span_arguments(span, at);
-    } else if (how != LAP_SPAN_ENDED) {
-        struct arguments arguments = arguments_open(at);
-        argument_true(&arguments, how == LAP_SPAN_ABANDONED ? "abandoned" : "unfinished");
-        at = arguments_close(arguments);
+    struct track *const track = track_of(to, span);
+    track_end(track, end_ns, span->begin_ns, (uint32_t)span->user[BEGIN_PART]);
+    if (how == LAP_SPAN_ENDED) {
+        end_write(to, track->tid, end_ns, track->part, span->name);
+        return;
     }
-    event_close(to, at);
+    char *at = event_open(to, span->name.bytes, 'E', track->tid);
+    struct arguments arguments = arguments_open(event_name(event_time(to, at, end_ns, track->part), span->name));
+    argument_true(&arguments, how == LAP_SPAN_ABANDONED ? "abandoned" : "unfinished");
+    event_close(to, arguments_close(arguments));
 }
 
 static void see_pause(void *user, struct lap_span *span, const struct lap_thread *thread, uint64_t begin_ns,
@@ -327,23 +381,24 @@ static void see_pause(void *user, struct lap_span *span, const struct lap_thread
 {
     static const struct lap_span_text name = {.text = "(recorder)", .bytes = sizeof "(recorder)" - 1};
     struct chrome *const to = user;
+    struct track *const track = track_of_thread(to, thread);
     (void)span;
-    const uint32_t tid = tid_of_thread(to, thread);
-    char *at = event_time(to, event_open(to, name.bytes, 'B', tid), begin_ns);
+    char *at = event_time(to, event_open(to, name.bytes, 'B', track->tid), begin_ns, 0);
     event_close(to, event_name(EVENT_CATEGORY(at, "recorder"), name));
-    end_write(to, tid, end_ns, name);
+    track_begin(track, end_ns);
+    end_write(to, track->tid, end_ns, track->part, name);
 }
 
 /* ---- calls, and what binds them to those that serve them ----------------------------------------------------------- */
 
 /* `phase` s: from the call around it; f: to the profiler around it. */
-static void flow_write(struct chrome *to, char phase, uint32_t tid, uint64_t time_ns, uint64_t id)
+static void flow_write(struct chrome *to, char phase, uint32_t tid, uint64_t time_ns, uint32_t part, uint64_t id)
 {
     char text[2 + 16 + 1];
     if (id == 0)
         return;
     const int bytes = snprintf(text, sizeof text, "0x%llx", (unsigned long long)id);
-    char *at = EVENT_CATEGORY(event_time(to, event_open(to, (size_t)bytes, phase, tid), time_ns), "call");
+    char *at = EVENT_CATEGORY(event_time(to, event_open(to, (size_t)bytes, phase, tid), time_ns, part), "call");
     at = lap_json_string(LAP_JSON_TEXT(at, ",\"name\":\"call\",\"bp\":\"e\",\"id\":"), text, (size_t)bytes);
     event_close(to, at);
 }
@@ -351,7 +406,7 @@ static void flow_write(struct chrome *to, char phase, uint32_t tid, uint64_t tim
 static void see_serve(void *user, struct lap_span *span)
 {
     struct chrome *const to = user;
-    flow_write(to, 'f', tid_of(to, span), span->begin_ns, span->caller.span);
+    flow_write(to, 'f', track_of(to, span)->tid, span->begin_ns, (uint32_t)span->user[BEGIN_PART], span->caller.span);
 }
 
 static void see_call(void *user, const struct lap_span_call *call)
@@ -366,7 +421,7 @@ static void see_call(void *user, const struct lap_span_call *call)
     const uint32_t tid = NUMBER_OF_LANE(lane);
     if (is_new)
         track_tell(to, tid, "calls", (int64_t)tid);
-    char *at = event_time(to, event_open(to, call->name.bytes, 'B', tid), call->begin_ns);
+    char *at = event_time(to, event_open(to, call->name.bytes, 'B', tid), call->begin_ns, 0);
     at = event_name(EVENT_CATEGORY(at, "call"), call->name);
     struct arguments arguments = arguments_open(at);
     if (call->times.has_server) {
@@ -377,8 +432,8 @@ static void see_call(void *user, const struct lap_span_call *call)
     if (call->is_refused)
         argument_true(&arguments, "refused");
     event_close(to, arguments_close(arguments));
-    flow_write(to, 's', tid, call->begin_ns, call->id.span);
-    end_write(to, tid, call->end_ns, call->name);
+    flow_write(to, 's', tid, call->begin_ns, 0, call->id.span);
+    end_write(to, tid, call->end_ns, call->begin_ns == call->end_ns, call->name);
 }
 
 /* ---- the file ------------------------------------------------------------------------------------------------------ */
@@ -412,13 +467,12 @@ int lap_export_chrome(const struct lap_export *export, struct lap_out *out)
     struct chrome to = {.export = export,
                         .out = out,
                         .start_ns = lap_recording_start_ns(export->recording),
-                        .pids_taken = calloc(NUMBERS / 8, 1),
-                        .slots_told = calloc(LAP_HANDLE_SLOTS / 8, 1)};
-    const int code = to.pids_taken && to.slots_told ? trace_write(&to) : -ENOMEM;
+                        .pids_taken = calloc(NUMBERS / 8, 1)};
+    const int code = to.pids_taken ? trace_write(&to) : -ENOMEM;
     lap_call_lanes_done(&to.lanes);
     free(to.pids_taken);
     free(to.tids_taken);
-    free(to.tids);
-    free(to.slots_told);
+    free(to.threads.tracks);
+    free(to.slots.tracks);
     return code;
 }

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define lap_handle_slot(handle) ((uint32_t)(handle)&16383u)
 #define LANES 4096u             /* of calls; more at once share the last */
 #define EVENT_BYTES_MAX 14000u  /* see lap_pb_close() */
 #define FIRST_CLOCK 128u        /* those of the trace's own */

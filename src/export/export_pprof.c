@@ -6,11 +6,11 @@
  */
 #define _GNU_SOURCE
 #include "export.h"
+#include "process_notes.h"
 #include "protobuf.h"
 #include "stack_sums.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 
 #define COMMENTS_MAX 256u
@@ -126,19 +126,16 @@ static void sample_write(struct pprof *to, uint32_t stack)
 static void times_write(struct pprof *to)
 {
     const struct lap_recording *const recording = to->export->recording;
-    uint64_t begin_ns = UINT64_MAX, end_ns = 0;
+    const uint64_t begin_ns = lap_recording_start_ns(recording);
+    uint64_t end_ns = 0;
     for (size_t p = 0; p < recording->process_count; p++) {
         const struct lap_process *const process = recording->processes[p];
-        const uint64_t from_ns = lap_timebase_realtime_ns(&process->clock, process->clock.start_ticks);
-        const uint64_t to_ns =
-            process->end_ticks != 0 ? lap_timebase_realtime_ns(&process->clock, process->end_ticks) : from_ns;
-        begin_ns = from_ns < begin_ns ? from_ns : begin_ns;
-        end_ns = to_ns > end_ns ? to_ns : end_ns;
+        const uint64_t to_ns = lap_timebase_realtime_ns(&process->clock, process->end_ticks);
+        end_ns = process->end_ticks != 0 && to_ns > end_ns ? to_ns : end_ns;
     }
-    if (end_ns < begin_ns)
-        return;
     number_write(to, PROFILE_TIME_NANOS, begin_ns);
-    number_write(to, PROFILE_DURATION_NANOS, end_ns - begin_ns);
+    if (end_ns > begin_ns)
+        number_write(to, PROFILE_DURATION_NANOS, end_ns - begin_ns);
 }
 
 static void comment_write(struct pprof *to, const char *text)
@@ -148,19 +145,25 @@ static void comment_write(struct pprof *to, const char *text)
     text_write(to, escaped, lap_span_text_escape(escaped, sizeof escaped, text));
 }
 
+static bool has_gaps(const struct lap_process *process)
+{
+    for (size_t r = 0; r < process->ring_count; r++) {
+        const struct lap_ring *const ring = &process->rings[r];
+        if (ring->missing_segments > 0 || (ring->segment_count > 0 && ring->segments[0].header.sequence > 0))
+            return true;
+    }
+    return false;
+}
+
 /* What a process's numbers lack. */
 static void process_comment(struct pprof *to, const struct lap_process *process)
 {
-    char lost[64] = "", text[768];
-    bool has_gaps = false;
-    if (process->lost > 0)
-        snprintf(lost, sizeof lost, ", %" PRIu64 " events lost", process->lost);
-    for (size_t r = 0; r < process->ring_count; r++) {
-        const struct lap_ring *const ring = &process->rings[r];
-        has_gaps |= ring->missing_segments > 0 || (ring->segment_count > 0 && ring->segments[0].header.sequence > 0);
-    }
-    snprintf(text, sizeof text, "%.400s on %.200s: %s%s%s", process->name, process->host,
-             lap_process_state_text(process->state), lost, has_gaps ? ", older events overwritten" : "");
+    char notes[LAP_PROCESS_NOTES_BYTES], text[LAP_PROCESS_NOTES_BYTES + 512];
+    const bool has_notes = lap_process_notes(notes, to->export, process) > 0;
+    snprintf(text, sizeof text, "%.400s%s%s%s", process->name, has_notes ? ": " : "", notes,
+             !has_gaps(process) ? ""
+             : has_notes        ? ", older events overwritten"
+                                : ": older events overwritten");
     comment_write(to, text);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define THREADS_TOLD (1u << 24) /* a damaged recording may number them as it likes */
 #define PROGRESS_BYTES (1u << 20)
 
 /* The scopes of a ring that are open, outermost first. */
@@ -111,7 +112,8 @@ static void thread_tell(struct stream *stream, const struct lap_thread *thread)
 {
     if (!thread || !stream->writer->thread)
         return;
-    const size_t byte = (size_t)(thread->index / 8);
+    const uint32_t index = (uint32_t)thread->index % THREADS_TOLD;
+    const size_t byte = index / 8;
     if (byte >= stream->threads_room) {
         const size_t room = 2 * byte + 64;
         uint8_t *const told = realloc(stream->threads_told, room);
@@ -123,9 +125,9 @@ static void thread_tell(struct stream *stream, const struct lap_thread *thread)
         stream->threads_told = told;
         stream->threads_room = room;
     }
-    if (stream->threads_told[byte] & 1u << thread->index % 8)
+    if (stream->threads_told[byte] & 1u << index % 8)
         return;
-    stream->threads_told[byte] |= (uint8_t)(1u << thread->index % 8);
+    stream->threads_told[byte] |= (uint8_t)(1u << index % 8);
     stream->writer->thread(stream->user, thread);
 }
 
@@ -171,6 +173,7 @@ static void span_lap(struct stream *stream, struct lap_span *span, struct lap_sp
     span->last_ns = lap->end_ns;
     span->inner_ns = 0;
     span->inner_ticks = 0;
+    thread_tell(stream, lap->thread);
     if (stream->writer->lap)
         stream->writer->lap(stream->user, span, lap);
 }
@@ -647,7 +650,8 @@ static int process_run(struct stream *stream, struct lap_process *process)
 {
     stream->process = process;
     stream->last_ns = 0;
-    memset(stream->threads_told, 0, stream->threads_room);
+    if (stream->threads_told)
+        memset(stream->threads_told, 0, stream->threads_room);
     int code = lap_span_names_enter(&stream->names, process);
     stream->rings = calloc(process->ring_count + 1, sizeof *stream->rings);
     if (code == 0 && !stream->rings)

@@ -93,12 +93,15 @@ def differences(program, argument, divisor, directory, is_inclusive=False):
 def measure(directory):
     flags = ["-std=c17", "-O2", f"-I{SOURCE / 'include'}"]
     hot, batch = directory / "instructions", directory / "instructions_batch"
+    probes = directory / "instructions_probes"
     calls = directory / "instructions_calls"
     run(COMPILER, *flags, HERE / "instructions.c", "-o", hot, f"-L{BUILD}", "-llapmark")
+    run(COMPILER, *flags, "-DLAPMARK_USDT", HERE / "instructions.c", "-o", probes, f"-L{BUILD}", "-llapmark")
     run(COMPILER, *flags, HERE / "instructions_calls.c", "-o", calls, f"-L{BUILD}", "-llapmark")
     decoder = sorted((SOURCE / "src" / "decoder").glob("*.c"))
     run(COMPILER, *flags, "-DNDEBUG", f"-I{SOURCE / 'src' / 'decoder'}", HERE / "instructions_batch.c", *decoder, "-o", batch, "-lpthread")
     return {"hot": differences(hot, ITERATIONS, ITERATIONS, directory),
+            "probes": differences(probes, ITERATIONS, ITERATIONS, directory),
             "calls": differences(calls, CALLS, CALLS, directory, is_inclusive=True),
             "batch": differences(batch, BLOCKS, BLOCKS * BLOCK_EVENTS, directory, is_inclusive=True)}
 
@@ -106,7 +109,7 @@ def measure(directory):
 def compare(measured, stored):
     """Prints each count; how many differ."""
     wrong = 0
-    for group, tolerance in (("hot", 0.0), ("calls", CALLS_TOLERANCE), ("batch", BATCH_TOLERANCE)):
+    for group, tolerance in (("hot", 0.0), ("probes", 0.0), ("calls", CALLS_TOLERANCE), ("batch", BATCH_TOLERANCE)):
         if group not in stored:  # of calls it is the library's compiler that counts, too
             print(f"{group}: nothing is stored for this compiler")
             continue
@@ -114,7 +117,7 @@ def compare(measured, stored):
             now, then = measured[group].get(name), stored[group].get(name)
             is_same = now is not None and then is not None and abs(now - then) <= tolerance
             wrong += not is_same
-            print(f"{'' if is_same else 'DIFFERENT: '}{name}: {now} instructions, {then} stored" + (f" (±{tolerance:g})" if tolerance else ""))
+            print(f"{'' if is_same else 'DIFFERENT: '}{group}: {name}: {now} instructions, {then} stored" + (f" (±{tolerance:g})" if tolerance else ""))
     return wrong
 
 

@@ -5,6 +5,7 @@ import re
 
 import common_export as export
 import common_stacks as stacks
+import helper_speedscope
 from common_export import common
 
 VALUE = re.compile(r"^(.*)\s+?(\d+(?:\.\d*)?)$", re.ASCII)  # a line as flamegraph.pl takes it apart
@@ -20,6 +21,10 @@ def read(text):
         found[frames] += int(value)
     common.check(len(set(text.splitlines())) == text.count("\n"), "a line is not whole, or there twice")
     return dict(found)
+
+
+def folded_frames(labels):
+    return tuple(re.sub(r" ([0-9.]+)$", "\u00a0\\1", label).replace(";", ":") for label in labels)
 
 
 def folded(directory, *more):
@@ -69,7 +74,7 @@ def test_alike_names():
     found = folded(directory)
     wanted = {}
     for stack, value in stacks.own_times(directory).items():
-        stack = tuple(re.sub(r" ([0-9.]+)$", "\u00a0\\1", frame).replace(";", ":") for frame in stack)
+        stack = folded_frames(stack)
         wanted[stack] = wanted.get(stack, 0) + value.total_ns
     around = ("stacks", "phase\u00a02")
     common.equal(set(found),
@@ -118,6 +123,25 @@ def test_too_deep_stacks():
     found = folded(stacks.stacks("deep", 2000))
     deepest = max(found, key=len)
     common.equal((len(deepest), deepest[-1], set(deepest[1:-1])), (1025, stacks.OTHERS, {"level"}))
+
+
+def test_speedscope_itself():
+    if not helper_speedscope.PACKAGE:
+        print("without speedscope: not from the npm registry")
+        return
+    with helper_speedscope.Speedscope() as speedscope:
+        for form in "folded", "pprof":  # it reads both
+            file, warnings = speedscope.load(export.export(export.awkward(), form))
+            profile, = file["profiles"]
+            found, frames, last = collections.Counter(), [], 0
+            for event in profile["events"]:
+                found[tuple(frames)] += event["at"] - last
+                last = event["at"]
+                if event["type"] == "O":
+                    frames.append(folded_frames([file["shared"]["frames"][event["frame"]]["name"]])[0])
+                else:
+                    frames.pop()
+            common.equal((warnings, +found), ([], +collections.Counter(folded(export.awkward()))))
 
 
 if __name__ == "__main__":
