@@ -139,6 +139,10 @@ class Browser(helper_browser.Browser):
         self.pointer({"type": "pointerMove", "x": round(x), "y": round(y)}, {"type": "pointerDown", "button": 0},
                      {"type": "pointerUp", "button": 0})
 
+    def drag(self, x, y, down):
+        self.pointer({"type": "pointerMove", "x": round(x), "y": round(y)}, {"type": "pointerDown", "button": 0},
+                     {"type": "pointerMove", "x": round(x), "y": round(y + down), "duration": 50}, {"type": "pointerUp", "button": 0})
+
     def leave(self):
         """Nothing is below the pointer then, and lit up."""
         self.pointer({"type": "pointerMove", "x": WIDTH - 1, "y": 1})
@@ -166,7 +170,7 @@ def perfetto(browser):
     directory = site("perfetto", ui=package(*PERFETTO), trace_pftrace=export("perfetto", "trace.pftrace"))
     with serve(directory) as url:
         (directory / "index.html").write_text(PERFETTO_PAGE.format(url=url), encoding="utf-8")
-        browser.go(f"{url}/index.html", 700)
+        browser.go(f"{url}/index.html", 720)
         browser.until("return document.querySelectorAll('.track').length >= 5 && /100%/.test(globals.state.status.msg)")
         # A click selects nothing before the track's spans are there, which it does not tell.
         while not browser.run("return document.querySelector('.details-table') !== null"):
@@ -175,6 +179,9 @@ def perfetto(browser):
                 const box = document.querySelector(`#track_${calls.id}`).getBoundingClientRect();
                 return [box.left + 0.655 * box.width, box.top + 16];"""))
             browser.settle()
+        grip = browser.run("const box = document.querySelector('.details-content .handle').getBoundingClientRect();"
+                           "return [box.left + box.width / 2, box.top + box.height / 2];")
+        browser.drag(*grip, -66)
         browser.leave()
         browser.picture("perfetto")
 
