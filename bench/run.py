@@ -519,7 +519,7 @@ def babeltrace_ratio(bench):
 
 # ---- writing for others ----------------------------------------------------------------------------------------------
 
-EXPORT_LIMITS_NS = {"perfetto": 100, "folded": 100, "pprof": 100}
+EXPORT_LIMITS_NS = {"perfetto": 100, "folded": 100, "pprof": 100, "sqlite": 1000}
 
 
 def exported_events(bench):

@@ -312,7 +312,8 @@ static inline void track_end(struct track *track, uint64_t time_ns, uint64_t beg
 
 /* ---- spans --------------------------------------------------------------------------------------------------------- */
 
-enum { BEGIN_PART = 0, LAP_PART }; /* span->user: of its begin, and of its next lap's */
+/* span->user: parts of its begin and of its next lap's; whether it was known to be cut. */
+enum { BEGIN_PART = 0, LAP_PART, WAS_CUT };
 
 static char *begin_arguments(char *at, bool has_n, int64_t n, const char *message, bool is_cut)
 {
@@ -334,6 +335,7 @@ static void see_begin(void *user, struct lap_span *span)
     struct track *const track = track_of(to, span);
     track_begin(track, span->begin_ns);
     span->user[BEGIN_PART] = track->part;
+    span->user[WAS_CUT] = span->is_cut;
     span->user[LAP_PART] = span->last_ns == span->begin_ns ? track->part : 0;
     char *at = event_open(to, span->name.bytes + text_bytes(span->message), 'B', track->tid);
     at = event_name(EVENT_CATEGORY(event_time(to, at, span->begin_ns, track->part), "profiler"), span->name);
@@ -366,13 +368,17 @@ static void see_end(void *user, struct lap_span *span, uint64_t end_ns, uint64_t
         return;
     struct track *const track = track_of(to, span);
     track_end(track, end_ns, span->begin_ns, (uint32_t)span->user[BEGIN_PART]);
-    if (how == LAP_SPAN_ENDED) {
+    const bool is_cut = span->is_cut && !span->user[WAS_CUT];
+    if (how == LAP_SPAN_ENDED && !is_cut) {
         end_write(to, track->tid, end_ns, track->part, span->name);
         return;
     }
     char *at = event_open(to, span->name.bytes, 'E', track->tid);
     struct arguments arguments = arguments_open(event_name(event_time(to, at, end_ns, track->part), span->name));
-    argument_true(&arguments, how == LAP_SPAN_ABANDONED ? "abandoned" : "unfinished");
+    if (is_cut)
+        argument_true(&arguments, "cut");
+    if (how != LAP_SPAN_ENDED)
+        argument_true(&arguments, how == LAP_SPAN_ABANDONED ? "abandoned" : "unfinished");
     event_close(to, arguments_close(arguments));
 }
 

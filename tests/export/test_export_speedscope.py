@@ -90,7 +90,7 @@ def test_sums():
 def test_profiles_are_tracks():
     names = [profile["name"].split(": ")[1].rpartition(" ")[0] for profile in of(export.threads)[0]["profiles"]]
     common.equal(sorted(names), ["subject", "worker-0", "worker-1", "worker-2"])
-    common.equal(len({profile["startValue"] for profile in of(export.threads)[0]["profiles"]}), 1)
+    common.equal(len({(profile["startValue"], profile["endValue"]) for profile in of(export.threads)[0]["profiles"]}), 1)
     names = [profile["name"].split(": ")[1].split(" ")[0] for profile in of(export.handles)[0]["profiles"]]
     common.check(names[0] == "subject" and len(names) > 2 and set(names[1:]) == {"handles"}, names)
     common.equal(sum("calls" in profile["name"] for profile in of(export.calls)[0]["profiles"]), 1)
