@@ -519,7 +519,8 @@ def babeltrace_ratio(bench):
 
 # ---- writing for others ----------------------------------------------------------------------------------------------
 
-EXPORT_LIMITS_NS = {"perfetto": 100, "folded": 100, "pprof": 100}
+EXPORT_LIMITS_NS = {"perfetto": 100, "otlp": 100, "chrome": 200, "sqlite": 1000,
+                    "otlp-json": None, "speedscope": None, "folded": None, "pprof": None}
 
 
 def exported_events(bench):

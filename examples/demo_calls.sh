@@ -1,7 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Where does a round trip go? A client and a server with a slow network between them; both are recorded. In build/demo-calls.
+# demo_calls.sh [CALLS]: where does a round trip go? A client and a server with a slow network between them; both are recorded. In
+# build/demo-calls.
 set -eu
+calls=${1:-200}
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
 build_dir=${BUILD_DIR:-$source_dir/build}
 lapmark=${LAPMARK_BIN:-$build_dir/lapmark}
@@ -23,13 +25,13 @@ started() {
     done
 }
 
-echo "200 calls, 4 in flight, 5 ms of work for each on the server, 3 ms each way:"
+echo "$calls calls, 4 in flight, 5 ms of work for each on the server, 3 ms each way:"
 echo
 LAPMARK_PRINT=off LAPMARK_RECORD=$out/server LAPMARK_SHARE=domain "$examples_dir/call_server" "$sockets/server" 5 >"$out/server.out" &
 started "$out/server.out"
 "$examples_dir/call_relay" "$sockets/relay" "$sockets/server" 3 >"$out/relay.out" &
 started "$out/relay.out"
-LAPMARK_RECORD=$out/client LAPMARK_SHARE=domain "$examples_dir/call_client" "$sockets/relay" 200 4
+LAPMARK_RECORD=$out/client LAPMARK_SHARE=domain "$examples_dir/call_client" "$sockets/relay" "$calls" 4
 wait
 tail -n 2 "$out/relay.out"
 

@@ -35,7 +35,7 @@ fuzz() {
 
 before=$(find "$kept" -type f | wc -l)
 failed=
-set -- recording:16384 control:4200 metadata:16384 switches:2048 label:2048 trailer:80
+set -- recording:16384 control:4200 metadata:16384 switches:2048 label:2048 trailer:80 import:4096
 while [ $# -gt 0 ]; do
     running=
     names=

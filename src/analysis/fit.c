@@ -21,21 +21,38 @@ enum { TABLE = 64 };
 #define EVIDENCE_LEAST 1.0
 /* And this much more, over the number of timings: of few, what disturbed the long ones is not told from growth. */
 #define EVIDENCE_FEW 100.0
-/* What a positive offset has to be better by. */
+/* What a positive offset has to be better by, and what grows than what is constant. */
 #define OFFSET_PENALTY 1.0
+#define GROWTH_PENALTY 0.5
+/* Of the loss that is bounded far off, a difference says so much more than one of squares, over the noise by the same loss: the mean
+ * slope of its derivative over the mean square of that, for normal noise (Hampel et al., Robust Statistics, 1986, 7.2). */
+#define BOUNDED 1.06
 
 /* What a line that bends has to be better by, to say that the caches may be why it grows. */
-#define BENT 1.0
+#define BENT EVIDENCE
+/* If so many of the sizes count nothing for a line, it is not what describes them. */
+#define FAR_SHARE 0.2
+/* Where sizes differ by more that their own costs do not explain, as on a machine that has too much to do, no class is clear. */
+#define BETWEEN_MAX 0.25
 /* What grows by less over the whole range is constant. */
 #define GROWTH_MIN 1.05
 
-/* What is constant but for the memory that it touches gets slower by no more, as that comes from further caches. */
+/* What is constant but for the memory that it touches gets slower by no more, as that comes from further caches: one that touches a
+ * little, and one that is longer. */
 #define MEMORY_NS 300.0
 #define MEMORY_GROWTH 4.0
+/* One access takes so much longer if it reaches no cache. */
+#define ACCESS_NS 100.0
+/* Nothing looks at each of n in less; so what grows by less is not an iteration, but memory that is further away, a dozen times. */
+#define EACH_NS 0.02
+#define FURTHER_NS 1000.0
+/* So many times what sizes are off the line is what a count has to grow by. */
+#define COUNT_CLEAR 10.0
 
 struct fitting {
     struct lap_fit_lines all;
-    double loss[LAP_FIT_LINES]; /* held out */
+    double loss[LAP_FIT_LINES];
+    double evidence; /* from which one class is taken over another */
 };
 
 /* ---- classes ------------------------------------------------------------------------------------------------------- */
@@ -46,7 +63,7 @@ const char *lap_fit_class_text(enum lap_fit_class class)
     return texts[class];
 }
 
-static double class_exponent(enum lap_fit_class class, double n)
+double lap_fit_class_exponent(enum lap_fit_class class, double n)
 {
     const double of_log = n / (1 + n) / log1p(n);
     switch (class) {
@@ -67,15 +84,9 @@ double lap_fit_at(const struct lap_fit *fit, double n)
 
 /* ---- the choice ---------------------------------------------------------------------------------------------------- */
 
-/* Each tenth of the sizes by the line of the others. */
-static double loss_held_out(struct fitting *fitting, unsigned class)
+static double penalty(const struct fitting *fitting, unsigned class)
 {
-    double loss = 0;
-    for (size_t fold = 0; fold < LAP_FIT_FOLDS; fold++) {
-        const struct lap_fit_line line = lap_fit_line_find(&fitting->all, class, fold, &fitting->all.lines[class], 1);
-        loss += lap_fit_line_loss(&fitting->all, &line, class, fold);
-    }
-    return loss;
+    return class == LAP_FIT_1 ? 0 : GROWTH_PENALTY + (fitting->all.lines[class].offset > 0 ? OFFSET_PENALTY : 0);
 }
 
 /* For `class` and against `other`, with the noise unknown: the log of their likelihoods' ratio. */
@@ -83,17 +94,21 @@ static double evidence(const struct fitting *fitting, unsigned class, unsigned o
 {
     const double degrees = (double)fitting->all.point_count - 2;
     const double least_loss = 1e-9;
-    const double penalty = OFFSET_PENALTY * ((fitting->all.lines[other].offset > 0 && other != LAP_FIT_1) -
-                                             (fitting->all.lines[class].offset > 0 && class != LAP_FIT_1));
-    return degrees / 2 * log((fitting->loss[other] + least_loss) / (fitting->loss[class] + least_loss)) + penalty;
+    return BOUNDED * degrees / 2 * log((fitting->loss[other] + least_loss) / (fitting->loss[class] + least_loss)) +
+           penalty(fitting, other) - penalty(fitting, class);
 }
 
-static double evidence_needed(const struct fitting *fitting)
+/* Noise that is known from few sizes takes more, as Student's t does (Abramowitz and Stegun 26.7.5): that which sizes share, not what
+ * their own costs tell. */
+static double evidence_find(const struct lap_fit_lines *all)
 {
-    double timings = 0;
-    for (size_t i = 0; i < fitting->all.point_count; i++)
-        timings += fitting->all.points[i].count;
-    return EVIDENCE + EVIDENCE_FEW / fmax(timings, 1);
+    double timings = 0, shared = 0;
+    for (size_t i = 0; i < all->point_count; i++) {
+        timings += all->points[i].count;
+        shared += pow(all->between / all->points[i].deviation, 2) / (double)all->point_count;
+    }
+    const double degrees = (double)(all->point_count - 2) / (shared * shared);
+    return EVIDENCE * (1 + (2 * EVIDENCE + 1) / (2 * degrees)) + EVIDENCE_FEW / fmax(timings, 1);
 }
 
 /* How far the line of `other` is from the nearest one of `class`, in standard errors. That one's offset may be below 0: how near to 0
@@ -118,11 +133,11 @@ static double apart(const struct lap_fit_lines *all, enum lap_fit_class class, e
     return sqrt(fmax(0, yy - (by * (ff * by - bf * fy) + fy * (bb * fy - bf * by)) / determinant));
 }
 
-/* What is further apart than the worst distance takes less evidence to mislead as seldom: z d - d^2 / 2, with z^2 / 2 = EVIDENCE. */
-static double evidence_spared(const struct lap_fit_lines *all, enum lap_fit_class class, enum lap_fit_class other)
+/* What is further apart than the worst distance takes less evidence to mislead as seldom: z d - d^2 / 2, with z^2 / 2 = evidence. */
+static double evidence_spared(const struct fitting *fitting, enum lap_fit_class class, enum lap_fit_class other)
 {
-    const double z = sqrt(2 * EVIDENCE), d = apart(all, class, other);
-    return d > z ? EVIDENCE - fmax(EVIDENCE_LEAST, z * d - d * d / 2) : 0;
+    const double z = sqrt(2 * fitting->evidence), d = apart(&fitting->all, class, other);
+    return d > z ? fitting->evidence - fmax(EVIDENCE_LEAST, z * d - d * d / 2) : 0;
 }
 
 /* Is a line that bends better than that of `class`? Then what is flatter is not excluded. */
@@ -133,8 +148,8 @@ static bool is_bent(struct fitting *fitting, enum lap_fit_class class)
     for (unsigned bend = LAP_FIT_CLASSES; bend < LAP_FIT_LINES; bend++) {
         if (lap_fit_bend_of(bend) + 1 != class)
             continue;
-        fitting->all.lines[bend] = lap_fit_line_find(&fitting->all, bend, SIZE_MAX, NULL, 1);
-        fitting->loss[bend] = loss_held_out(fitting, bend);
+        fitting->all.lines[bend] = lap_fit_line_find(&fitting->all, bend, NULL, 1);
+        fitting->loss[bend] = lap_fit_line_loss(&fitting->all, &fitting->all.lines[bend], bend);
         if (evidence(fitting, bend, class) > BENT)
             return true;
     }
@@ -150,7 +165,7 @@ static double tilt(struct fitting *fitting, const struct lap_fit_line *line, enu
     double s[5] = {0}, t[3] = {0};
     for (size_t i = 0; i < fitting->all.point_count; i++) {
         const struct lap_fit_point *const point = &fitting->all.points[i];
-        if (!lap_fit_point_counts(point, i, SIZE_MAX))
+        if (!lap_fit_point_counts(point))
             continue;
         const double grown = lap_fit_line_at(line, point, class) - offset, weight = point->robust * grown * grown;
         const double e = grown > 0 ? (point->cost - offset - grown) / grown : 0;
@@ -187,40 +202,66 @@ static bool is_flat(struct fitting *fitting)
     double error = INFINITY;
     const double slope = tilt(fitting, &fitting->all.lines[LAP_FIT_1], LAP_FIT_1, &error);
     const double middle = sqrt(fitting->all.points[0].n * fitting->all.points[fitting->all.point_count - 1].n);
-    return slope + 2.326 * error < class_exponent(LAP_FIT_LOG, middle) * 0.5;
+    return slope + 2.326 * error < lap_fit_class_exponent(LAP_FIT_LOG, middle) * 0.5;
 }
 
-static void choose(struct fitting *fitting, struct lap_fit *fit)
+/* Do too many of the sizes count nothing for the line, or the two largest? Those are what it would be used for. */
+static bool is_misfit(const struct lap_fit_lines *all, enum lap_fit_class class)
 {
-    const enum lap_fit_class best = lap_fit_least(fitting->loss, LAP_FIT_UNCLEAR);
-    const enum lap_fit_class growing = lap_fit_least(fitting->loss, LAP_FIT_1);
-    const double needed = evidence_needed(fitting);
-    fit->doubt = LAP_FIT_TWO_WITHIN;
-    /* The simplest, unless what grows is better. */
-    if (evidence(fitting, growing, LAP_FIT_1) < needed ||
-        !does_grow(&fitting->all, &fitting->all.lines[growing], growing)) {
-        fit->likely = LAP_FIT_1;
-        fit->rival = best == LAP_FIT_1 ? LAP_FIT_LOG : growing;
-        if (is_flat(fitting))
-            fit->doubt = LAP_FIT_SURE;
-        return;
+    size_t far = 0, last = 0; /* of the largest ones */
+    for (size_t i = 0; i < all->point_count; i++) {
+        const bool is_far = lap_fit_point_is_far(&all->points[i], &all->lines[class], class);
+        far += is_far;
+        last = is_far ? last + 1 : 0;
     }
-    fit->likely = growing;
+    return last >= 2 || (double)far >= FAR_SHARE * (double)all->point_count;
+}
+
+/* The simplest, unless what grows is better. */
+static bool is_constant(const struct fitting *fitting, enum lap_fit_class growing)
+{
+    return evidence(fitting, growing, LAP_FIT_1) < fitting->evidence ||
+           !does_grow(&fitting->all, &fitting->all.lines[growing], growing);
+}
+
+/* Against `growing`: finds the closest of the others, and the flattest that is not excluded. Returns how clear it is, in evidence. */
+static double rivals_find(const struct fitting *fitting, struct lap_fit *fit, enum lap_fit_class growing)
+{
     double closest = INFINITY;
     for (unsigned other = 0; other < LAP_FIT_CLASSES; other++) {
         if (other == (unsigned)growing)
             continue;
-        const double by = evidence(fitting, growing, other) + evidence_spared(&fitting->all, growing, other);
+        const double by = evidence(fitting, growing, other) + evidence_spared(fitting, growing, other);
         if (by < closest) {
             closest = by;
             fit->rival = other;
         }
+        if (by < fitting->evidence && other < (unsigned)fit->flattest)
+            fit->flattest = other;
     }
-    if (closest < needed)
+    return closest;
+}
+
+static void choose(struct fitting *fitting, struct lap_fit *fit)
+{
+    const struct lap_fit_lines *const all = &fitting->all;
+    const enum lap_fit_class best = lap_fit_least(fitting->loss, LAP_FIT_UNCLEAR);
+    const enum lap_fit_class growing = lap_fit_least(fitting->loss, LAP_FIT_1);
+    fit->doubt = LAP_FIT_TWO_WITHIN;
+    if (is_constant(fitting, growing)) {
+        fit->likely = fit->flattest = LAP_FIT_1;
+        fit->rival = best == LAP_FIT_1 ? LAP_FIT_LOG : growing;
+        if (is_flat(fitting) && !is_misfit(all, LAP_FIT_1) && all->between <= BETWEEN_MAX)
+            fit->doubt = LAP_FIT_SURE;
         return;
-    fit->doubt = is_bent(fitting, growing) ? LAP_FIT_CACHES : LAP_FIT_SURE;
-    if (fit->doubt == LAP_FIT_CACHES)
-        fit->rival = growing - 1;
+    }
+    fit->likely = fit->flattest = growing;
+    const double clear = rivals_find(fitting, fit, growing);
+    if (clear >= fitting->evidence && !is_misfit(all, growing) && all->between <= BETWEEN_MAX) {
+        fit->doubt = is_bent(fitting, growing) ? LAP_FIT_CACHES : LAP_FIT_SURE;
+        if (fit->doubt == LAP_FIT_CACHES)
+            fit->rival = fit->flattest = growing - 1;
+    }
 }
 
 static bool is_of_memory(double least_ns, double most_ns)
@@ -228,12 +269,27 @@ static bool is_of_memory(double least_ns, double most_ns)
     return most_ns - least_ns <= MEMORY_NS && most_ns <= MEMORY_GROWTH * least_ns;
 }
 
-static void doubt_by_caches(struct lap_fit *fit, enum lap_fit_class rival)
+/* By so little for each of n that it is no iteration over them. */
+static bool is_of_none(const struct lap_fit *fit, double grown_ns)
+{
+    return grown_ns <= FURTHER_NS && grown_ns <= EACH_NS * (fit->n_max - fit->n_min);
+}
+
+static void doubt_make(struct lap_fit *fit, enum lap_fit_doubt doubt, enum lap_fit_class rival)
 {
     fit->class = LAP_FIT_UNCLEAR;
-    fit->doubt = LAP_FIT_CACHES;
+    fit->doubt = doubt;
     fit->rival = rival;
+    fit->flattest = rival < fit->flattest ? rival : fit->flattest;
     fit->range_needed = 0;
+}
+
+/* Is each of n dearer the more of them there are, by no more than memory? One access of each is enough. */
+static bool is_each_of_memory(const struct lap_fit *fit, double least_ns, double most_ns)
+{
+    const double offset = fit->lines[fit->likely].offset;
+    const double each_least_ns = (least_ns - offset) / fit->n_min, each_most_ns = (most_ns - offset) / fit->n_max;
+    return each_most_ns - each_least_ns <= ACCESS_NS || is_of_memory(each_least_ns, each_most_ns);
 }
 
 /* What is unclear between two that grow is no more sure to grow than what is clear. */
@@ -242,12 +298,20 @@ void lap_fit_doubt_memory(struct lap_fit *fit)
     if (fit->likely == LAP_FIT_UNCLEAR || lap_fit_flatter(fit) == LAP_FIT_1)
         return;
     const double least_ns = lap_fit_at(fit, fit->n_min), most_ns = lap_fit_at(fit, fit->n_max);
-    if (is_of_memory(least_ns, most_ns))
-        doubt_by_caches(fit, LAP_FIT_1);
-    else if (fit->class == LAP_FIT_N_LOG && /* of n of them, each is looked at */
-             is_of_memory((least_ns - fit->lines[fit->likely].offset) / fit->n_min,
-                          (most_ns - fit->lines[fit->likely].offset) / fit->n_max))
-        doubt_by_caches(fit, LAP_FIT_N);
+    const bool is_log_of_memory = lap_fit_flatter(fit) == LAP_FIT_LOG && most_ns <= MEMORY_GROWTH * least_ns;
+    if (is_of_memory(least_ns, most_ns) || is_of_none(fit, most_ns - least_ns) || is_log_of_memory)
+        doubt_make(fit, LAP_FIT_CACHES, LAP_FIT_1);
+    else if (fit->class == LAP_FIT_N_LOG && is_each_of_memory(fit, least_ns, most_ns))
+        doubt_make(fit, LAP_FIT_CACHES, LAP_FIT_N);
+}
+
+/* If not, they go by something else, that n has to do with. */
+void lap_fit_doubt_count(struct lap_fit *fit)
+{
+    if (fit->likely == LAP_FIT_UNCLEAR || lap_fit_flatter(fit) == LAP_FIT_1)
+        return;
+    if (log(lap_fit_at(fit, fit->n_max) / lap_fit_at(fit, fit->n_min)) < COUNT_CLEAR * fit->noise)
+        doubt_make(fit, LAP_FIT_TWO_WITHIN, LAP_FIT_1);
 }
 
 /* ---- the exponent -------------------------------------------------------------------------------------------------- */
@@ -260,8 +324,8 @@ static double exponent_of(struct fitting *fitting, const struct lap_fit *fit, do
     struct lap_fit_line best_line = fitting->all.lines[best];
     for (int i = 0; i < (fit->doubt == LAP_FIT_SURE ? 1 : 2); i++) {
         const enum lap_fit_class class = i == 0 ? fit->likely : fit->rival;
-        const struct lap_fit_line line = lap_fit_line_find(&fitting->all, class, SIZE_MAX, &fitting->all.lines[class], 1);
-        const double loss = lap_fit_line_loss(&fitting->all, &line, class, SIZE_MAX);
+        const struct lap_fit_line line = lap_fit_line_find(&fitting->all, class, &fitting->all.lines[class], 1);
+        const double loss = lap_fit_line_loss(&fitting->all, &line, class);
         if (loss < best_loss) {
             best_loss = loss;
             best_line = line;
@@ -270,9 +334,9 @@ static double exponent_of(struct fitting *fitting, const struct lap_fit *fit, do
     }
     if (!does_grow(&fitting->all, &best_line, best)) { /* what is above the offset is next to nothing */
         best = LAP_FIT_1;
-        best_line = lap_fit_line_find(&fitting->all, best, SIZE_MAX, &fitting->all.lines[best], 1);
+        best_line = lap_fit_line_find(&fitting->all, best, &fitting->all.lines[best], 1);
     }
-    return class_exponent(best, middle) + fmax(-1, fmin(1, tilt(fitting, &best_line, best, NULL)));
+    return lap_fit_class_exponent(best, middle) + fmax(-1, fmin(1, tilt(fitting, &best_line, best, NULL)));
 }
 
 /* One-sided 99.5 % of Student's t by that of the normal distribution: few sizes say less of their own noise (Cornish and Fisher's
@@ -332,8 +396,8 @@ static double distance_over(const struct fitting *fitting, const struct lap_fit 
         lap_fit_point_set(&points[i], fit->n_min * pow(range, (double)i / (TABLE - 1)), fit->n_min, fit->n_min * range);
         points[i].cost = lap_fit_line_at(line, &points[i], fit->likely);
     }
-    const struct lap_fit_line other = lap_fit_line_find(&table, fit->rival, SIZE_MAX, NULL, 1);
-    return lap_fit_line_loss(&table, &other, fit->rival, SIZE_MAX) / TABLE * (double)fitting->all.point_count /
+    const struct lap_fit_line other = lap_fit_line_find(&table, fit->rival, NULL, 1);
+    return lap_fit_line_loss(&table, &other, fit->rival) / TABLE * (double)fitting->all.point_count /
            (fit->noise * fit->noise);
 }
 
@@ -341,7 +405,7 @@ static double distance_over(const struct fitting *fitting, const struct lap_fit 
 static double range_needed(const struct fitting *fitting, const struct lap_fit *fit)
 {
     static const double ranges[] = {10, 30, 100, 300, 1000, 3000, 10000, 100000, 1000000};
-    const double enough = pow(1.645 + sqrt(1.645 * 1.645 + 2 * evidence_needed(fitting)), 2);
+    const double enough = pow(1.645 + sqrt(1.645 * 1.645 + 2 * fitting->evidence), 2);
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (ranges[i] > fit->n_max / fit->n_min * 1.5 && distance_over(fitting, fit, ranges[i]) >= enough)
             return ranges[i];
@@ -350,13 +414,25 @@ static double range_needed(const struct fitting *fitting, const struct lap_fit *
 
 /* ---- all of it ----------------------------------------------------------------------------------------------------- */
 
+/* The interval is another witness, which sees what runs and single sizes do: a class that is a whole power away from one end of it is
+ * not clear. */
+static void doubt_by_exponent(struct lap_fit *fit, double middle)
+{
+    const double of_class = lap_fit_class_exponent(fit->likely, middle);
+    if (fit->doubt != LAP_FIT_SURE || (fit->exponent_low > of_class - 1 && fit->exponent_high < of_class + 1))
+        return;
+    const bool is_flatter = fit->likely != LAP_FIT_1 && fit->exponent_low <= of_class - 1;
+    doubt_make(fit, LAP_FIT_TWO_WITHIN, is_flatter && fit->rival > fit->likely ? fit->likely - 1 : fit->rival);
+}
+
 static int fit_lines(struct fitting *fitting, struct lap_fit *fit, unsigned resamples)
 {
     struct lap_fit_lines *const all = &fitting->all;
     const double middle = sqrt(fit->n_min * fit->n_max);
     lap_fit_lines_find(all);
     for (unsigned i = 0; i < LAP_FIT_CLASSES; i++)
-        fitting->loss[i] = loss_held_out(fitting, i);
+        fitting->loss[i] = lap_fit_line_loss(all, &all->lines[i], i);
+    fitting->evidence = evidence_find(all);
     choose(fitting, fit);
     fit->class = fit->doubt == LAP_FIT_SURE ? fit->likely : LAP_FIT_UNCLEAR;
     memcpy(fit->lines, all->lines, sizeof fit->lines);
@@ -369,7 +445,9 @@ static int fit_lines(struct fitting *fitting, struct lap_fit *fit, unsigned resa
     if (resamples == 0)
         return 0;
     fit->exponent = exponent_of(fitting, fit, middle);
-    return exponent_resample(fitting, fit, resamples, middle);
+    const int code = exponent_resample(fitting, fit, resamples, middle);
+    doubt_by_exponent(fit, middle);
+    return code;
 }
 
 int lap_fit_make(struct lap_fit *ret_fit, const struct lap_fit_cell *cells, size_t count, unsigned resamples)
@@ -382,6 +460,7 @@ int lap_fit_make(struct lap_fit *ret_fit, const struct lap_fit_cell *cells, size
     struct lap_fit fit = {.class = LAP_FIT_UNCLEAR,
                           .likely = LAP_FIT_UNCLEAR,
                           .rival = LAP_FIT_UNCLEAR,
+                          .flattest = LAP_FIT_UNCLEAR,
                           .sizes = sizes,
                           .runs = fitting.all.run_count,
                           .n_min = sizes ? fitting.all.points[0].n : 0,

@@ -49,6 +49,7 @@ struct lap_fit {
     enum lap_fit_class class; /* LAP_FIT_UNCLEAR or what it is */
     enum lap_fit_doubt doubt;
     enum lap_fit_class likely, rival; /* the best two; meaningful unless FEW_SIZES or NARROW */
+    enum lap_fit_class flattest;      /* of all that are within the noise of `likely`; UNCLEAR as that is */
     double range_needed;              /* greatest by least size that would tell those two apart; 0: not known */
     size_t sizes, runs;
     double n_min, n_max;
@@ -77,9 +78,13 @@ int lap_fit_make(struct lap_fit *ret_fit, const struct lap_fit_cell *cells, size
 
 /* Costs in nanoseconds that grow by no more than further and further caches make them: doubts that they grow. */
 void lap_fit_doubt_memory(struct lap_fit *fit);
+/* Counts, which are exact: doubts that they grow if n does not give them but for a little of their growth. */
+void lap_fit_doubt_count(struct lap_fit *fit);
 
 /* "1", "log n", "n", "n log n", "n^2", "n^3", "unclear". */
 const char *lap_fit_class_text(enum lap_fit_class class);
+/* d log f(n) / d log n */
+double lap_fit_class_exponent(enum lap_fit_class class, double n);
 /* The cost that the line of `likely` has at a size. */
 double lap_fit_at(const struct lap_fit *fit, double n);
 

@@ -85,7 +85,8 @@ static double cell_median(const struct lap_fit_cell *cell, double *room)
     return lap_order_median(room, cell->cost_count);
 }
 
-/* How costs of one size are spread: one number for all sizes, since few have enough of them. */
+/* How costs of one size are spread: one number for all sizes, since few have enough of them. From differences, which need no
+ * middle: of few costs that is too near to them. */
 static double spread_of(const struct lap_fit_cell *cells, size_t count, double *room, double *distances)
 {
     size_t used = 0;
@@ -93,11 +94,11 @@ static double spread_of(const struct lap_fit_cell *cells, size_t count, double *
         if (cells[i].cost_count < 3)
             continue;
         const double middle = cell_median(&cells[i], room);
-        const double unbiased = sqrt((double)cells[i].cost_count / (cells[i].cost_count - 1));
+        const uint32_t half = cells[i].cost_count / 2;
         for (uint32_t j = 0; middle > 0 && j < cells[i].cost_count; j++)
-            distances[used++] = fabs(cells[i].costs[j] / middle - 1) * unbiased;
+            distances[used++] = fabs(cells[i].costs[j] - cells[i].costs[(j + half) % cells[i].cost_count]) / middle;
     }
-    return 1.4826 * lap_order_median(distances, used);
+    return 1.4826 / sqrt(2) * lap_order_median(distances, used);
 }
 
 /* The mean of what is not far off. */
@@ -181,12 +182,12 @@ static double residual(const struct lap_fit_line *line, const struct lap_fit_poi
 }
 
 /* Least squares with both parts at least 0, weighted by what the points have as `robust`. */
-static struct lap_fit_line line_solve(const struct lap_fit_lines *lines, unsigned class, size_t held_out)
+static struct lap_fit_line line_solve(const struct lap_fit_lines *lines, unsigned class)
 {
     double bb = 0, bf = 0, ff = 0, by = 0, fy = 0;
     for (size_t i = 0; i < lines->point_count; i++) {
         const struct lap_fit_point *const point = &lines->points[i];
-        if (!lap_fit_point_counts(point, i, held_out))
+        if (!lap_fit_point_counts(point))
             continue;
         const double base = point->base[class], f = point->f[class];
         bb += point->robust * base * base;
@@ -219,13 +220,13 @@ static double scale_of(struct lap_fit_lines *lines, const struct lap_fit_line *l
 {
     size_t count = 0;
     for (size_t i = 0; i < lines->point_count; i++)
-        if (lap_fit_point_counts(&lines->points[i], i, SIZE_MAX))
+        if (lap_fit_point_counts(&lines->points[i]))
             lines->room[count++] = fabs(residual(line, &lines->points[i], class)) / lines->points[i].deviation;
     return 1.4826 * lap_order_median(lines->room, count);
 }
 
-struct lap_fit_line lap_fit_line_find(struct lap_fit_lines *lines, unsigned class, size_t held_out,
-                                      const struct lap_fit_line *start, double scale)
+struct lap_fit_line lap_fit_line_find(struct lap_fit_lines *lines, unsigned class, const struct lap_fit_line *start,
+                                      double scale)
 {
     struct lap_fit_line line;
     if (start) {
@@ -235,12 +236,12 @@ struct lap_fit_line lap_fit_line_find(struct lap_fit_lines *lines, unsigned clas
             struct lap_fit_point *const point = &lines->points[i];
             point->robust = point->cost > 0 ? point->weight / (point->cost * point->cost) : 0;
         }
-        line = line_solve(lines, class, held_out);
+        line = line_solve(lines, class);
     }
     for (int round = 0; round < (start ? ROUNDS / 2 : ROUNDS); round++) {
         const double found = scale > 0 ? scale : scale_of(lines, &line, class);
         lap_fit_lines_weigh(lines, &line, class, found > NOISE_MIN ? found : NOISE_MIN);
-        const struct lap_fit_line next = line_solve(lines, class, held_out);
+        const struct lap_fit_line next = line_solve(lines, class);
         if (!(next.offset + next.factor > 0))
             break;
         line = next;
@@ -263,7 +264,7 @@ static void noise_find(struct lap_fit_lines *lines, enum lap_fit_class class)
         for (size_t i = 0; i < lines->point_count; i++) {
             const struct lap_fit_point *const point = &lines->points[i];
             const double r = residual(line, point, class);
-            if (lap_fit_point_counts(point, i, SIZE_MAX))
+            if (lap_fit_point_counts(point))
                 lines->room[used++] =
                     unbiased * r * r / (lines->spread * lines->spread / point->count + between * between);
         }
@@ -279,16 +280,28 @@ static void noise_find(struct lap_fit_lines *lines, enum lap_fit_class class)
     }
 }
 
-double lap_fit_line_loss(const struct lap_fit_lines *lines, const struct lap_fit_line *line, unsigned class,
-                         size_t only_fold)
+/* The root of what a residual adds to the deviance where the variance goes with the square of the mean, as it does in weighing: near 0
+ * it is the residual. The squares themselves would be less for a line that is too high (McCullagh and Nelder, Generalized Linear
+ * Models, 1989, 9.2). */
+static double rooted(double residual)
+{
+    return residual > -1 ? copysign(sqrt(2 * fmax(0, residual - log1p(residual))), residual) : -1e9;
+}
+
+double lap_fit_line_loss(const struct lap_fit_lines *lines, const struct lap_fit_line *line, unsigned class)
 {
     double loss = 0;
     for (size_t i = 0; i < lines->point_count; i++) {
         const struct lap_fit_point *const point = &lines->points[i];
-        if (lap_fit_point_counts(point, i, SIZE_MAX) && (only_fold == SIZE_MAX || i % LAP_FIT_FOLDS == only_fold))
-            loss += point->weight * biweight_loss(residual(line, point, class) / point->deviation);
+        if (lap_fit_point_counts(point))
+            loss += point->weight * biweight_loss(rooted(residual(line, point, class)) / point->deviation);
     }
     return loss;
+}
+
+bool lap_fit_point_is_far(const struct lap_fit_point *point, const struct lap_fit_line *line, unsigned class)
+{
+    return fabs(rooted(residual(line, point, class))) >= FAR * point->deviation;
 }
 
 enum lap_fit_class lap_fit_least(const double *loss, enum lap_fit_class without)
@@ -306,14 +319,14 @@ void lap_fit_lines_find(struct lap_fit_lines *lines)
         lines->points[i].deviation = 1;
     double loss[LAP_FIT_CLASSES];
     for (unsigned i = 0; i < LAP_FIT_CLASSES; i++) {
-        lines->lines[i] = lap_fit_line_find(lines, i, SIZE_MAX, NULL, 0);
+        lines->lines[i] = lap_fit_line_find(lines, i, NULL, 0);
         loss[i] = scale_of(lines, &lines->lines[i], i);
     }
     for (int round = 0; round < 2; round++) {
         noise_find(lines, lap_fit_least(loss, LAP_FIT_UNCLEAR));
         for (unsigned i = 0; i < LAP_FIT_CLASSES; i++) {
-            lines->lines[i] = lap_fit_line_find(lines, i, SIZE_MAX, &lines->lines[i], 1);
-            loss[i] = lap_fit_line_loss(lines, &lines->lines[i], i, SIZE_MAX);
+            lines->lines[i] = lap_fit_line_find(lines, i, &lines->lines[i], 1);
+            loss[i] = lap_fit_line_loss(lines, &lines->lines[i], i);
         }
     }
 }

@@ -15,7 +15,6 @@
  * So there are lines that bend there, too: their numbers are above those of the classes. */
 #define LAP_FIT_BENDS 4u
 #define LAP_FIT_LINES (LAP_FIT_CLASSES + LAP_FIT_BENDS)
-#define LAP_FIT_FOLDS 10u
 
 /* The costs of one size, over all runs. */
 struct lap_fit_point {
@@ -57,12 +56,13 @@ double lap_fit_class_value(enum lap_fit_class class, double n);
 void lap_fit_point_set(struct lap_fit_point *point, double n, double n_min, double n_max);
 
 /* Iteratively reweighted least squares. From `start`; NULL: from the costs themselves, where the large ones weigh little.
- * `scale` 0: found anew each time. A fold, or SIZE_MAX: what is held out. */
-struct lap_fit_line lap_fit_line_find(struct lap_fit_lines *lines, unsigned class, size_t held_out,
-                                      const struct lap_fit_line *start, double scale);
-/* How far the points are off: near 0 the squares of their deviations. Of one fold, or of all with SIZE_MAX. */
-double lap_fit_line_loss(const struct lap_fit_lines *lines, const struct lap_fit_line *line, unsigned class,
-                         size_t only_fold);
+ * `scale` 0: found anew each time. */
+struct lap_fit_line lap_fit_line_find(struct lap_fit_lines *lines, unsigned class, const struct lap_fit_line *start,
+                                      double scale);
+/* How far the points are off: near 0 the squares of their deviations. */
+double lap_fit_line_loss(const struct lap_fit_lines *lines, const struct lap_fit_line *line, unsigned class);
+/* Is it so far off that it counts nothing? */
+bool lap_fit_point_is_far(const struct lap_fit_point *point, const struct lap_fit_line *line, unsigned class);
 /* Of the classes but `without`; LAP_FIT_UNCLEAR: of all. */
 enum lap_fit_class lap_fit_least(const double *loss, enum lap_fit_class without);
 
@@ -71,11 +71,9 @@ static inline double lap_fit_line_at(const struct lap_fit_line *line, const stru
     return line->offset * point->base[class] + line->factor * point->f[class];
 }
 
-/* Is the point in neither the part that is held out, nor undrawn? */
-static inline bool lap_fit_point_counts(const struct lap_fit_point *point, size_t index, size_t held_out)
+static inline bool lap_fit_point_counts(const struct lap_fit_point *point)
 {
-    return point->weight > 0 && point->count > 0 && point->cost > 0 &&
-           (held_out == SIZE_MAX || index % LAP_FIT_FOLDS != held_out);
+    return point->weight > 0 && point->count > 0 && point->cost > 0;
 }
 
 #endif

@@ -163,22 +163,27 @@ static int node_make(struct lap_scaling_node *node, const struct lap_summary_gro
     lap_fit_doubt_memory(&node->cost.fit);
     if (code == 0 && parent != LAP_SUMMARY_NONE)
         code = curve_make(&node->count, group, parent, gathered->counts, &count_slot);
+    lap_fit_doubt_count(&node->count.fit);
     node->count.from.level++; /* as the node sees it */
     return code == 0 ? loop_make(node, group, place, gathered->costs, cost_slot, count_slot) : code;
 }
 
+/* Its exponent is above that of what grows less, with 99.5 %. */
 bool lap_scaling_grows(const struct lap_scaling_curve *curve, enum lap_fit_class least)
 {
     const struct lap_fit *const fit = &curve->fit;
+    const enum lap_fit_class less = least < LAP_FIT_N ? LAP_FIT_1 : LAP_FIT_LOG;
     if (curve->from.size == LAP_SCALING_SIZE_NONE || !is_usable(fit) || fit->likely == LAP_FIT_UNCLEAR ||
-        lap_fit_flatter(fit) < least)
+        fit->flattest < least)
         return false;
-    return lap_fit_at(fit, fit->n_max) >= GROWTH_MIN * lap_fit_at(fit, fit->n_min);
+    return fit->exponent_low > lap_fit_class_exponent(less, sqrt(fit->n_min * fit->n_max)) &&
+           lap_fit_at(fit, fit->n_max) >= GROWTH_MIN * lap_fit_at(fit, fit->n_min);
 }
 
 /* ---- findings ------------------------------------------------------------------------------------------------------ */
 
-/* Of a profiler's laps and the profilers in it: does one grow, and do at least two others not? *ret_sure: those are constant. */
+/* Of a profiler's laps and the profilers in it: does this one grow, and at least two others surely less, and none besides?
+ * *ret_sure: those are constant. */
 static bool is_odd_one(const struct lap_scaling *scaling, uint32_t place, bool *ret_sure)
 {
     const struct lap_summary_node *const nodes = scaling->group.nodes;
@@ -188,7 +193,8 @@ static bool is_odd_one(const struct lap_scaling *scaling, uint32_t place, bool *
         if (nodes[i].kind == LAP_SUMMARY_REST || cost->from.size == LAP_SCALING_SIZE_NONE || !is_usable(&cost->fit))
             continue;
         constant += cost->fit.class == LAP_FIT_1;
-        flat += cost->fit.likely == LAP_FIT_1;
+        flat += cost->fit.class == LAP_FIT_1 ||
+                (cost->fit.likely == LAP_FIT_1 && cost->fit.exponent_high < scaling->nodes[place].cost.fit.exponent_low);
         growing += lap_scaling_grows(cost, LAP_FIT_LOG);
     }
     *ret_sure = constant == flat;
@@ -217,18 +223,25 @@ static double share_of(const struct lap_summary_group *group, uint32_t place)
 static bool is_beside_dearer(const struct lap_scaling *scaling, uint32_t place)
 {
     const struct lap_summary_node *const nodes = scaling->group.nodes;
-    const enum lap_fit_class often = lap_fit_flatter(&scaling->nodes[place].count.fit);
+    enum lap_fit_class often = scaling->nodes[place].count.fit.flattest;
+    if (often == LAP_FIT_N_LOG) /* counts that are nearly n look like it */
+        often = LAP_FIT_N;
     for (uint32_t i = nodes[nodes[place].parent].first_child; i != LAP_SUMMARY_NONE; i = nodes[i].next_sibling)
         if (nodes[i].total_ns > nodes[place].total_ns && lap_scaling_grows(&scaling->nodes[i].count, often))
             return true;
     return false;
 }
 
-/* By the medians, too: one that was interrupted is not dear. */
-static bool is_cheap(const struct lap_summary_node *node, const struct lap_summary_node *around, double share)
+static double usual_ns(const struct lap_summary_node *node) { return node->p50_ns * (double)node->count; }
+
+/* By the medians, too: one that was interrupted is not dear. Of those beside it, as what is longer is interrupted each time. */
+static bool is_cheap(const struct lap_summary_group *group, uint32_t place, double share)
 {
-    const double whole_ns = around->p50_ns * (double)around->count;
-    return share < CHEAP_SHARE || node->p50_ns * (double)node->count < CHEAP_SHARE * whole_ns;
+    double whole_ns = 0;
+    for (uint32_t i = group->nodes[group->nodes[place].parent].first_child; i != LAP_SUMMARY_NONE;
+         i = group->nodes[i].next_sibling)
+        whole_ns += usual_ns(&group->nodes[i]);
+    return share < CHEAP_SHARE || usual_ns(&group->nodes[place]) < CHEAP_SHARE * whole_ns;
 }
 
 static bool finding_find(const struct lap_scaling *scaling, uint32_t place, struct lap_scaling_finding *finding)
@@ -246,10 +259,10 @@ static bool finding_find(const struct lap_scaling *scaling, uint32_t place, stru
         finding->kind = LAP_SCALING_LOOP;
     else if (finding->times >= TIMES_MIN && !is_of_its_own(&node->cost) && lap_scaling_grows(&node->cost, LAP_FIT_N))
         finding->kind = LAP_SCALING_REPEATED;
-    else if (lap_scaling_grows(&node->cost, LAP_FIT_LOG) && is_odd_one(scaling, place, &finding->is_sure))
+    else if (lap_scaling_grows(&node->cost, LAP_FIT_N) && is_odd_one(scaling, place, &finding->is_sure))
         finding->kind = LAP_SCALING_CONSTANT;
-    else if (runs_often && node->count.from.size != LAP_SCALING_SIZE_COUNT && is_cheap(summary, around, finding->share) &&
-             !is_beside_dearer(scaling, place))
+    else if (runs_often && node->count.from.size != LAP_SCALING_SIZE_COUNT &&
+             is_cheap(&scaling->group, place, finding->share) && !is_beside_dearer(scaling, place))
         finding->kind = LAP_SCALING_OFTEN;
     else
         return false;

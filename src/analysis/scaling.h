@@ -78,7 +78,7 @@ int lap_scaling_make(struct lap_scaling **ret_scaling, struct lap_recording *rec
                      const struct lap_scaling_options *options);
 void lap_scaling_free(struct lap_scaling *scaling);
 
-/* Does it grow, at least like `least`, as far as one can say? */
+/* Does it grow, at least like `least`? Said only if that is sure. */
 bool lap_scaling_grows(const struct lap_scaling_curve *curve, enum lap_fit_class least);
 
 #endif

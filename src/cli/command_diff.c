@@ -38,7 +38,7 @@ static int add_run(struct lap_run_tree *side, char *name)
         status = lap_message_trouble("cannot read '%s': %s", name, lap_message_reason(error));
     else if (side->runs[side->run_count - 1].value_count == 0)
         status = lap_message_trouble("cannot compare '%s': no profiler has ended in it and no checkpoint was met", name);
-    lap_recording_free(recording);
+    lap_input_close(recording);
     return status;
 }
 

@@ -144,7 +144,7 @@ int lap_command_slowest(const struct lap_arguments *arguments)
     int name_count = arguments->operand_count;
     struct lap_progress progress = {.text = "reading"};
     struct lap_slowest_options options = {.count = (size_t)count, .progress = lap_progress_step, .user = &progress};
-    if (name_count > 0 && !strchr(names[0], '/') && !lap_input_is_directory(names[0])) {
+    if (name_count > 0 && !strchr(names[0], '/') && !lap_input_is_recording(names[0])) {
         options.name = names[0];
         names++;
         name_count--;

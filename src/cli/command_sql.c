@@ -44,7 +44,7 @@ static int database_open(sqlite3 **ret_database, struct lap_recording **ret_reco
 
 static int question_ask(sqlite3 *database, const char *sql, bool as_json)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int status = lap_sql_prepare(&statement, database, sql);
     if (status != 0)
         return status;

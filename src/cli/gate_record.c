@@ -63,7 +63,7 @@ static int read_recording(struct lap_gate_runs *runs, enum lap_gate_side side, c
     }
     if (error < 0)
         status = lap_message_trouble("cannot read '%s': %s", names[0], lap_message_reason(error));
-    lap_recording_free(recording);
+    lap_input_close(recording);
     return status;
 }
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "input.h"
 
+#include "import.h"
 #include "message.h"
 #include "terminal.h"
 #include "units.h"
@@ -19,6 +20,8 @@ bool lap_input_is_directory(const char *name)
     struct stat status;
     return stat(name, &status) == 0 && S_ISDIR(status.st_mode);
 }
+
+bool lap_input_is_recording(const char *name) { return lap_input_is_directory(name) || lap_import_knows(name); }
 
 static bool is_newer(const struct timespec *left, const struct timespec *right)
 {
@@ -47,6 +50,49 @@ static char *find_newest(void)
     return newest;
 }
 
+static int complain(const struct lap_reader_error *error, const char *name, bool is_packed)
+{
+    const char *const file = error->file[0] ? error->file : name;
+    if (error->offset != UINT64_MAX)
+        return lap_message_trouble("cannot open '%s': %s, at byte %llu%s", file, error->text,
+                                   (unsigned long long)error->offset, is_packed ? " of what is unpacked" : "");
+    return lap_message_trouble("cannot open '%s': %s", file,
+                               error->code > -4096 ? lap_message_reason(error->code) : error->text);
+}
+
+/* Reads a trace of another tool into a recording. *ret_path is that one's, for the caller to free. */
+static int import(char **ret_path, const char *name)
+{
+    struct lap_import import;
+    struct lap_reader_error error = {0};
+    const int code = lap_import_read(&import, name, &error);
+    int status = 0;
+    if (code == 0 && import.cut_offset != UINT64_MAX)
+        lap_message_warning("'%s': cut off, at byte %llu%s: what stands before that is read", name,
+                            (unsigned long long)import.cut_offset, import.is_packed ? " of what is unpacked" : "");
+    if (import.left_out)
+        lap_message_note("'%s': left out, since nothing here stands for it: %s", name, import.left_out);
+    if (code < 0)
+        status = complain(&error, name, import.is_packed);
+    else if (!(*ret_path = strdup(import.recording)))
+        abort();
+    lap_import_done(&import);
+    return status;
+}
+
+/* The directory that is opened for a name: itself, or what it was read into. Caller frees. */
+static int find_path(char **ret_path, const char *name)
+{
+    struct stat found;
+    if (stat(name, &found) != 0)
+        return lap_message_trouble("cannot open '%s': %s", name, lap_message_reason(errno));
+    if (!S_ISDIR(found.st_mode))
+        return import(ret_path, name);
+    if (!(*ret_path = strdup(name)))
+        abort();
+    return 0;
+}
+
 int lap_input_open(struct lap_recording **ret_recording, char **names, int count)
 {
     char *newest[2] = {NULL, NULL};
@@ -57,26 +103,26 @@ int lap_input_open(struct lap_recording **ret_recording, char **names, int count
         names = newest;
         count = 1;
     }
+    char **const paths = calloc((size_t)count, sizeof *paths);
+    if (!paths)
+        abort();
     int status = 0;
-    for (int i = 0; i < count && status == 0; i++) {
-        struct stat found;
-        if (stat(names[i], &found) != 0)
-            status = lap_message_trouble("cannot open '%s': %s", names[i], lap_message_reason(errno));
-        else if (!S_ISDIR(found.st_mode))
-            status = lap_message_trouble("cannot open '%s': a recording is a directory", names[i]);
-    }
+    for (int i = 0; i < count && status == 0; i++)
+        status = find_path(&paths[i], names[i]);
     struct lap_reader_error error;
-    if (status == 0 && lap_recording_open(ret_recording, (const char *const *)names, (size_t)count, &error) < 0) {
-        const char *const file = error.file[0] ? error.file : names[0];
-        if (error.offset != UINT64_MAX)
-            status = lap_message_trouble("cannot open '%s': %s, at byte %llu", file, error.text,
-                                         (unsigned long long)error.offset);
-        else
-            status = lap_message_trouble("cannot open '%s': %s", file,
-                                         error.code > -4096 ? lap_message_reason(error.code) : error.text);
-    }
+    if (status == 0 && lap_recording_open(ret_recording, (const char *const *)paths, (size_t)count, &error) < 0)
+        status = complain(&error, names[0], false);
+    for (int i = 0; i < count; i++)
+        free(paths[i]);
+    free(paths);
     free(newest[0]);
     return status;
+}
+
+void lap_input_close(struct lap_recording *recording)
+{
+    lap_recording_free(recording);
+    lap_import_remove();
 }
 
 size_t lap_input_warn(const struct lap_recording *recording, size_t from)

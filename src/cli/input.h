@@ -13,14 +13,19 @@
 
 #define LAP_INPUT_DEFAULT "lapmark-recording"
 
-/* Opens the recordings named, or with none the newest lapmark-recording* of the current directory. Returns 0, or 2 with
- * the message written. */
+/* Opens the recordings named, or with none the newest lapmark-recording* of the current directory. A file is a trace of another
+ * tool: it is read into a recording first, which is there as long as the command runs, and on stderr is what of it has no
+ * counterpart. Returns 0, or 2 with the message written. */
 int lap_input_open(struct lap_recording **ret_recording, char **names, int count);
+/* For who opens one after another: nothing of what was read into a recording is left. */
+void lap_input_close(struct lap_recording *recording);
 /* The reader's warnings that came since `from`, on stderr, the first few of them. Returns how many there are now. */
 size_t lap_input_warn(const struct lap_recording *recording, size_t from);
 
 /* Is it a directory that could be a recording? */
 bool lap_input_is_directory(const char *name);
+/* Or else a trace of another tool? */
+bool lap_input_is_recording(const char *name);
 
 /* Members "name", "pid", "program", "host", "command", "state", "clock", "start_time_ns", "duration_ns", "losses". */
 json_t *lap_input_process_json(const struct lap_process *process);

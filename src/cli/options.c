@@ -121,8 +121,8 @@ const struct lap_command lap_commands[] = {
      "Without RECORDING: the newest lapmark-recording* of the current directory.", lap_command_show},
     {LAP_COMMAND_SLOWEST, "slowest", "[NAME] [RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "the slowest instances, each with all its laps",
-     "NAME is a glob that the profiler's message or function matches; a directory of that name is\n"
-     "taken for a recording. Without RECORDING: the newest lapmark-recording* of the current directory.",
+     "NAME is a glob that the profiler's message or function matches; a directory or trace of that name\n"
+     "is taken for a recording. Without RECORDING: the newest lapmark-recording* of the current directory.",
      lap_command_slowest},
     {LAP_COMMAND_CALLS, "calls", "[RECORDING...]", 0, -1, LAP_COMPLETE_DIRECTORY, NULL,
      "where the time of calls to other processes went",

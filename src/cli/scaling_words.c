@@ -145,7 +145,7 @@ static void add_share(struct text *text, const struct lap_scaling *scaling, cons
 
 static void add_times(struct text *text, const struct lap_fit *fit, bool plain)
 {
-    add_growth(text, growth_of(lap_fit_flatter(fit)), plain);
+    add_growth(text, growth_of(fit->flattest), plain);
     add(text, " times");
 }
 
@@ -153,8 +153,7 @@ static void add_loop(struct text *text, const struct lap_scaling *scaling, const
                      bool plain)
 {
     const struct lap_scaling_node *const node = &scaling->nodes[finding->node];
-    const struct growth one = growth_of(lap_fit_flatter(&node->loop.fit)),
-                        often = growth_of(lap_fit_flatter(&node->count.fit));
+    const struct growth one = growth_of(node->loop.fit.flattest), often = growth_of(node->count.fit.flattest);
     add(text, "\"%.*s\" is ", LABEL_COLUMNS, node_at(scaling, finding->node)->label);
     add_order(text, &node->loop.fit, plain);
     add(text, " a call and is called ");

@@ -135,7 +135,7 @@ static int schema_open(sqlite3 **ret_database)
 int lap_sql_check(const char *sql)
 {
     sqlite3 *database = NULL;
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int status = schema_open(&database);
     if (status != 0)
         return status;

@@ -52,7 +52,7 @@ static char *blob_text(const unsigned char *bytes, size_t count)
     char *at = text + sprintf(text, "x'");
     for (size_t i = 0; i < count; i++)
         at += sprintf(at, "%02x", bytes[i]);
-    strcpy(at, "'");
+    memcpy(at, "'", 2);
     return text;
 }
 

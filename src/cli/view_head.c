@@ -45,8 +45,8 @@ static void print_processes(const struct lap_recording *recording)
                                                                           : lap_process_state_text(process->state);
         char span[LAP_UNITS_BYTES];
         lap_units_duration(span, lap_input_span_ns(process));
-        lap_head_line(i == 0 ? "process" : "", "%s %llu on %s, %s %s%s: %s", process->program,
-                      (unsigned long long)process->pid, process->host, state,
+        lap_head_line(i == 0 ? "process" : "", "%s %llu%s%s, %s %s%s: %s", process->program,
+                      (unsigned long long)process->pid, *process->host ? " on " : "", process->host, state,
                       process->state == LAP_PROCESS_RUNNING || process->state == LAP_PROCESS_UNKNOWN ? "" : "after ",
                       span, process->command);
     }
@@ -69,7 +69,9 @@ static void print_clock(const struct lap_view_content *content)
         char frequency[LAP_UNITS_BYTES], resolution[LAP_UNITS_BYTES];
         lap_head_line("clock", "%s, %s, resolution %s%s", lap_timebase_source_text(clock->source),
                       lap_units_frequency(frequency, clock->hz), lap_units_duration(resolution, clock->resolution_ns),
-                      clock->rate_from == LAP_TIMEBASE_NOMINAL ? ", rate as the system gives it" : "");
+                      clock->rate_from == LAP_TIMEBASE_NOMINAL && clock->source != LAP_FORMAT_CLOCK_MONOTONIC
+                          ? ", rate as the system gives it"
+                          : "");
     }
 }
 
@@ -125,8 +127,13 @@ static void print_cost(const struct lap_summary *summary, const struct lap_recor
 {
     char cost[LAP_UNITS_BYTES], share[LAP_UNITS_BYTES];
     double span_ns = 0;
-    for (size_t i = 0; i < recording->process_count; i++)
+    bool is_known = false; /* of other tools it is not */
+    for (size_t i = 0; i < recording->process_count; i++) {
         span_ns += lap_input_span_ns(recording->processes[i]);
+        is_known |= recording->processes[i]->control.event_ticks_x1000 != 0;
+    }
+    if (!is_known)
+        return;
     lap_head_line("cost", "about %s for recording, %s of the processes' time", lap_units_duration(cost, summary->cost_ns),
                   lap_units_share(share, summary->cost_ns, span_ns));
 }

@@ -111,6 +111,11 @@ static char *event_name(char *at, struct lap_span_text name)
 
 #define EVENT_CATEGORY(at, category) LAP_JSON_TEXT(at, ",\"cat\":\"" category "\"")
 
+static char *event_category(char *at, const char *category)
+{
+    return LAP_JSON_TEXT(stpcpy(LAP_JSON_TEXT(at, ",\"cat\":\""), category), "\"");
+}
+
 struct arguments {
     char *at;
     bool has_some;
@@ -153,9 +158,11 @@ static void argument_text(struct arguments *arguments, const char *name, const c
 
 static size_t text_bytes(const char *text) { return text ? strlen(text) : 0; }
 
-static void end_write(struct chrome *to, uint32_t tid, uint64_t time_ns, uint32_t part, struct lap_span_text name)
+/* `category` is that of its begin: Chromium's own developer tools take no end to a begin that has another one. */
+static void end_write(struct chrome *to, uint32_t tid, uint64_t time_ns, uint32_t part, const char *category,
+                      struct lap_span_text name)
 {
-    char *at = event_time(to, event_open(to, name.bytes, 'E', tid), time_ns, part);
+    char *at = event_category(event_time(to, event_open(to, name.bytes, 'E', tid), time_ns, part), category);
     event_close(to, LAP_JSON_TEXT(event_name(at, name), ",\"args\":{}"));
 }
 
@@ -356,7 +363,7 @@ static void see_lap(void *user, struct lap_span *span, const struct lap_span_lap
     event_close(to, begin_arguments(at, lap->has_n, lap->n, lap->message, false));
     track_end(track, lap->end_ns, lap->begin_ns, begin_part);
     span->user[LAP_PART] = track->part;
-    end_write(to, track->tid, lap->end_ns, track->part, lap->name);
+    end_write(to, track->tid, lap->end_ns, track->part, "lap", lap->name);
     if (lap->has_n)
         counter_write(to, lap->name, lap->end_ns, lap->n);
 }
@@ -372,11 +379,12 @@ static void see_end(void *user, struct lap_span *span, uint64_t end_ns, uint64_t
     track_end(track, end_ns, span->begin_ns, (uint32_t)span->user[BEGIN_PART]);
     const bool is_cut = span->is_cut && !span->user[WAS_CUT];
     if (how == LAP_SPAN_ENDED && !is_cut) {
-        end_write(to, track->tid, end_ns, track->part, span->name);
+        end_write(to, track->tid, end_ns, track->part, "profiler", span->name);
         return;
     }
     char *at = event_open(to, span->name.bytes, 'E', track->tid);
-    struct arguments arguments = arguments_open(event_name(event_time(to, at, end_ns, track->part), span->name));
+    struct arguments arguments =
+        arguments_open(event_name(EVENT_CATEGORY(event_time(to, at, end_ns, track->part), "profiler"), span->name));
     if (is_cut)
         argument_true(&arguments, "cut");
     if (how != LAP_SPAN_ENDED)
@@ -394,7 +402,7 @@ static void see_pause(void *user, struct lap_span *span, const struct lap_thread
     char *at = event_time(to, event_open(to, name.bytes, 'B', track->tid), begin_ns, 0);
     event_close(to, event_name(EVENT_CATEGORY(at, "recorder"), name));
     track_begin(track, end_ns);
-    end_write(to, track->tid, end_ns, track->part, name);
+    end_write(to, track->tid, end_ns, track->part, "recorder", name);
 }
 
 /* ---- calls, and what binds them to those that serve them ----------------------------------------------------------- */
@@ -441,7 +449,7 @@ static void see_call(void *user, const struct lap_span_call *call)
         argument_true(&arguments, "refused");
     event_close(to, arguments_close(arguments));
     flow_write(to, 's', tid, call->begin_ns, 0, call->id.span);
-    end_write(to, tid, call->end_ns, call->begin_ns == call->end_ns, call->name);
+    end_write(to, tid, call->end_ns, call->begin_ns == call->end_ns, "call", call->name);
 }
 
 /* ---- the file ------------------------------------------------------------------------------------------------------ */

@@ -34,6 +34,7 @@ struct fixed {
 
 struct thread {
     const struct lap_thread *thread;
+    char name[LAP_FORMAT_THREAD_NAME_BYTES]; /* which may change */
     uint32_t count;
     char bytes[512];
 };
@@ -100,7 +101,7 @@ static struct fixed *fixed_make(struct otlp *to, const char *end)
 static char *place_put(struct otlp *to, char *at, uint32_t class_id)
 {
     const struct lap_catalog *const catalog = &to->process->catalog;
-    if (class_id >= catalog->class_count)
+    if (class_id >= catalog->class_count || !to->places)
         return at;
     struct fixed *fixed = to->places[class_id];
     if (!fixed) {
@@ -116,21 +117,16 @@ static char *place_put(struct otlp *to, char *at, uint32_t class_id)
     return at + fixed->count;
 }
 
-/* A thread's name may change. */
-static void see_thread(void *user, const struct lap_thread *thread)
-{
-    ((struct otlp *)user)->threads[thread->index % THREADS].thread = NULL;
-}
-
 static char *thread_put(struct otlp *to, char *at, const struct lap_thread *thread)
 {
     if (!thread)
         return at;
     struct thread *const entry = &to->threads[thread->index % THREADS];
-    if (entry->thread != thread) {
+    if (entry->thread != thread || strcmp(entry->name, thread->name) != 0) {
         char *const end = number_put(to, entry->bytes, "thread.id", (int64_t)thread->id);
         entry->count = (uint32_t)(text_put(to, end, LAP_OTLP_OF_SPAN, "thread.name", thread->name) - entry->bytes);
         entry->thread = thread;
+        memcpy(entry->name, thread->name, sizeof entry->name);
     }
     memcpy(at, entry->bytes, entry->count);
     return at + entry->count;
@@ -470,7 +466,6 @@ static bool has_failed(void *user) { return ((struct otlp *)user)->out->error !=
 static int otlp_write(const struct lap_export *export, struct lap_out *out, const struct lap_otlp_encoding *encoding)
 {
     static const struct lap_span_writer writer = {.process = see_process,
-                                                  .thread = see_thread,
                                                   .begin = see_begin,
                                                   .lap = see_lap,
                                                   .end = see_end,

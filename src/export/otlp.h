@@ -44,7 +44,7 @@ struct lap_otlp_span {
 
 /* A span, with what it keeps and attributes of LAP_OTLP_ATTRIBUTES, is at most so long. */
 #define LAP_OTLP_SPAN_BYTES (1u << 20)
-#define LAP_OTLP_ATTRIBUTES (32u << 10)
+#define LAP_OTLP_ATTRIBUTES (48u << 10)
 #define LAP_OTLP_VALUE_BYTES 4096u /* of a text in an attribute */
 
 /* All write at `at`, where there is room, and return where the next byte goes. */

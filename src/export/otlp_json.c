@@ -4,6 +4,7 @@
  * numbers of 64 bits are texts: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding and, of files,
  * https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/.
  */
+#include "json_text.h"
 #include "otlp.h"
 
 #include <string.h>
@@ -12,40 +13,6 @@ static char *put(char *at, const char *bytes, size_t count)
 {
     memcpy(at, bytes, count);
     return at + count;
-}
-#define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
-
-/* Texts come without control characters. */
-static char *text_put(char *at, const char *text, size_t bytes)
-{
-    *at++ = '"';
-    for (size_t i = 0; i < bytes; i++) {
-        if (text[i] == '"' || text[i] == '\\')
-            *at++ = '\\';
-        *at++ = text[i];
-    }
-    *at++ = '"';
-    return at;
-}
-
-static char *unsigned_put(char *at, uint64_t value)
-{
-    char digits[20];
-    size_t count = 0;
-    do {
-        digits[count++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    while (count > 0)
-        *at++ = digits[--count];
-    return at;
-}
-
-static char *signed_put(char *at, int64_t value)
-{
-    if (value < 0)
-        *at++ = '-';
-    return unsigned_put(at, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
 static char *hexadecimal_put(char *at, uint64_t value)
@@ -57,9 +24,9 @@ static char *hexadecimal_put(char *at, uint64_t value)
 
 static char *ids_put(char *at, const struct lap_span_id *id)
 {
-    at = hexadecimal_put(hexadecimal_put(PUT(at, "{\"traceId\":\""), id->trace_high), id->trace_low);
-    at = hexadecimal_put(PUT(at, "\",\"spanId\":\""), id->span);
-    return PUT(at, "\"");
+    at = hexadecimal_put(hexadecimal_put(LAP_JSON_TEXT(at, "{\"traceId\":\""), id->trace_high), id->trace_low);
+    at = hexadecimal_put(LAP_JSON_TEXT(at, "\",\"spanId\":\""), id->span);
+    return LAP_JSON_TEXT(at, "\"");
 }
 
 /* ---- attributes, each with a comma behind it ------------------------------------------------------------------------- */
@@ -67,40 +34,40 @@ static char *ids_put(char *at, const struct lap_span_id *id)
 static char *see_text(char *at, enum lap_otlp_place place, const char *key, const char *value, size_t bytes)
 {
     (void)place;
-    at = put(PUT(at, "{\"key\":\""), key, strlen(key));
-    at = text_put(PUT(at, "\",\"value\":{\"stringValue\":"), value, bytes);
-    return PUT(at, "}},");
+    at = put(LAP_JSON_TEXT(at, "{\"key\":\""), key, strlen(key));
+    at = lap_json_string(LAP_JSON_TEXT(at, "\",\"value\":{\"stringValue\":"), value, bytes);
+    return LAP_JSON_TEXT(at, "}},");
 }
 
 static char *see_number(char *at, enum lap_otlp_place place, const char *key, int64_t value)
 {
     (void)place;
-    at = put(PUT(at, "{\"key\":\""), key, strlen(key));
-    at = signed_put(PUT(at, "\",\"value\":{\"intValue\":\""), value);
-    return PUT(at, "\"}},");
+    at = put(LAP_JSON_TEXT(at, "{\"key\":\""), key, strlen(key));
+    at = lap_json_int(LAP_JSON_TEXT(at, "\",\"value\":{\"intValue\":\""), value);
+    return LAP_JSON_TEXT(at, "\"}},");
 }
 
 static char *see_truth(char *at, enum lap_otlp_place place, const char *key)
 {
     (void)place;
-    at = put(PUT(at, "{\"key\":\""), key, strlen(key));
-    return PUT(at, "\",\"value\":{\"boolValue\":true}},");
+    at = put(LAP_JSON_TEXT(at, "{\"key\":\""), key, strlen(key));
+    return LAP_JSON_TEXT(at, "\",\"value\":{\"boolValue\":true}},");
 }
 
 /* Without the comma behind its last member. */
 static char *list_close(char *at)
 {
     at -= at[-1] == ',';
-    return PUT(at, "]");
+    return LAP_JSON_TEXT(at, "]");
 }
 
 /* ---- spans --------------------------------------------------------------------------------------------------------- */
 
 static char *event_put(char *at, const struct lap_otlp_entry *entry)
 {
-    at = unsigned_put(PUT(at, "{\"timeUnixNano\":\""), entry->time_ns);
-    at = text_put(PUT(at, "\",\"name\":"), lap_otlp_entry_name(entry), entry->name_bytes);
-    at = PUT(at, ",\"attributes\":[");
+    at = lap_json_uint(LAP_JSON_TEXT(at, "{\"timeUnixNano\":\""), entry->time_ns);
+    at = lap_json_string(LAP_JSON_TEXT(at, "\",\"name\":"), lap_otlp_entry_name(entry), entry->name_bytes);
+    at = LAP_JSON_TEXT(at, ",\"attributes\":[");
     at = see_number(at, LAP_OTLP_OF_EVENT, entry->kind == LAP_OTLP_PAUSE ? "lapmark.pause_ns" : "lapmark.lap_ns",
                     (int64_t)entry->took_ns);
     if (entry->has_n)
@@ -109,15 +76,15 @@ static char *event_put(char *at, const struct lap_otlp_entry *entry)
         at = see_text(at, LAP_OTLP_OF_EVENT, "lapmark.message", lap_otlp_entry_message(entry), entry->message_bytes);
     if (entry->thread != 0)
         at = see_number(at, LAP_OTLP_OF_EVENT, "thread.id", (int64_t)entry->thread);
-    return PUT(list_close(at), "},");
+    return LAP_JSON_TEXT(list_close(at), "},");
 }
 
 static char *link_put(char *at, const struct lap_otlp_entry *entry)
 {
     const char *const relation = lap_otlp_relation(entry);
-    at = PUT(ids_put(at, &entry->other), ",\"attributes\":[");
+    at = LAP_JSON_TEXT(ids_put(at, &entry->other), ",\"attributes\":[");
     at = see_text(at, LAP_OTLP_OF_LINK, "lapmark.relation", relation, strlen(relation));
-    return PUT(list_close(at), "},");
+    return LAP_JSON_TEXT(list_close(at), "},");
 }
 
 static char *entries_put(char *at, const struct lap_otlp_kept *kept, bool are_links)
@@ -132,13 +99,13 @@ static char *entries_put(char *at, const struct lap_otlp_kept *kept, bool are_li
 static char *kept_put(char *at, const struct lap_otlp_kept *kept)
 {
     if (kept->events > 0)
-        at = entries_put(PUT(at, ",\"events\":["), kept, false);
+        at = entries_put(LAP_JSON_TEXT(at, ",\"events\":["), kept, false);
     if (kept->dropped_events > 0)
-        at = unsigned_put(PUT(at, ",\"droppedEventsCount\":"), kept->dropped_events);
+        at = lap_json_uint(LAP_JSON_TEXT(at, ",\"droppedEventsCount\":"), kept->dropped_events);
     if (kept->links > 0)
-        at = entries_put(PUT(at, ",\"links\":["), kept, true);
+        at = entries_put(LAP_JSON_TEXT(at, ",\"links\":["), kept, true);
     if (kept->dropped_links > 0)
-        at = unsigned_put(PUT(at, ",\"droppedLinksCount\":"), kept->dropped_links);
+        at = lap_json_uint(LAP_JSON_TEXT(at, ",\"droppedLinksCount\":"), kept->dropped_links);
     return at;
 }
 
@@ -146,17 +113,17 @@ static char *see_span(char *at, const struct lap_otlp_span *span)
 {
     at = ids_put(at, &span->id);
     if (span->parent != 0)
-        at = PUT(hexadecimal_put(PUT(at, ",\"parentSpanId\":\""), span->parent), "\"");
-    at = unsigned_put(PUT(at, ",\"flags\":"), span->flags);
-    at = text_put(PUT(at, ",\"name\":"), span->name.text, span->name.bytes);
-    at = unsigned_put(PUT(at, ",\"kind\":"), span->kind);
-    at = unsigned_put(PUT(at, ",\"startTimeUnixNano\":\""), span->begin_ns);
-    at = unsigned_put(PUT(at, "\",\"endTimeUnixNano\":\""), span->end_ns);
-    at = put(PUT(at, "\",\"attributes\":["), span->attributes.bytes, span->attributes.count);
+        at = LAP_JSON_TEXT(hexadecimal_put(LAP_JSON_TEXT(at, ",\"parentSpanId\":\""), span->parent), "\"");
+    at = lap_json_uint(LAP_JSON_TEXT(at, ",\"flags\":"), span->flags);
+    at = lap_json_string(LAP_JSON_TEXT(at, ",\"name\":"), span->name.text, span->name.bytes);
+    at = lap_json_uint(LAP_JSON_TEXT(at, ",\"kind\":"), span->kind);
+    at = lap_json_uint(LAP_JSON_TEXT(at, ",\"startTimeUnixNano\":\""), span->begin_ns);
+    at = lap_json_uint(LAP_JSON_TEXT(at, "\",\"endTimeUnixNano\":\""), span->end_ns);
+    at = put(LAP_JSON_TEXT(at, "\",\"attributes\":["), span->attributes.bytes, span->attributes.count);
     at = list_close(at);
     if (span->kept)
         at = kept_put(at, span->kept);
-    return PUT(at, ",\"status\":{\"code\":0}},");
+    return LAP_JSON_TEXT(at, ",\"status\":{\"code\":0}},");
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */

@@ -60,13 +60,17 @@ static bool kept_grow(struct lap_otlp_store *store, struct lap_otlp_kept **kept,
 }
 
 /* Room for an entry and `more` bytes behind it, and for writing a name that is elsewhere; NULL: there is none. */
-static struct lap_otlp_entry *entry_make(struct lap_otlp_store *store, struct lap_otlp_kept **kept, bool is_link,
-                                         size_t more, size_t named)
+static struct lap_otlp_entry *entry_make(struct lap_otlp_store *store, struct lap_otlp_kept **kept,
+                                         enum lap_otlp_entry_kind kind, size_t more, size_t named)
 {
     const uint32_t bytes = (uint32_t)((sizeof(struct lap_otlp_entry) + more + 7) & ~(size_t)7);
     if (!*kept && !(*kept = kept_make(store)))
         return NULL;
-    const bool is_full = (is_link ? (*kept)->links >= LAP_OTLP_LINKS : (*kept)->events >= LAP_OTLP_EVENTS) ||
+    const bool is_link = kind >= LAP_OTLP_LINK_IS;
+    /* What says where it belongs comes last, and has its place. */
+    const uint32_t links =
+        kind == LAP_OTLP_LINK_PARENT || kind == LAP_OTLP_LINK_INSIDE ? LAP_OTLP_LINKS : LAP_OTLP_LINKS - 2;
+    const bool is_full = (is_link ? (*kept)->links >= links : (*kept)->events >= LAP_OTLP_EVENTS) ||
                          (*kept)->used + (*kept)->named + bytes + named > LAP_OTLP_KEPT_BYTES;
     if (is_full || ((*kept)->room - (*kept)->used < bytes && !kept_grow(store, kept, bytes))) {
         *(is_link ? &(*kept)->dropped_links : &(*kept)->dropped_events) += 1;
@@ -77,6 +81,7 @@ static struct lap_otlp_entry *entry_make(struct lap_otlp_store *store, struct la
     (*kept)->named += (uint32_t)named;
     *(is_link ? &(*kept)->links : &(*kept)->events) += 1;
     entry->bytes = bytes;
+    entry->kind = (uint8_t)kind;
     return entry;
 }
 
@@ -89,10 +94,9 @@ void lap_otlp_keep_lap(struct lap_otlp_store *store, struct lap_otlp_kept **kept
     if (name_bytes > UINT16_MAX || message_bytes > UINT16_MAX)
         return;
     struct lap_otlp_entry *const entry =
-        entry_make(store, kept, false, (has_name ? name_bytes : 0) + message_bytes, has_name ? 0 : name_bytes);
+        entry_make(store, kept, LAP_OTLP_LAP, (has_name ? name_bytes : 0) + message_bytes, has_name ? 0 : name_bytes);
     if (!entry)
         return;
-    entry->kind = LAP_OTLP_LAP;
     entry->time_ns = lap->end_ns;
     entry->took_ns = lap->lap_ns;
     entry->n = lap->n;
@@ -110,10 +114,9 @@ void lap_otlp_keep_lap(struct lap_otlp_store *store, struct lap_otlp_kept **kept
 void lap_otlp_keep_pause(struct lap_otlp_store *store, struct lap_otlp_kept **kept, uint64_t begin_ns, uint64_t end_ns)
 {
     static const char name[] = "(recorder)";
-    struct lap_otlp_entry *const entry = entry_make(store, kept, false, 0, sizeof name - 1);
+    struct lap_otlp_entry *const entry = entry_make(store, kept, LAP_OTLP_PAUSE, 0, sizeof name - 1);
     if (!entry)
         return;
-    entry->kind = LAP_OTLP_PAUSE;
     entry->time_ns = begin_ns;
     entry->took_ns = end_ns - begin_ns;
     entry->has_n = false;
@@ -126,9 +129,7 @@ void lap_otlp_keep_pause(struct lap_otlp_store *store, struct lap_otlp_kept **ke
 void lap_otlp_keep_link(struct lap_otlp_store *store, struct lap_otlp_kept **kept, enum lap_otlp_entry_kind kind,
                         const struct lap_span_id *other)
 {
-    struct lap_otlp_entry *const entry = entry_make(store, kept, true, 0, 0);
-    if (!entry)
-        return;
-    entry->kind = (uint8_t)kind;
-    entry->other = *other;
+    struct lap_otlp_entry *const entry = entry_make(store, kept, kind, 0, 0);
+    if (entry)
+        entry->other = *other;
 }

@@ -11,7 +11,7 @@
 #define LAP_OTLP_EVENTS 1000u            /* of a span */
 #define LAP_OTLP_LINKS 128u              /* of a span */
 #define LAP_OTLP_KEPT_BYTES (256u << 10) /* of a span, with its names */
-#define LAP_OTLP_ALL_BYTES (32u << 20)   /* of all */
+#define LAP_OTLP_ALL_BYTES (32u << 20)   /* of all; a few hundred bytes each come besides */
 
 enum lap_otlp_entry_kind {
     LAP_OTLP_LAP = 0,

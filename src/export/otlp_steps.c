@@ -36,22 +36,19 @@ static bool steps_grow(struct lap_otlp_steps *steps)
 
 static struct lap_otlp_step *step_get(struct lap_otlp_steps *steps, uint64_t handle)
 {
-    uint32_t *bucket = steps->room != 0 ? bucket_of(steps, handle) : NULL;
-    if (bucket && *bucket != 0)
-        return &steps->steps[*bucket - 1];
+    const uint32_t known = steps->room != 0 ? *bucket_of(steps, handle) : 0;
+    if (known != 0)
+        return &steps->steps[known - 1];
     if (steps->count == LAP_OTLP_STEPS) {
         steps->left_out++;
         return NULL;
     }
-    if (steps->count == steps->room) {
-        if (!steps_grow(steps)) {
-            steps->error = -ENOMEM;
-            return NULL;
-        }
-        bucket = bucket_of(steps, handle);
+    if (steps->count == steps->room && !steps_grow(steps)) {
+        steps->error = -ENOMEM;
+        return NULL;
     }
     steps->steps[steps->count] = (struct lap_otlp_step){.handle = handle};
-    *bucket = ++steps->count;
+    *bucket_of(steps, handle) = ++steps->count;
     return &steps->steps[steps->count - 1];
 }
 

@@ -24,18 +24,40 @@ static int target_find(struct lap_out *out, const char *file)
     return asprintf(&out->temporary, "%s.XXXXXX", out->target) < 0 ? -ENOMEM : 0;
 }
 
-/* A temporary file gets the rights that a new file has. */
+/* One without a name (O_TMPFILE); or, where there is no such thing, a temporary one, which gets the rights that a new file has. */
 static int target_open(struct lap_out *out)
 {
     if (!out->temporary)
         return open(out->target, O_WRONLY | O_CLOEXEC | O_TRUNC);
-    const int fd = mkostemp(out->temporary, O_CLOEXEC);
-    if (fd >= 0) {
+    char *const slash = strrchr(out->target, '/');
+    if (slash)
+        *slash = 0;
+    int fd = open(!slash ? "." : slash == out->target ? "/" : out->target, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    if (slash)
+        *slash = '/';
+    out->is_unnamed = fd >= 0;
+    if (!out->is_unnamed && (fd = mkostemp(out->temporary, O_CLOEXEC)) >= 0) {
         const mode_t mask = umask(0);
         umask(mask);
         fchmod(fd, 0666 & ~mask);
     }
     return fd;
+}
+
+/* A link does not take the place of what is there; a name does. Returns 0 or a negative errno. */
+static int target_name(struct lap_out *out)
+{
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", out->fd);
+    for (int tries = 0; out->is_unnamed && tries < 100; tries++) {
+        const size_t bytes = strlen(out->temporary);
+        snprintf(out->temporary + bytes - 6, 7, "%06u", ((unsigned)getpid() * 100u + (unsigned)tries) % 1000000u);
+        if (linkat(AT_FDCWD, self, AT_FDCWD, out->temporary, AT_SYMLINK_FOLLOW) == 0)
+            out->is_unnamed = false;
+        else if (errno != EEXIST)
+            break;
+    }
+    return !out->is_unnamed && rename(out->temporary, out->target) == 0 ? 0 : -errno;
 }
 
 int lap_out_open(struct lap_out *out, const char *file)
@@ -102,12 +124,12 @@ int lap_out_close(struct lap_out *out, bool is_whole)
 {
     lap_out_flush(out);
     int code = out->error;
+    if (out->temporary && code == 0 && is_whole)
+        code = target_name(out);
+    if (out->temporary && !out->is_unnamed && (code < 0 || !is_whole))
+        unlink(out->temporary);
     if (out->target && close(out->fd) != 0 && code == 0)
         code = -errno;
-    if (out->temporary && code == 0 && is_whole && rename(out->temporary, out->target) != 0)
-        code = -errno;
-    if (out->temporary && (code < 0 || !is_whole))
-        unlink(out->temporary);
     free(out->buffer);
     free(out->target);
     free(out->temporary);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where an export goes: a file that has its name only when it is whole, or what is no regular file (a pipe, a terminal, /dev/null)
- * directly. Buffered; an error is kept, and what comes after it is dropped. One thread.
+ * Where an export goes: a file that has its name only when it is whole, and none at all before where the file system can do that, so
+ * that nothing stays of one that was interrupted; or what is no regular file (a pipe, a terminal, /dev/null) directly. Buffered; an error is kept, and what comes after it is dropped. One thread.
  */
 #ifndef LAP_OUT_H
 #define LAP_OUT_H
@@ -19,7 +19,8 @@ struct lap_out {
     char *buffer;
     size_t used;
     uint64_t written;         /* before what is in the buffer */
-    char *target, *temporary; /* temporary NULL: directly */
+    char *target, *temporary; /* temporary NULL: directly, or without a name until it is whole */
+    bool is_unnamed;
 };
 
 /* `file` NULL: standard output. Returns 0 or a negative errno. */

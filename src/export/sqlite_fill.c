@@ -237,6 +237,12 @@ static void row_head(struct fill *to, const struct lap_span *parent, const struc
     lap_row_int_if(&to->row, site != 0, site);
 }
 
+/* To the nearest, so that sums of many are right. */
+static uint64_t nearest_ns(const struct fill *to, uint64_t ticks)
+{
+    return (uint64_t)(((lap_uint128)ticks * to->process->clock.scale + (UINT64_C(1) << 55)) >> 56);
+}
+
 static void see_begin(void *user, struct lap_span *span)
 {
     struct fill *const to = user;
@@ -268,7 +274,7 @@ static void see_lap(void *user, struct lap_span *span, const struct lap_span_lap
     struct lap_sqlite_row *const row = &to->row;
     const bool is_rest = lap->class_id == LAP_FORMAT_REST;
     const uint32_t site = is_rest ? 0 : site_get(to, lap->class_id, lap->name);
-    span->user[USER_INNER] += lap->inner_ns;
+    span->user[USER_INNER] += lap->inner_ticks;
     row_head(to, span, lap->thread, site);
     if (is_rest)
         lap_row_text(row, "rest", sizeof "rest" - 1);
@@ -276,8 +282,8 @@ static void see_lap(void *user, struct lap_span *span, const struct lap_span_lap
         lap_row_text(row, "lap", sizeof "lap" - 1);
     lap_row_int64(row, (int64_t)lap->begin_ns);
     lap_row_int64(row, (int64_t)lap->end_ns);
-    lap_row_int(row, (int64_t)lap->lap_ns);
-    lap_row_int(row, (int64_t)(lap->lap_ns - lap->inner_ns));
+    lap_row_int(row, (int64_t)nearest_ns(to, lap->lap_ticks));
+    lap_row_int(row, (int64_t)nearest_ns(to, lap->lap_ticks - lap->inner_ticks));
     lap_row_int(row, 0);
     lap_row_int(row, 0);
     lap_row_int(row, span->handle != 0);
@@ -292,9 +298,14 @@ static void see_lap(void *user, struct lap_span *span, const struct lap_span_lap
 static void see_end(void *user, struct lap_span *span, uint64_t end_ns, uint64_t total_ns, enum lap_span_end how)
 {
     struct fill *const to = user;
-    const uint64_t inner_ns = span->user[USER_INNER] + span->inner_ns;
-    const uint64_t stored[3] = {lap_row_swapped(end_ns), lap_row_swapped(total_ns),
-                                lap_row_swapped(total_ns > inner_ns ? total_ns - inner_ns : 0)};
+    const uint64_t inner_ticks = span->user[USER_INNER] + span->inner_ticks;
+    const uint64_t inner_ns = nearest_ns(to, inner_ticks);
+    uint64_t self_ns = total_ns > inner_ns ? total_ns - inner_ns : 0;
+    if (how == LAP_SPAN_ENDED) {
+        total_ns = nearest_ns(to, span->total_ticks);
+        self_ns = span->total_ticks > inner_ticks ? nearest_ns(to, span->total_ticks - inner_ticks) : 0;
+    }
+    const uint64_t stored[3] = {lap_row_swapped(end_ns), lap_row_swapped(total_ns), lap_row_swapped(self_ns)};
     uint8_t bytes[END_BYTES];
     memcpy(bytes, stored, sizeof stored);
     bytes[END_BYTES - 1] = (uint8_t)how;

@@ -22,7 +22,8 @@
     X(LAP_READER_EVENT, -5010, "damaged event")                                                                          \
     X(LAP_READER_CHANGED, -5011, "overwritten while it was read")                                                        \
     X(LAP_READER_LIMIT, -5012, "too large to be read")                                                                   \
-    X(LAP_READER_SNAPSHOT, -5013, "snapshot that is left out")
+    X(LAP_READER_SNAPSHOT, -5013, "snapshot that is left out")                                                           \
+    X(LAP_READER_FOREIGN, -5014, "not a trace that can be read")
 
 enum lap_reader_code {
 #define LAP_READER_CODE(name, value, text) name = (value),

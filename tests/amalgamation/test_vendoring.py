@@ -32,13 +32,13 @@ def test_same_again():
 
 
 def test_compiles():
-    """Optimised, too: some warnings need that. Also where all else is compiled with the profilers disabled."""
+    """Optimised, too: some warnings need that. Also where all else is compiled with the profilers disabled, or with probes."""
     check("gcc" in COMPILERS, COMPILERS)
     with Directory() as directory:
         write(directory)
         lapmark_o = os.path.join(directory, "lapmark.o")
         for compiler in COMPILERS:
-            compile_one(compiler, directory, "-O2" if compiler == "gcc" else "-O0", "-DLAPMARK_DISABLE", "-o", lapmark_o)
+            compile_one(compiler, directory, "-O2" if compiler == "gcc" else "-O0", "-DLAPMARK_DISABLE", "-DLAPMARK_USDT", "-o", lapmark_o)
             lines = subprocess.check_output(["nm", "--defined-only", "-g", lapmark_o], text=True).splitlines()
             foreign = [line.split()[-1] for line in lines if not line.split()[-1].startswith("lap_")]
             equal(foreign, [], f"{compiler}: names that are not ours")

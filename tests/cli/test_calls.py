@@ -307,7 +307,7 @@ def test_what_dominates():
     common.check(re.search(r"in the mean: [\d.]+% between: the way .*; [\d.]+% on the server \(", sentence), sentence)
     sentence = common.lapmark("calls", recorded("kinds")).out.split("\n")[0]
     most = common.lapmark_json("calls", recorded("kinds"))["calls"][0]["name"]
-    common.check(re.match(rf'20 calls of 2 kinds, [\d.]+ ms in sum; [\d.]+% of that: 10 calls "{most}", ', sentence), sentence)
+    common.check(re.match(rf'20 calls of 2 kinds, [\d.]+ m?s in sum; [\d.]+% of that: 10 calls "{most}", ', sentence), sentence)
 
 
 def test_narrow():

@@ -4,6 +4,7 @@ options, links, files, functions and variables exist."""
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,33 @@ def test_readme_commands():
                 words[0] = common.LAPMARK
             result = common.run(*words, cwd=directory)
             common.equal(result.status, 0, f"{line}: {result}")
+
+
+def test_viewers():
+    """Its commands on such a recording as it tells of, one after another, and the heads of the tables that it shows."""
+    text = (ROOT / "doc/viewers.md").read_text(encoding="utf-8")
+    with common.Directory() as directory:
+        demo = common.run("sh", f"{ROOT}/examples/demo_calls.sh", "4", BUILD_DIR=directory, LAPMARK_BIN=common.LAPMARK,
+                          EXAMPLES_DIR=os.path.join(common.BUILD, "examples"))
+        common.equal(demo.status, 0, demo)
+        recordings, formats, printed = os.path.join(directory, "demo-calls"), set(), {}
+        for line in re.findall(r"^(?:\$ )?((?:lapmark|sqlite3) .*)$", "\n".join(body for _, body in FENCE.findall(text)), re.MULTILINE):
+            words = shlex.split(line)
+            formats |= {words[at + 1] for at, word in enumerate(words) if word == "--format"}
+            if words[0] != "lapmark" and not shutil.which(words[0]):
+                continue
+            result = common.run(common.LAPMARK if words[0] == "lapmark" else words[0], *words[1:], cwd=recordings)
+            common.equal(result.status, 0, f"{line}: {result}")
+            printed[line] = result.out
+            for at, word in enumerate(words):
+                if word in ("-o", "--html"):
+                    common.check(os.path.getsize(os.path.join(recordings, words[at + 1])) > 0, line)
+        known = re.search(r"\(([\w|-]+)\)", common.lapmark("export", "-h").out).group(1).split("|")
+        common.equal(formats, set(known) - {"otlp-json"})
+        shown = [body.splitlines() for _, body in FENCE.findall(text) if body.startswith("label ")]
+        shown += [body.splitlines()[1:] for _, body in FENCE.findall(text) if body.startswith("$ lapmark sql ")]
+        heads = {tuple(out.splitlines()[0].split()) for out in printed.values() if out}
+        common.equal({tuple(lines[0].split()) for lines in shown} - heads, set(), printed)
 
 
 def code_of(document):

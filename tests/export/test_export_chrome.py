@@ -45,7 +45,7 @@ def read(path):
         else:
             number = stack.pop()
             begun = slices[number]
-            common.equal(event["name"], begun.name)
+            common.equal((event["name"], event["cat"]), (begun.name, begun.category))
             slices[number] = begun._replace(dur=ns(event) - begun.ts, args=begun.args | event.get("args", {}))
     return trace, slices
 

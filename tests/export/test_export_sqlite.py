@@ -57,7 +57,7 @@ class Database:
 
 def test_scopes_nest_and_add_up():
     database = Database(export.threads())
-    export.compare_sums(database.sums(True), export.truth(export.threads()))
+    export.compare_sums(database.sums(True), export.truth(export.threads()), tolerance_ns=0.51)
     common.equal(database.rows("SELECT s.* FROM span s JOIN span o ON o.id = s.parent_id "
                                "WHERE s.begin_ns < o.begin_ns OR s.end_ns > o.end_ns OR s.thread_id <> o.thread_id"), [])
     common.equal(database.rows("SELECT * FROM span WHERE duration_ns > end_ns - begin_ns + 1 OR self_ns > duration_ns OR self_ns < 0"), [])
@@ -80,7 +80,7 @@ def test_self_times():
     rows = database.rows(f"SELECT s.*, {inside} AS inside, {laps} AS laps FROM span s WHERE s.kind = 'profiler' AND s.state = 0")
     common.check(any(row["inside"] for row in rows))
     for row in rows:
-        common.equal(row["self_ns"], row["duration_ns"] - row["inside"], row)
+        common.check(abs(row["self_ns"] - row["duration_ns"] + row["inside"]) <= 2, row)
         if row["laps"] is not None:
             common.check(abs(row["laps"] - row["self_ns"]) <= 10, row)
 
@@ -158,7 +158,7 @@ def test_what_has_no_end():
 def test_what_is_gone():
     database = Database(export.lossy())
     common.equal(database.rows("SELECT label, state, cut FROM profilers WHERE cut"), [{"label": "around all", "state": "ended", "cut": 1}])
-    export.compare_sums(database.sums(True), export.truth(export.lossy()))
+    export.compare_sums(database.sums(True), export.truth(export.lossy()), tolerance_ns=0.51)
     common.check(database.one("SELECT count FROM loss WHERE kind = 'segment'") > 0)
     torn = Database(export.torn())
     common.check(0 < torn.one("SELECT count(*) FROM profilers WHERE state = 'ended'") < 100)

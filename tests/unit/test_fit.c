@@ -166,8 +166,8 @@ static void test_rates_with_independent_noise(void **state)
                 const struct rates rates =
                     table(title, scenario, repeats(60), 1 + 100000ull * (i * 4 + (unsigned)offset * 2), 0);
                 const double good = percent(narrow ? rates.all - rates.wrong : rates.right, rates.all);
-                /* With 50 % and an offset 94.8 % of 3,600 are right, and of 360 may be somewhat fewer. */
-                assert_true(good >= (i == 2 && offset && !narrow ? 93 : levels[i].right));
+                /* Of few generated a percent less may be right by chance. */
+                assert_true(good >= levels[i].right - (rates.all < 3000 ? 1 : 0));
             }
 }
 

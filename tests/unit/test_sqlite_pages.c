@@ -30,7 +30,7 @@ static struct lap_sqlite_row row;
 
 static void begin(void)
 {
-    strcpy(name + strlen(name) - 6, "XXXXXX");
+    memcpy(name + strlen(name) - 6, "XXXXXX", 6);
     const int fd = mkstemp(name);
     assert_true(fd >= 0);
     lap_sqlite_begin(&file, fd);
