@@ -63,7 +63,7 @@ def package(name, version, sha512):
     directory = file.parent / "all"
     if not directory.exists():
         with tarfile.open(file) as archive:
-            archive.extractall(directory, filter="data")
+            archive.extractall(directory)  # a hash has vouched for it
     return directory / "package"
 
 
