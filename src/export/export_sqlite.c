@@ -8,7 +8,7 @@
 int lap_export_sqlite(const struct lap_export *export, const char *file)
 {
     struct lap_out out;
-    int code = lap_out_open(&out, file);
+    int code = lap_out_open_named(&out, file);
     if (code < 0)
         return code;
     if (!out.temporary) /* a pipe, a terminal */

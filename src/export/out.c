@@ -25,14 +25,16 @@ static int target_find(struct lap_out *out, const char *file)
 }
 
 /* One without a name (O_TMPFILE); or, where there is no such thing, a temporary one, which gets the rights that a new file has. */
-static int target_open(struct lap_out *out)
+static int target_open(struct lap_out *out, bool is_named)
 {
+    int fd = -1;
     if (!out->temporary)
         return open(out->target, O_WRONLY | O_CLOEXEC | O_TRUNC);
     char *const slash = strrchr(out->target, '/');
     if (slash)
         *slash = 0;
-    int fd = open(!slash ? "." : slash == out->target ? "/" : out->target, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    if (!is_named)
+        fd = open(!slash ? "." : slash == out->target ? "/" : out->target, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
     if (slash)
         *slash = '/';
     out->is_unnamed = fd >= 0;
@@ -60,13 +62,13 @@ static int target_name(struct lap_out *out)
     return !out->is_unnamed && rename(out->temporary, out->target) == 0 ? 0 : -errno;
 }
 
-int lap_out_open(struct lap_out *out, const char *file)
+static int out_open(struct lap_out *out, const char *file, bool is_named)
 {
     *out = (struct lap_out){.fd = STDOUT_FILENO, .buffer = malloc(LAP_OUT_BYTES)};
     int code = out->buffer ? 0 : -ENOMEM;
     if (code == 0 && file) {
         code = target_find(out, file);
-        out->fd = code == 0 ? target_open(out) : -1;
+        out->fd = code == 0 ? target_open(out, is_named) : -1;
         code = code == 0 && out->fd < 0 ? -errno : code;
     }
     if (code < 0) {
@@ -76,6 +78,10 @@ int lap_out_open(struct lap_out *out, const char *file)
     }
     return code;
 }
+
+int lap_out_open(struct lap_out *out, const char *file) { return out_open(out, file, false); }
+
+int lap_out_open_named(struct lap_out *out, const char *file) { return out_open(out, file, true); }
 
 static void bytes_put(struct lap_out *out, const char *bytes, size_t count)
 {

@@ -25,6 +25,8 @@ struct lap_out {
 
 /* `file` NULL: standard output. Returns 0 or a negative errno. */
 int lap_out_open(struct lap_out *out, const char *file);
+/* The same for whom the file needs a name meanwhile: `temporary`. */
+int lap_out_open_named(struct lap_out *out, const char *file);
 /* Gives the file its name, if `is_whole` and nothing failed; else it is gone. Returns 0 or a negative errno. Frees. */
 int lap_out_close(struct lap_out *out, bool is_whole);
 

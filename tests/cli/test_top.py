@@ -262,7 +262,7 @@ def test_keys():
             # In and out. The pane tells which row is selected, and its durations.
             screen.until(r"^slow  \(slow_one, live_target\.c:\d+\)\n +[\d.]+ ms to +[\d.]+ ms +\u2588+ 1$")
             screen.press("Enter")
-            text = screen.until(r"^  \u00b7 waited")
+            text = screen.until(r"^  \u00b7 \(rest\)[^\n]*\n *$")  # nothing is behind it any more
             common.equal(rows(text), ["slow", "\u00b7 waited", "\u00b7 (rest)"], text)
             screen.press("Down")
             screen.until(r"^slow > waited  \(")

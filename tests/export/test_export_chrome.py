@@ -16,7 +16,7 @@ import helper_speedscope
 from common_export import Sum, common
 
 HELPER = os.path.join(export.SOURCE, "tests/export/helper_trace_processor.mjs")
-READER = os.path.join(os.environ.get("TRACE_PROCESSOR", ""), "assets/trace-processor")
+READER = os.path.join(os.environ.get("PERFETTO_READER", ""), "assets/trace-processor")
 NODE = shutil.which("node") or shutil.which("nodejs")
 
 CLOCK_HZ_OFFSET = 96  # doc/format.md, "Control"
