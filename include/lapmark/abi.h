@@ -140,7 +140,7 @@ struct lap_impl_scope {
     uint32_t mode;
     uint32_t id;
     uint64_t threshold_ticks; /* not used by the library: see usdt.h */
-    uint64_t saved; /* the divert word to put back, or the event's position */
+    uint64_t saved;           /* the divert word to put back, or the event's position */
 };
 
 struct lap_options;
