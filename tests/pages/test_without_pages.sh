@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Where uPlot cannot be had, configuring says so and what to do, and goes on; the command refuses --html, and does all else.
+# Where uPlot cannot be had, configuring says so and what to do, and goes on; the command refuses --html, and does all else. Nor need there
+# be SQLite.
 set -eu
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/lapmark-test-XXXXXX")
@@ -16,7 +17,7 @@ fail() {
 printf 'no package\n' >"$work/other.tgz"
 for file in "$work/none.tgz" "$work/other.tgz"; do
     cmake -S "$SOURCE_DIR" -B "$work/build" -G "$CMAKE_GENERATOR" -DLAPMARK_TESTS=OFF -DCMAKE_BUILD_TYPE=Debug \
-        -DLAPMARK_UPLOT="$file" >"$work/log" 2>&1 || fail "configuring failed"
+        -DLAPMARK_SQLITE=OFF -DLAPMARK_UPLOT="$file" >"$work/log" 2>&1 || fail "configuring failed"
     [ "$(grep -c 'CMake Warning' "$work/log")" -eq 1 ] || fail "not one warning"
     tr -s '\n ' '  ' <"$work/log" | grep -q "Without pages, so --html is refused: '$file' is not uPlot" || fail "another warning"
 done
@@ -29,3 +30,6 @@ status=0
     fail "another message"
 [ ! -e "$work/page.html" ]
 "$work/build/lapmark" report "$recording" | grep -q '^recorded ' || fail "no report"
+status=0
+"$work/build/lapmark" sql "$recording" "SELECT 1" >"$work/log" 2>&1 || status=$?
+[ "$status" -eq 2 ] && [ "$(cat "$work/log")" = "lapmark: this lapmark was built without SQLite" ] || fail "SQL: status $status"
