@@ -30,7 +30,8 @@ static int database_open(sqlite3 **ret_database, struct lap_recording **ret_reco
     struct stat status;
     struct lap_timeline *timeline = NULL;
     const int count = arguments->operand_count - 1;
-    if (count == 1 && stat(arguments->operands[0], &status) == 0 && S_ISREG(status.st_mode))
+    if (count == 1 && stat(arguments->operands[0], &status) == 0 && S_ISREG(status.st_mode) &&
+        !lap_input_is_recording(arguments->operands[0]))
         return lap_sql_open(ret_database, arguments->operands[0]);
     int code = lap_input_open(ret_recording, arguments->operands, count);
     if (code != 0)

@@ -121,6 +121,13 @@ def test_several_recordings():
                  [{"command": f"{WORK}/subject threads {count}", "count": 5 * 3 * count + 2} for count in (7, 50)])
 
 
+def test_another_tools_trace():
+    path = os.path.join(WORK, "trace.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump([{"ph": "X", "ts": 1, "dur": 2.5, "pid": 1, "tid": 1, "name": "layout"}], file)
+    common.equal(common.lapmark_json("sql", path, "SELECT label, duration_ns FROM profilers"), [{"label": "layout", "duration_ns": 2500}])
+
+
 def test_what_is_printed():
     text = common.lapmark("sql", RECORDING, "SELECT 1 AS a, 'text' AS words, 2.5 AS half, NULL AS none, 10000000000.0 AS big, x'00ff' AS bytes "
                           "UNION ALL SELECT 200, char(27) || '[31m', -1.0 / 3, NULL, 1e300, NULL").out
