@@ -45,7 +45,7 @@ static size_t site_name(char *out, size_t out_bytes, const struct lap_catalog *c
     return lap_label_escape(out, out_bytes, *name ? name : "(no label)", strlen(*name ? name : "(no label)"));
 }
 
-struct lap_span_text lap_span_names_get(struct lap_span_names *names, uint32_t class_id,
+struct lap_span_text lap_span_names_make(struct lap_span_names *names, uint32_t class_id,
                                         const struct lap_class *event_class, const uint64_t *words)
 {
     const struct lap_catalog *const catalog = &names->process->catalog;

@@ -23,8 +23,15 @@ void lap_span_names_done(struct lap_span_names *names);
 /* The label of an event of this class as `lapmark report` names it, without its arguments; of run-time labels beyond those that
  * have classes the text itself. `words` (of an event of `event_class`) may be NULL. A text with id 0
  * lives until the next call. Text "" with id 0: there is no memory. */
-struct lap_span_text lap_span_names_get(struct lap_span_names *names, uint32_t class_id,
-                                        const struct lap_class *event_class, const uint64_t *words);
+struct lap_span_text lap_span_names_make(struct lap_span_names *names, uint32_t class_id,
+                                         const struct lap_class *event_class, const uint64_t *words);
+static inline struct lap_span_text lap_span_names_get(struct lap_span_names *names, uint32_t class_id,
+                                                      const struct lap_class *event_class, const uint64_t *words)
+{
+    if (__builtin_expect(class_id < names->process->catalog.class_count && names->texts[class_id].text != NULL, 1))
+        return names->texts[class_id];
+    return lap_span_names_make(names, class_id, event_class, words);
+}
 /* The label with its arguments, to be freed; NULL: it has none, or there is no memory. */
 char *lap_span_names_message(const struct lap_span_names *names, uint32_t class_id, const struct lap_class *event_class,
                              const uint64_t *words, uint64_t number);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "spans.h"
 
+#include "label.h"
 #include "span_names.h"
 
 #include <errno.h>
@@ -27,6 +28,8 @@ struct stream {
     struct lap_process *process;
     struct lap_cursor *cursor;   /* of the event under way */
     struct ring_state **rings;   /* of the process; NULL: no event yet */
+    const struct lap_ring *ring; /* the one that was looked for last, and its state */
+    struct ring_state *state;
     struct lap_span **slots;     /* of its handles, made with the first one */
     uint64_t last_ns;            /* of the process's newest event */
     uint8_t *threads_told;       /* by index in the process, a bit each */
@@ -85,7 +88,7 @@ static struct lap_span *span_make(struct stream *stream, struct lap_span *parent
 static char *message_of(const struct stream *stream, struct lap_span_text name, uint32_t class_id,
                         const struct lap_event *event, uint64_t number)
 {
-    if (!stream->writer->wants_messages)
+    if (!stream->writer->wants_messages || !lap_label_needs_event(event->class))
         return NULL;
     char *const message = lap_span_names_message(&stream->names, class_id, event->class, event->words, number);
     if (!message || strlen(message) != name.bytes || memcmp(message, name.text, name.bytes) != 0)
@@ -214,9 +217,13 @@ static void span_rest(struct stream *stream, struct lap_span *span, uint64_t end
 
 static struct ring_state *ring_of(struct stream *stream)
 {
+    if (__builtin_expect(stream->ring == stream->cursor->ring, 1))
+        return stream->state;
     struct ring_state **const ring = &stream->rings[stream->cursor->ring - stream->process->rings];
     if (!*ring && !(*ring = calloc(1, sizeof **ring)))
         stream->error = -ENOMEM;
+    stream->ring = *ring ? stream->cursor->ring : NULL;
+    stream->state = *ring;
     return *ring;
 }
 
@@ -642,6 +649,7 @@ static void process_done(struct stream *stream)
         free(stream->rings[r]);
     free(stream->rings);
     free(stream->slots);
+    stream->ring = NULL;
     stream->rings = NULL;
     stream->slots = NULL;
 }
