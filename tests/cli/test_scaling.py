@@ -70,7 +70,7 @@ def test_what_is_small_comes_behind():
     """A worse kind of growth, in a few percent of the time."""
     with common.Directory() as directory:
         common.workload(directory, "scaling_work")
-        record(directory, "gaps", *["resolve"] * 60)
+        record(directory, "gaps", *["resolve"] * 150)
         value = common.lapmark_json("scaling", "rec", cwd=directory)
         finding(value, '"array lookup"' + LOOP)
         common.check(value["findings"][0].startswith('"looked up" '), value["findings"])
