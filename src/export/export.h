@@ -23,7 +23,6 @@ struct lap_export {
 
 struct lap_export_format {
     const char *name;
-    const char *about;   /* a few words, for the help */
     bool is_text;        /* may be written to a terminal */
     const char *missing; /* the library that it needs and this build has not, else NULL */
     /* Writes all of it. Returns 0 or a negative errno. One of the two. */

@@ -66,13 +66,6 @@ static inline uint8_t *lap_pb_fixed64(uint8_t *at, uint32_t field, uint64_t valu
     return at + sizeof value;
 }
 
-static inline uint8_t *lap_pb_double(uint8_t *at, uint32_t field, double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return lap_pb_fixed64(at, field, bits);
-}
-
 static inline uint8_t *lap_pb_bytes(uint8_t *at, uint32_t field, const void *bytes, size_t count)
 {
     at = lap_pb_varint(lap_pb_tag(at, field, LAP_PB_BYTES), count);
