@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: MIT
 """OTLP as Python has it, from protoc's text and from JSON: the two come out alike."""
-import ast
 import collections
 import json
 import os
 import re
-import shutil
-import subprocess
 
 import common_export as export
+import common_protobuf as protobuf
 from common_export import common
 
 RECEIVER = os.environ.get("OTLP_RECEIVER", "")
-PROTOC = shutil.which("protoc")
 KINDS = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = range(1, 6)
 
@@ -27,36 +24,11 @@ def attributes(pairs):
     return dict(pairs)
 
 
-# ---- protobuf: the text that protoc decodes it to ---------------------------------------------------------------------------
+# ---- protobuf --------------------------------------------------------------------------------------------------------------
 
 
 def decoded(path):
-    with open(path, "rb") as file:
-        result = subprocess.run([PROTOC, f"--proto_path={RECEIVER}", "--decode=opentelemetry.proto.trace.v1.TracesData",
-                                 f"{RECEIVER}/opentelemetry/proto/trace/v1/trace.proto"],
-                                stdin=file, capture_output=True, check=False)
-    common.check(result.returncode == 0, result.stderr)
-    return result.stdout.decode()
-
-
-def messages(text):
-    """Nested {field: [values]}; a field that the .proto files do not have is a number, and refused."""
-    root = collections.defaultdict(list)
-    stack = [root]
-    for line in text.split("\n"):
-        line = line.strip()
-        if line == "}":
-            stack.pop()
-        elif line.endswith("{"):
-            message = collections.defaultdict(list)
-            stack[-1][line[:-2]].append(message)
-            stack.append(message)
-        elif line:
-            field, value = line.split(": ", 1)
-            common.check(not field.isdigit(), ("an unknown field", line))
-            stack[-1][field].append(ast.literal_eval("b" + value) if value[0] == '"' else value)
-    common.equal(len(stack), 1)
-    return root
+    return protobuf.decoded(path, "opentelemetry.proto.trace.v1.TracesData", RECEIVER, "opentelemetry/proto/trace/v1/trace.proto")
 
 
 def proto_attributes(found):
@@ -87,7 +59,7 @@ def proto_span(resource, span):
 
 def proto_spans(path):
     found = []
-    for batch in messages(decoded(path))["resource_spans"]:
+    for batch in protobuf.messages(decoded(path))["resource_spans"]:
         resource = proto_attributes(one(batch, "resource")["attributes"])
         common.equal(one(batch, "schema_url"), b"https://opentelemetry.io/schemas/1.33.0")
         scope_spans = one(batch, "scope_spans")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`export --format chrome`, read by a few lines of Python, by Perfetto's trace_processor, and by speedscope: all must find the same
-slices, whose counts, durations, nesting and names are those of the recording."""
+"""`export --format chrome`, read by a few lines of Python, by Perfetto's trace_processor, by speedscope, and by Firefox's
+profiler: all must find the same slices, whose counts, durations, nesting and names are those of the recording."""
 import collections
 import functools
 import itertools
@@ -9,7 +9,7 @@ import os
 import shutil
 import struct
 import subprocess
-import sys
+import tempfile
 
 import common_export as export
 import helper_speedscope
@@ -17,6 +17,7 @@ from common_export import Sum, common
 
 HELPER = os.path.join(export.SOURCE, "tests/export/helper_trace_processor.mjs")
 READER = os.path.join(os.environ.get("PERFETTO_READER", ""), "assets/trace-processor")
+FIREFOX = os.path.join(os.environ.get("FIREFOX_PROFILER", ""), "dist/profiler-cli.js")
 NODE = shutil.which("node") or shutil.which("nodejs")
 
 CLOCK_HZ_OFFSET = 96  # doc/format.md, "Control"
@@ -254,6 +255,43 @@ def test_speedscope_finds_the_same():
             common.check(call and row and call.name.startswith(row.name), (call, row))
             common.equal((int(call.begin * 1000 + 0.005), int(call.end * 1000 + 0.005), call.depth), (row.ts - start, row.ts - start + row.dur, row.depth),
                          (call, row))
+
+
+def firefox_markers(path):
+    """{(pid, name of the thread, name): Sum}"""
+    with tempfile.TemporaryDirectory(dir=export.WORK) as home:
+        def ask(*words):
+            result = subprocess.run([NODE, FIREFOX, *words], env={**os.environ, "HOME": home, "PROFILER_CLI_SESSION_DIR": home},
+                                    stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=100)
+            common.check(result.returncode == 0, result)
+            return result.stdout
+        ask("load", path)
+        try:
+            found = collections.defaultdict(lambda: Sum(0, 0))
+            for thread in json.loads(ask("thread", "list", "--json"))["threads"]:
+                markers = json.loads(ask("thread", "markers", "--thread", thread["threadHandle"], "--json"))
+                for kind in markers["byType"]:
+                    if kind["isInterval"]:
+                        key = int(thread["pid"]), thread["name"], kind["markerName"]
+                        total_ns = kind["count"] * kind["durationStats"]["avg"] * 10 ** 6
+                        found[key] = Sum(found[key].count + kind["count"], found[key].total_ns + total_ns)
+            return found
+        finally:
+            ask("stop")
+
+
+def test_firefox_finds_the_same():
+    if not NODE or not os.path.exists(FIREFOX):
+        print("without Firefox's profiler: no node, or not from the npm registry")
+        return
+    path = export.export(export.threads(), "chrome", export.handles(), export.calls(), export.awkward())
+    trace, slices = read(path)
+    threads = {(event["pid"], event["tid"]): event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "thread_name"}
+    wanted = collections.defaultdict(lambda: Sum(0, 0))
+    for row in slices:
+        key = row.track[0], threads[row.track], row.name
+        wanted[key] = Sum(wanted[key].count + 1, wanted[key].total_ns + row.dur)
+    export.compare_sums(firefox_markers(path), wanted)
 
 
 if __name__ == "__main__":

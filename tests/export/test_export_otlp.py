@@ -13,6 +13,7 @@ import urllib.request
 
 import common_export as export
 import common_otlp as otlp
+import common_protobuf as protobuf
 from common_export import Sum, common
 from common_otlp import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER
 
@@ -332,7 +333,7 @@ def test_a_receiver_takes_each():
 
 
 if __name__ == "__main__":
-    if not NODE or not otlp.PROTOC or not all(map(os.path.isdir, READERS)):
+    if not NODE or not protobuf.PROTOC or not all(map(os.path.isdir, READERS)):
         print("not tested here: no node, no protoc, or no packages from the npm registry")
         sys.exit(common.SKIPPED)
     export.main(globals())

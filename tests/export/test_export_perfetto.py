@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`export --format perfetto`, read by Perfetto's own trace_processor: counts, durations, nesting, names, flows, counters, processes."""
+"""`export --format perfetto`, read by Perfetto's own trace_processor: counts, durations, nesting, names, flows, counters, processes; and by
+protoc with Perfetto's definitions."""
 import collections
 import functools
 import json
@@ -9,6 +10,7 @@ import subprocess
 import sys
 
 import common_export as export
+import common_protobuf as protobuf
 from common_export import Sum, common
 
 HELPER = os.path.join(export.SOURCE, "tests/export/helper_trace_processor.mjs")
@@ -188,6 +190,31 @@ def test_what_is_gone():
     export.compare_sums(found, wanted)
 
 
+def test_definitions():
+    """Every field is one of the definitions', and what protoc finds adds up to what trace_processor does."""
+    for directory in (export.threads(), export.calls(), export.awkward()):
+        text = protobuf.decoded(export.export(directory, "perfetto"), "perfetto.protos.Trace", os.path.join(export.SOURCE, "tests/export"),
+                                "perfetto.proto")
+        names, totals = {}, collections.Counter()
+        for packet in protobuf.messages(text)["packet"]:
+            sequence = packet["trusted_packet_sequence_id"][0]
+            for interned in packet["interned_data"]:
+                names.update({(sequence, name["iid"][0]): name["name"][0].decode() for name in interned["event_names"]})
+            for event in packet["track_event"]:
+                kind, = event["type"]
+                totals[kind] += 1
+                totals["ns"] += int(packet["timestamp"][0]) * {"TYPE_SLICE_BEGIN": -1, "TYPE_SLICE_END": 1}.get(kind, 0)
+                if kind == "TYPE_SLICE_BEGIN":
+                    name = event["name"][0].decode() if event["name"] else names[sequence, event["name_iid"][0]]
+                    totals["name", name] += 1
+        slices = of(directory).values()
+        common.equal((totals["TYPE_SLICE_BEGIN"], totals["TYPE_SLICE_END"]), 2 * (len(slices),))
+        common.equal(totals["TYPE_COUNTER"], sum(row["count"] for row in of(directory, "counters")))
+        took_ns = sum(row["dur"] for row in slices)  # beside others, by the clock of one of them
+        common.check(abs(totals["ns"] - took_ns) <= len(slices), (totals["ns"], took_ns))
+        common.equal({key[1]: count for key, count in totals.items() if key[0] == "name"}, collections.Counter(row["name"] for row in slices))
+
+
 def test_empty_and_torn():
     common.equal(of(export.empty()), {})
     names = collections.Counter(row["name"] for row in of(export.torn()).values())
@@ -195,7 +222,7 @@ def test_empty_and_torn():
 
 
 if __name__ == "__main__":
-    if not NODE or not os.path.exists(READER):
-        print("not tested here: no node, or no trace_processor from the npm registry")
+    if not NODE or not protobuf.PROTOC or not os.path.exists(READER):
+        print("not tested here: no node, no protoc, or no trace_processor from the npm registry")
         sys.exit(common.SKIPPED)
     export.main(globals())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`export --format pprof`, read by the npm package pprof-format: counts, own times, sites, names, what is lost, bounds."""
+"""`export --format pprof`, read by the npm package pprof-format: counts, own times, sites, names, what is lost, bounds; and by
+protoc with pprof's definitions, of Debian's golang-github-google-pprof-dev."""
 import collections
 import json
 import os
@@ -8,12 +9,14 @@ import subprocess
 import sys
 
 import common_export as export
+import common_protobuf as protobuf
 import common_stacks as stacks
 from common_export import common
 
 HELPER = os.path.join(export.SOURCE, "tests/export/helper_pprof.mjs")
 READER = os.environ.get("PPROF_FORMAT", "")
 Sample = collections.namedtuple("Sample", "frames values")
+PROTO = "/usr/share/gocode/src/github.com/google/pprof/proto"
 NODE = shutil.which("node") or shutil.which("nodejs")
 
 
@@ -99,6 +102,21 @@ def test_what_is_gone():
     stacks.check_totals(found, export.lossy(), [("around all",)])
 
 
+def test_definitions():
+    """Every field is one of the definitions', and protoc finds the same in them."""
+    for directory in (export.threads(), export.calls(), export.awkward(), export.killed(), export.empty()):
+        path = export.export(directory, "pprof")
+        profile = protobuf.messages(protobuf.decoded(path, "perftools.profiles.Profile", PROTO, "profile.proto"))
+        values = [tuple(map(int, sample["value"])) for sample in profile["sample"]]
+        common.equal(values, [tuple(sample.values) for sample in read(path)["samples"]])
+        texts = [text.decode() for text in profile["string_table"]]
+        common.equal((texts[0], len(set(texts))), ("", len(texts)))
+        functions = {function["id"][0]: texts[int(function["name"][0])] for function in profile["function"]}
+        locations = {location["id"][0]: functions[location["line"][0]["function_id"][0]] for location in profile["location"]}
+        common.equal([tuple(locations[number] for number in reversed(sample["location_id"])) for sample in profile["sample"]],
+                     [labels(sample) for sample in read(path)["samples"]])
+
+
 def test_several_recordings():
     profile = pprof(export.threads(), export.calls())
     common.equal(len(profile["comments"]), 3)
@@ -119,7 +137,7 @@ def test_bounds():
 
 
 if __name__ == "__main__":
-    if not NODE or not os.path.exists(os.path.join(READER, "dist/esm/index.js")):
-        print("not tested here: no node, or no pprof-format from the npm registry")
+    if not NODE or not protobuf.PROTOC or not os.path.exists(PROTO) or not os.path.exists(os.path.join(READER, "dist/esm/index.js")):
+        print("not tested here: no node, no protoc, no definitions of pprof's, or no pprof-format from the npm registry")
         sys.exit(common.SKIPPED)
     export.main(globals())
