@@ -346,7 +346,8 @@ static int recording_fill(void)
     if (!lap_storage_map(storage, ".lapmark/control", CONTROL_BYTES, lap_process.control, 1, &error) ||
         paths_move(storage, &error) < 0)
         return error;
-    memset(lap_process.control->losses, 0, sizeof lap_process.control->losses);
+    for (unsigned kind = 0; kind < LAP_FORMAT_LOSSES; kind++) /* others count meanwhile */
+        __atomic_store_n(&lap_process.control->losses[kind], 0, __ATOMIC_RELAXED);
     error = control_describe(lap_process.control);
     return error < 0 ? error : lap_process_describe(&lap_process.metadata, storage, lap_process.control);
 }
