@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A thousand recordings of a thousand calls each, and those of their servers: whoever reads them counts each call and joins it,
+"""A thousand recordings of three hundred calls each, and those of their servers: whoever reads them counts each call and joins it,
 with fewer descriptors than there are recordings."""
 import resource
 
 import common
 
-ROUNDS, SERVERS, CLIENTS_EACH, CALLS = 20, 5, 10, 1000
+ROUNDS, SERVERS, CLIENTS_EACH, CALLS = 20, 5, 10, 300
 CLIENTS = ROUNDS * SERVERS * CLIENTS_EACH
 ALL = CLIENTS * CALLS
 DESCRIPTORS = 64

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# ctest: long
 """Traces in Chrome's JSON, of Chromium itself and made here: counts, times and nesting against Python's own reading of the same
 file; what is left out is told; damage of every kind; and the commands on what was read."""
 import collections

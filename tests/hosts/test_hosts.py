@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# ctest: long
 """Calls between hosts: network namespaces with a veth between each two, each with a host number and clocks of its own (host_clock.c),
 and a relay that delays messages and measures that. What clocks are apart is known exactly, in ticks; so it is known what
 `lapmark calls` must find, within the error that it states."""

@@ -31,7 +31,7 @@ def counted(process):
 
 def go(mode, seed):
     with Directory() as directory:
-        steps = "6000" if "wrapped" in mode else "3000"
+        steps = "6000" if "wrapped" in mode else "1500"
         lines = run(program("oracle_random"), str(seed), steps, LAPMARK_RECORD=directory.sub("r"), **MODES[mode]).decode()
         wanted = {label: int(count) for count, label in (line.split(" ", 1) for line in lines.splitlines())}
         process = only(compare(directory.sub("r")))

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# ctest: long
 """Rings that go round, full recordings, several threads: at points that the program chooses, at points that nobody chooses,
 after the end and after a kill."""
 import json

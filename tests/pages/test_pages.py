@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# ctest: long
 """The pages of `report`, `diff` and `scaling` in a real browser: what they show is what `--json` prints and the text says, whatever
 the labels are; by mouse and by keyboard; on wide and narrow screens, dark and light; with nothing loaded and nothing logged."""
 import contextlib

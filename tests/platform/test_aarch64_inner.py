@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# ctest: long
 """The tests of unit/ and recorder/ on aarch64: the reader and its analysis as well, cross-built, under qemu-user. There is no cmocka
 for it here, so that a header of our own stands in. The tests run there as well as the cases that they start; babeltrace2 and the
 command, which judge, are this machine's. In a long run (TEST_TIMES) more of them than those that work for a few seconds only."""
@@ -24,13 +25,15 @@ NOT = {} if LONG else {"recording": "test_[at]*[be][ry]*", "metadata": "test_sur
 # Those that compare with GSL are left out, which is not there.
 UNIT_NOT = ("context",) + (() if LONG else ("clock_bounds",))
 RECORDER = ("orders", "stored_scopes") + (("full_mode", "handles", "printing", "recording_calls", "scopes", "switching") if LONG else ())
+SHARED = ("unit/generated_runs", "unit/simulated_clocks", "unit/synthetic", "recorder/run_case", "recorder/stored_events")
 FLAGS = ["-std=c17", "-O2", "-Wall", "-Wextra", "-Wno-type-limits", "-fno-strict-aliasing", "-DLAPMARK_BUILDING_LIBRARY", f"-I{SOURCE}/include",
-         f"-I{SOURCE}/tests/platform/stand_in", *(f"-I{SOURCE}/src/{part}" for part in PARTS)]
+         f"-I{SOURCE}/tests/platform/stand_in", f"-I{SOURCE}/tests/unit", f"-I{SOURCE}/tests/recorder", *(f"-I{SOURCE}/src/{part}" for part in PARTS)]
 
 
 def compile_all(directory):
-    """All of src/ but the command, as one archive."""
+    """All of src/ but the command, and what the tests share, as one archive."""
     sources = [path for part in PARTS for path in glob.glob(f"{SOURCE}/src/{part}/*.c")]
+    sources += [f"{SOURCE}/tests/{name}.c" for name in SHARED]
 
     def compile_one(path):
         out = os.path.join(directory, f"{os.path.basename(path)}.o")
@@ -44,12 +47,12 @@ def compile_all(directory):
     return archive
 
 
-def run_tests(directory, archive, kind, names, helpers):
+def run_tests(directory, archive, kind, names):
     for name in names:
         without = NOT.get(name)
         program = os.path.join(directory, f"{kind}-{name}")
-        subprocess.run([COMPILER, *FLAGS, f"-I{SOURCE}/tests/{kind}", f"{SOURCE}/tests/{kind}/test_{name}.c",
-                        *(f"{SOURCE}/tests/{kind}/{helper}.c" for helper in helpers), archive, "-lm", "-pthread", "-static", "-o", program],
+        subprocess.run([COMPILER, *FLAGS, f"{SOURCE}/tests/{kind}/test_{name}.c",
+                        archive, "-lm", "-pthread", "-static", "-o", program],
                        check=True)
         variables = environment(TEST_EMULATOR=QEMU, LAPMARK_BIN=LAPMARK, **({"TEST_NOT": without} if without else {}))
         variables.pop("TEST_TIMES", None)
@@ -81,8 +84,8 @@ def test_all():
     with Directory() as directory:
         archive = compile_all(directory)
         unit = [name for name in names_of("unit") if name not in UNIT_NOT and is_inner(name)]
-        run_tests(directory, archive, "unit", unit, ["generated_runs", "simulated_clocks", "synthetic"])
-        run_tests(directory, archive, "recorder", RECORDER, ["run_case", "stored_events"])
+        run_tests(directory, archive, "unit", unit)
+        run_tests(directory, archive, "recorder", RECORDER)
         print(f"counted: {sum(counted)} tests on aarch64")
 
 

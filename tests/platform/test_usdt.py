@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# ctest: long
 """USDT probes as others see them: readelf their notes, gdb and bpftrace by attaching to a program that knows nothing of it."""
 import collections
 import os

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT
+ * ctest: long
  *
  * Races that are forced, not hoped for: at each moment between two stores that others can see (LAP_I_POINT) the thread is held,
  * and there the process is read, killed, forked, interrupted by a signal, and its recording stopped and started anew.

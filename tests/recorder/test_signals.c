@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT
+ * ctest: long
  *
  * Checkpoints in signal handlers that interrupt checkpoints, locks of the library, and its calls; cancellation; errno.
  */
