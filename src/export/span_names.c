@@ -46,7 +46,7 @@ static size_t site_name(char *out, size_t out_bytes, const struct lap_catalog *c
 }
 
 struct lap_span_text lap_span_names_make(struct lap_span_names *names, uint32_t class_id,
-                                        const struct lap_class *event_class, const uint64_t *words)
+                                         const struct lap_class *event_class, const uint64_t *words)
 {
     const struct lap_catalog *const catalog = &names->process->catalog;
     if (class_id >= catalog->class_count)
