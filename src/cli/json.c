@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "json.h"
 
+#include "out.h"
+
 #include <limits.h>
 #include <math.h>
 #include <stdbool.h>
@@ -118,17 +120,19 @@ void lap_json_print(json_t *value, FILE *out) { print(value, out, JSON_INDENT(2)
 void lap_json_print_line(json_t *value, FILE *out) { print(value, out, JSON_COMPACT); }
 
 /* "<" is in texts alone, and can be escaped there. */
-static int write_without_tags(const char *text, size_t length, void *out)
+static int write_without_tags(const char *text, size_t length, void *user)
 {
-    for (size_t i = 0; i < length; i++)
-        if (text[i] == '<')
-            fputs("\\u003c", out);
-        else
-            fputc(text[i], out);
+    struct lap_out *const out = user;
+    const char *const end = text + length;
+    for (const char *tag; (tag = memchr(text, '<', (size_t)(end - text))) != NULL; text = tag + 1) {
+        lap_out_write(out, text, (size_t)(tag - text));
+        lap_out_text(out, "\\u003c");
+    }
+    lap_out_write(out, text, (size_t)(end - text));
     return 0;
 }
 
-void lap_json_print_html(json_t *value, FILE *out)
+void lap_json_print_html(json_t *value, struct lap_out *out)
 {
     json_dump_callback(value, write_without_tags, out, JSON_COMPACT | JSON_ENSURE_ASCII | DIGITS);
     json_decref(value);

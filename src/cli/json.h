@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct lap_out;
+
 #define LAP_JSON_VERSION 1 /* of every schema; rises when a member changes or goes, not when one is added */
 
 /* Bytes that are no UTF-8 become U+FFFD. NULL is null. */
@@ -31,7 +33,7 @@ void lap_json_append(json_t *array, json_t *value);
 void lap_json_print(json_t *value, FILE *out);
 void lap_json_print_line(json_t *value, FILE *out);
 /* The same value in one line that may stand in an HTML script element, whatever its texts are: ASCII, and no "<". */
-void lap_json_print_html(json_t *value, FILE *out);
+void lap_json_print_html(json_t *value, struct lap_out *out);
 
 /* A string with its quotes, as jansson would write it; for lines that are written piece by piece. Warm. */
 void lap_json_write_text(FILE *out, const char *text);
