@@ -45,8 +45,8 @@ def exported():
     """What the program said of its steps, {name: (trace, span)}, and its spans by name."""
     if not CAN_RUN:
         skip("nothing is recorded")
-    import common_otlp  # pylint: disable=import-outside-toplevel
-    if not common_otlp.PROTOC or not os.path.isdir(common_otlp.RECEIVER):
+    import common_otlp, common_protobuf  # pylint: disable=import-outside-toplevel,multiple-imports
+    if not common_protobuf.PROTOC or not os.path.isdir(common_otlp.RECEIVER):
         skip("no protoc, or no .proto files from the npm registry")
     with tempfile.TemporaryDirectory() as directory:
         result = python(PROGRAM, LAPMARK_RECORD=f"{directory}/recording", LAPMARK_PRINT="off", LAPMARK_MODE="full")
