@@ -47,16 +47,21 @@ static int calls_read(struct pass *pass, struct lap_recording *recording)
     return code < 0 ? code : pass->error;
 }
 
-/* The process whose clock has the most processes; the first of those. */
-static size_t root_choose(const struct lap_recording *recording)
+#define NOWHERE SIZE_MAX /* lap_timeline_process.root: it has no place yet */
+
+/* Of those that are nowhere: the process whose clock has the most processes; the first of those. */
+static size_t root_choose(const struct lap_timeline *timeline)
 {
-    size_t root = 0, most = 0;
+    const struct lap_recording *const recording = timeline->recording;
+    size_t root = NOWHERE, most = 0;
     for (size_t p = 0; p < recording->process_count; p++) {
+        if (timeline->processes[p].root != NOWHERE)
+            continue;
         const uint64_t domain = recording->processes[p]->control.clock_domain;
         size_t same = 0;
         for (size_t q = 0; domain != 0 && q < recording->process_count; q++)
             same += recording->processes[q]->control.clock_domain == domain;
-        if (same > most) {
+        if (root == NOWHERE || same > most) {
             most = same;
             root = p;
         }
@@ -64,10 +69,13 @@ static size_t root_choose(const struct lap_recording *recording)
     return root;
 }
 
+/* Leaves it nowhere, if no way leads to the root. `own`: how that one came onto the timeline, and so those with its clock. */
 static void process_align(struct lap_process *process, struct lap_timeline_process *to,
                           const struct lap_calls_clocks *clocks, const struct lap_clock_tree *tree,
-                          const struct lap_process *root, struct lap_timebase_piece *pieces)
+                          const struct lap_process *root, enum lap_timeline_how own, struct lap_timebase_piece *pieces)
 {
+    double error_ns = 0;
+    bool is_near_step = false;
     const uint64_t from = process->first_ticks != 0 && process->first_ticks < process->clock.start_ticks
                               ? process->first_ticks
                               : process->clock.start_ticks;
@@ -79,28 +87,31 @@ static void process_align(struct lap_process *process, struct lap_timeline_proce
         struct lap_clock_time time;
         if (count > 0 && ticks <= pieces[count - 1].ticks)
             continue;
-        if (lap_calls_clocks_to_root(clocks, tree, root, process, ticks, &time) < 0) {
-            to->how = LAP_TIMELINE_WALL;
+        if (lap_calls_clocks_to_root(clocks, tree, root, process, ticks, &time) < 0)
             return;
-        }
         pieces[count++] = (struct lap_timebase_piece){ticks, (uint64_t)time.time_ns, time.error_ns};
-        to->error_ns = time.error_ns > to->error_ns ? time.error_ns : to->error_ns;
-        to->is_near_step |= time.is_near_step;
+        error_ns = time.error_ns > error_ns ? time.error_ns : error_ns;
+        is_near_step |= time.is_near_step;
     }
-    to->how = process->control.clock_domain == root->control.clock_domain ? LAP_TIMELINE_ROOT : LAP_TIMELINE_CALLS;
+    to->how = process->control.clock_domain != root->control.clock_domain ? LAP_TIMELINE_CALLS : own;
+    to->root = root->index;
+    to->error_ns = error_ns;
+    to->is_near_step = is_near_step;
     to->shift_ns = (double)(int64_t)(start_ns - pieces[0].realtime_ns);
     process->clock.pieces = pieces;
     process->clock.piece_count = count;
 }
 
-static int loops_fill(struct lap_timeline *timeline, const struct lap_calls_clocks *clocks,
-                      const struct lap_clock_tree *tree)
+static int loops_add(struct lap_timeline *timeline, const struct lap_calls_clocks *clocks,
+                     const struct lap_clock_tree *tree)
 {
     const size_t count = lap_clock_tree_loop_count(tree);
     const struct lap_clock_loop *const loops = lap_clock_tree_loops(tree);
-    timeline->loops = calloc(count + 1, sizeof *timeline->loops);
-    if (!timeline->loops)
+    struct lap_timeline_loop *const all =
+        realloc(timeline->loops, (timeline->loop_count + count + 1) * sizeof *timeline->loops);
+    if (!all)
         return -ENOMEM;
+    timeline->loops = all;
     for (size_t i = 0; i < count; i++) {
         if (loops[i].samples == 0)
             continue;
@@ -115,11 +126,32 @@ static int loops_fill(struct lap_timeline *timeline, const struct lap_calls_cloc
     return 0;
 }
 
+/* All that calls join with a root. It comes last: the others are brought to it as it is. */
+static int group_place(struct lap_timeline *timeline, const struct lap_calls_clocks *clocks, size_t root)
+{
+    struct lap_recording *const recording = timeline->recording;
+    struct lap_clock_tree *tree = NULL;
+    const enum lap_timeline_how own = root == timeline->root ? LAP_TIMELINE_ROOT : LAP_TIMELINE_WALL;
+    const uint64_t domain = recording->processes[root]->control.clock_domain;
+    int code = domain != 0 ? lap_calls_clocks_tree(clocks, domain, &tree) : 0;
+    if (tree)
+        code = loops_add(timeline, clocks, tree);
+    for (size_t i = 1; code == 0 && tree && i <= recording->process_count; i++) {
+        const size_t p = (root + i) % recording->process_count;
+        if (timeline->processes[p].root == NOWHERE)
+            process_align(recording->processes[p], &timeline->processes[p], clocks, tree, recording->processes[root], own,
+                          (struct lap_timebase_piece *)timeline->pieces + p * PIECES);
+    }
+    lap_clock_tree_free(tree);
+    timeline->processes[root].root = root;
+    timeline->processes[root].how = own;
+    return code;
+}
+
 int lap_timeline_make(struct lap_timeline **ret_timeline, struct lap_recording *recording)
 {
     struct lap_timeline *const timeline = calloc(1, sizeof *timeline);
     struct pass pass = {0};
-    struct lap_clock_tree *tree = NULL;
     if (!timeline)
         return -ENOMEM;
     timeline->recording = recording;
@@ -128,23 +160,12 @@ int lap_timeline_make(struct lap_timeline **ret_timeline, struct lap_recording *
     int code = timeline->processes && timeline->pieces ? lap_calls_clocks_make(&pass.clocks, recording) : -ENOMEM;
     if (code == 0)
         code = calls_read(&pass, recording);
-    timeline->root = root_choose(recording);
-    const struct lap_process *const root = recording->process_count != 0 ? recording->processes[timeline->root] : NULL;
-    if (code == 0 && root && root->control.clock_domain != 0)
-        code = lap_calls_clocks_tree(pass.clocks, root->control.clock_domain, &tree);
-    if (tree)
-        code = loops_fill(timeline, pass.clocks, tree);
-    /* The root last: the others are brought to it as it is. */
-    for (size_t i = 1; code == 0 && i <= recording->process_count; i++) {
-        const size_t p = (timeline->root + i) % recording->process_count;
-        timeline->processes[p].how = LAP_TIMELINE_WALL;
-        if (tree)
-            process_align(recording->processes[p], &timeline->processes[p], pass.clocks, tree, root,
-                          (struct lap_timebase_piece *)timeline->pieces + p * PIECES);
-    }
-    if (code == 0 && root && root->control.clock_domain == 0)
-        timeline->processes[timeline->root].how = LAP_TIMELINE_ROOT;
-    lap_clock_tree_free(tree);
+    for (size_t p = 0; code == 0 && p < recording->process_count; p++)
+        timeline->processes[p].root = NOWHERE;
+    if (code == 0 && recording->process_count > 0)
+        timeline->root = root_choose(timeline);
+    for (size_t root; code == 0 && (root = root_choose(timeline)) != NOWHERE;)
+        code = group_place(timeline, pass.clocks, root);
     lap_calls_clocks_free(pass.clocks);
     if (code < 0) {
         lap_timeline_free(timeline);

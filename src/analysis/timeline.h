@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* How a process came onto it. */
+/* How a process came onto it. Where calls lead from one clock to another, but to none that the timeline's leads to, they are a group of
+ * their own: it has a root, which is there by its wall clock, and the others with it. */
 enum lap_timeline_how {
     LAP_TIMELINE_ROOT = 0, /* it reads the clock that the others are brought to */
     LAP_TIMELINE_CALLS,    /* by calls, within an error */
@@ -20,8 +21,10 @@ enum lap_timeline_how {
 
 struct lap_timeline_process {
     enum lap_timeline_how how;
-    double shift_ns;   /* by how much its wall clock was ahead of the timeline, at its start */
-    double error_ns;   /* the greatest of its time; INFINITY: unbounded */
+    size_t
+        root; /* the process whose clock it is shown by: the timeline's, or another one that is there by its wall clock */
+    double shift_ns;   /* by how much its wall clock was ahead of that one, at its start */
+    double error_ns;   /* the greatest of its time, by that one's; INFINITY: unbounded */
     bool is_near_step; /* a clock was set meanwhile: times around that are rough */
 };
 
@@ -36,7 +39,7 @@ struct lap_timeline_loop {
 struct lap_timeline {
     struct lap_recording *recording;
     struct lap_timeline_process *processes; /* as in the recording */
-    size_t root;                            /* the process whose clock it is */
+    size_t root;                            /* the process whose clock it is; the first group's */
     struct lap_timeline_loop *loops;        /* NULL: none */
     size_t loop_count;
     void *pieces;

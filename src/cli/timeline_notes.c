@@ -10,14 +10,15 @@ static void tell_timeline(const struct lap_timeline *timeline)
     const struct lap_recording *const recording = timeline->recording;
     for (size_t p = 0; p < recording->process_count; p++) {
         const struct lap_timeline_process *const to = &timeline->processes[p];
-        const struct lap_process *const process = recording->processes[p], *const root =
-                                                                               recording->processes[timeline->root];
+        const struct lap_process *const process = recording->processes[p], *const root = recording->processes[to->root];
         char shift[LAP_UNITS_BYTES], error[LAP_UNITS_BYTES];
         lap_units_duration(shift, to->shift_ns < 0 ? -to->shift_ns : to->shift_ns);
         lap_units_duration(error, to->error_ns);
-        if (to->how == LAP_TIMELINE_WALL)
+        if (to->how == LAP_TIMELINE_WALL && to->root == p)
             lap_message_note("%s is shown by its wall clock: no call between it and %s says how far the two are apart",
-                             process->name, root->name);
+                             process->name, recording->processes[timeline->root]->name);
+        else if (to->how == LAP_TIMELINE_WALL)
+            lap_message_note("%s is shown by the clock of %s, which is its own", process->name, root->name);
         else if (to->how == LAP_TIMELINE_CALLS)
             lap_message_note("%s is shown by the clock of %s, of which its own is %s %s, within %s%s", process->name,
                              root->name, shift, to->shift_ns < 0 ? "behind" : "ahead", error,

@@ -137,12 +137,14 @@ static char *thread_put(struct otlp *to, char *at, const struct lap_thread *thre
 static char *time_error_put(const struct otlp *to, char *at)
 {
     const struct lap_timeline *const timeline = to->export->timeline;
-    if (!timeline || timeline->processes[to->process->index].how == LAP_TIMELINE_ROOT)
+    if (!timeline)
         return at;
-    const double error_ns = timeline->processes[to->process->index].error_ns;
-    if (timeline->processes[to->process->index].how == LAP_TIMELINE_WALL || !isfinite(error_ns))
-        return to->encoding->truth(at, LAP_OTLP_OF_RESOURCE, "lapmark.times_by_wall_clock");
-    return to->encoding->number(at, LAP_OTLP_OF_RESOURCE, "lapmark.time_error_ns", (int64_t)ceil(error_ns));
+    const struct lap_timeline_process *const times = &timeline->processes[to->process->index];
+    if (times->how == LAP_TIMELINE_CALLS && isfinite(times->error_ns))
+        at = to->encoding->number(at, LAP_OTLP_OF_RESOURCE, "lapmark.time_error_ns", (int64_t)ceil(times->error_ns));
+    if (times->root != timeline->root || (times->how == LAP_TIMELINE_CALLS && !isfinite(times->error_ns)))
+        at = to->encoding->truth(at, LAP_OTLP_OF_RESOURCE, "lapmark.times_by_wall_clock");
+    return at;
 }
 
 static char *uuid_put(const struct otlp *to, char *at)

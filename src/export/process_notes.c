@@ -30,14 +30,17 @@ static bool is_of_several_hosts(const struct lap_recording *recording)
     return false;
 }
 
-static void add_error(struct notes *notes, const struct lap_timeline_process *times)
+static void add_error(struct notes *notes, const struct lap_timeline *timeline, size_t index)
 {
-    if (times->how == LAP_TIMELINE_ROOT)
-        return;
-    if (isfinite(times->error_ns))
+    const struct lap_timeline_process *const times = &timeline->processes[index];
+    if (times->how == LAP_TIMELINE_CALLS && isfinite(times->error_ns))
         add(notes, "times within %.0f ns", ceil(times->error_ns));
-    else
+    else if (times->how == LAP_TIMELINE_CALLS)
+        add(notes, "times without a bound");
+    else if (times->how == LAP_TIMELINE_WALL && times->root == index)
         add(notes, "times by its wall clock");
+    if (times->root != index && times->root != timeline->root)
+        add(notes, "times by the wall clock of %s", timeline->recording->processes[times->root]->name);
 }
 
 size_t lap_process_notes(char out[LAP_PROCESS_NOTES_BYTES], const struct lap_export *export,
@@ -53,7 +56,7 @@ size_t lap_process_notes(char out[LAP_PROCESS_NOTES_BYTES], const struct lap_exp
     if (process->lost > 0)
         add(&notes, "%" PRIu64 " events lost", process->lost);
     if (export->timeline)
-        add_error(&notes, &export->timeline->processes[process->index]);
+        add_error(&notes, export->timeline, process->index);
     return notes.used;
 }
 

@@ -97,7 +97,7 @@ static void clock_add(struct fill *to)
         [LAP_TIMELINE_ROOT] = "own", [LAP_TIMELINE_CALLS] = "calls", [LAP_TIMELINE_WALL] = "wall"};
     const struct lap_process *const process = to->process;
     const struct lap_timeline *const timeline = to->export->timeline;
-    static const struct lap_timeline_process alone = {.how = LAP_TIMELINE_ROOT};
+    const struct lap_timeline_process alone = {.how = LAP_TIMELINE_ROOT, .root = process->index};
     const struct lap_timeline_process *const time = timeline ? &timeline->processes[process->index] : &alone;
     lap_row_begin(&to->row);
     lap_row_null(&to->row);
@@ -105,6 +105,7 @@ static void clock_add(struct fill *to)
     put_hex(&to->row, process->control.clock_domain);
     lap_row_real(&to->row, process->clock.hz);
     lap_row_string(&to->row, ways[time->how]);
+    lap_row_int(&to->row, (int64_t)time->root + 1);
     lap_row_real(&to->row, time->shift_ns);
     if (isfinite(time->error_ns))
         lap_row_real(&to->row, time->error_ns);

@@ -101,8 +101,9 @@ const struct lap_sqlite_statement lap_sqlite_tables[LAP_SQLITE_TABLES] = {
                           "  domain TEXT,            -- 16 hexadecimal digits: equal where one clock is read\n"
                           "  ticks_per_second REAL,\n"
                           "  how TEXT,               -- own, calls, wall: how its times came onto the one clock\n"
-                          "  shift_ns REAL,          -- by how much its own was ahead\n"
-                          "  error_ns REAL           -- at most; NULL: not known\n"
+                          "  root_id INTEGER,        -- the process whose clock its times are by\n"
+                          "  shift_ns REAL,          -- by how much its own was ahead of that one\n"
+                          "  error_ns REAL           -- at most, by that one; NULL: not known\n"
                           ")"},
 };
 

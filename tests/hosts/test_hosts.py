@@ -245,20 +245,41 @@ def processor_ticks(clock, ticks):
     return Fraction(10 ** 6 * (ticks - offset) + base * ppm, 10 ** 6 + ppm)
 
 
-def check_chain_times(events, hosts, clocks, hz):
-    """Each is where it was, within its error, and errors add up along the chain."""
-    first = next(event for event in events if hosts[event["process"]] == 0)
-    errors = [[], [], [], [], []]
+def check_times(events, hosts, clocks, root):
+    """Each is where it was by the clock of the host `root`, within its error. {host: [error of each]}"""
+    first = next(event for event in events if hosts[event["process"]] == root)
+    errors = {}
     for event in events:
         host = hosts[event["process"]]
         error_ns = event.get("time_error_ns", 0)
-        errors[host].append(error_ns)
-        wanted_ns = first["time_ns"] + (processor_ticks(clocks[host], event["ticks"]) - first["ticks"]) * 10 ** 9 / Fraction(hz)
+        errors.setdefault(host, []).append(error_ns)
+        passed_ticks = processor_ticks(clocks[host], event["ticks"]) - processor_ticks(clocks[root], first["ticks"])
+        wanted_ns = first["time_ns"] + passed_ticks * (10 ** 6 + clocks[root].get("TEST_PPM", 0)) * 1000 / Fraction(first["hz"])
         check(abs(event["time_ns"] - wanted_ns) <= error_ns + 2, (float(event["time_ns"] - wanted_ns), event))
+    return errors
+
+
+def check_chain_times(events, hosts, clocks):
+    """And errors add up along the chain."""
+    errors = [of_host for _, of_host in sorted(check_times(events, hosts, clocks, 0).items())]
     medians = [statistics.median(of_host) for of_host in errors]
     print("errors along the chain, median, in us:", ", ".join(f"{error_ns / 1e3:.1f}" for error_ns in medians))
     equal(medians[0], 0)
     equal(medians, sorted(set(medians)))
+
+
+def check_groups(recordings, rates, hosts, clocks):
+    """Without the one in the middle: two groups of clocks, each on that of one of its own."""
+    shown = lapmark("show", "--merge", "--events", "--json", *recordings)
+    lonely = re.findall(r"(\S+) is shown by its wall clock: no call between it and (\S+) says", shown.err)
+    joined = re.findall(r"(\S+) is shown by the clock of (\S+), of which", shown.err)
+    equal((len(lonely), len(joined)), (1, 2), shown.err)
+    roots = {hosts[lonely[0][1]]: {0, 1}, hosts[lonely[0][0]]: {3, 4}}
+    equal({frozenset(hosts[name] for name in pair) for pair in joined}, set(map(frozenset, roots.values())))
+    events = [dict(event, hz=rates[event["process"]]) for event in map(json.loads, shown.out.splitlines())]
+    for root, group in roots.items():
+        errors = check_times([event for event in events if hosts[event["process"]] in group], hosts, clocks, root)
+        equal({host: max(of_host) > 0 for host, of_host in errors.items()}, {host: host != root for host in group})
 
 
 def check_chain_order(events):
@@ -286,14 +307,14 @@ def test_chain():
         shown = lapmark("show", "--merge", "--events", "--json", *chain)
         closed = lapmark("show", "--merge", *chain, *loop)
         names = host_of(chain)
+        rates = {process["name"]: process["clock"]["hz"] for process in report["processes"]}
+        check_groups(chain[:2] + chain[3:], rates, names, clocks)
     sites = {tuple(site["path"]): site["count"] for site in report["sites"]}
     path = ("fetch %u items, %u at a time", "get item") + 3 * ("serve an item", "ask the next") + ("serve an item",)
     equal([sites.get(path[:depth]) for depth in range(2, len(path) + 1)], [CHAIN_CALLS] * (len(path) - 1), sites)
     equal([site for site in sites if len(site) == 1], [path[:1]])
-    rates = {process["name"]: process["clock"]["hz"] for process in report["processes"]}
     events = [dict(event, hz=rates[event["process"]]) for event in map(json.loads, shown.out.splitlines())]
-    root = next(name for name, host in names.items() if host == 0)
-    check_chain_times(events, names, clocks, rates[root])
+    check_chain_times(events, names, clocks)
     check_chain_order(events)
     told = [line for line in closed.err.splitlines() if "check that" in line]
     equal(len(told), 1, closed.err)
