@@ -87,7 +87,8 @@ def test_slower():
     close(parse["p50_ratio"], 2, 0.03)
     common.check(parse["p50_ratio_ci"][0] > 1.5 and parse["p50_ratio_ci"][1] < 2.5, parse)
     close(lookup["p50_ratio"], 1, 0.03)
-    close(parse["shift_ns"] if not parse["mean_changed"] else PARSE_US * TURNS * 1e3, PARSE_US * TURNS * 1e3, 0.05)
+    if parse["shift_ns"] != parse["added_ns"]:  # else the sums are sure as they are, with what the machine did meanwhile
+        close(parse["shift_ns"], PARSE_US * TURNS * 1e3, 0.05)
     common.check(turn["p50_changed"] and turn["p50_ratio"] > 1.2, turn)
     text = common.lapmark("diff", *base, "--", *new).out
     common.check(text.startswith("turn() is 1."), text)
