@@ -23,6 +23,7 @@ clock = time.perf_counter_ns
 _newest: contextvars.ContextVar[Optional[Node]] = contextvars.ContextVar("lapmark_newest", default=None)
 _open: Set[Node] = set()
 _lock = threading.RLock()
+_is_marking = False  # by who has the lock: what ends meanwhile is written behind that
 _later: Deque[Callable[[], None]] = collections.deque()
 _reports: List[Tuple[_printer.Sink, str]] = []
 
@@ -38,7 +39,7 @@ class _Work:
     def __exit__(self, *error: object) -> None:
         reports: List[Tuple[_printer.Sink, str]] = []
         try:
-            if _printer.local.depth == 1 and not _printer.is_writing():
+            if _printer.local.depth == 1 and not _is_marking and not _printer.is_writing():
                 while _later:
                     _later.popleft()()
                 reports, _reports[:] = _reports[:], []
@@ -225,8 +226,30 @@ def _wait(node: Node, lap_ns: int) -> Optional[_text.Wait]:
     return _text.Wait(lap_ns - waiting_ns, waiting_ns, min(node.task_times[2] - before[2], waiting_ns))
 
 
-def mark(node: Node, now_ns: int, label: str, n: Optional[int]) -> int:
-    """Returns the lap in ns."""
+_Kept = Callable[[Tuple[str, int, int, Optional[int]]], None]
+
+
+def mark(node: Node, now_ns: int, label: str, n: Optional[int], keep: _Kept) -> Optional[int]:
+    """Returns the lap in ns; None if it has ended. `keep` gets label, lap, tot, n. One checkpoint at a time, whatever the thread."""
+    global _is_marking  # pylint: disable=global-statement
+    if node.had_child or node.parent is not None or node.is_immediate:
+        with _work:
+            return _mark(node, now_ns, label, n, keep)
+    with _lock:  # less than _work, and enough for one that is alone
+        was, _is_marking = _is_marking, True
+        try:
+            lap_ns = _mark(node, now_ns, label, n, keep)
+        finally:
+            _is_marking = was
+    if _reports or _later:  # a finalizer's
+        with _work:
+            pass
+    return lap_ns
+
+
+def _mark(node: Node, now_ns: int, label: str, n: Optional[int], keep: _Kept) -> Optional[int]:
+    if not node.is_open:
+        return None
     last_ns = node.last_ns
     now_ns = max(now_ns, last_ns)  # another thread's checkpoint may have come between
     lap_ns = now_ns - last_ns
@@ -235,15 +258,12 @@ def mark(node: Node, now_ns: int, label: str, n: Optional[int]) -> int:
     row = node.site.labels.row(label)
     item = Item(row, _text.escape(label), lap_ns, now_ns - node.begin_ns, n, _wait(node, lap_ns), None)
     item.calls, node.calls = node.calls, None
-    if not node.had_child and node.parent is None and not node.is_immediate:
-        node.add(item, row, _spill)
-        return lap_ns
-    with _work:  # another thread's may just end inside this
-        if node.parent is not None:
-            _settle(node.parent)
-        if node.is_immediate:
-            _put_line(node, _text.lap_line(item.label, lap_ns, item.tot_ns, item.sizes, item.wait, item.calls), 1)
-        node.add(item, row, _spill)
+    if node.parent is not None:
+        _settle(node.parent)
+    if node.is_immediate:
+        _put_line(node, _text.lap_line(item.label, lap_ns, item.tot_ns, item.sizes, item.wait, item.calls), 1)
+    node.add(item, row, _spill)
+    keep((label, lap_ns, now_ns - node.begin_ns, n))
     return lap_ns
 
 
@@ -452,8 +472,8 @@ def end_all() -> None:
 
 def forget_all() -> None:
     """In a forked child: what was open is the parent's, which reports it."""
-    global _lock  # pylint: disable=global-statement
-    _lock = threading.RLock()
+    global _lock, _is_marking  # pylint: disable=global-statement
+    _lock, _is_marking = threading.RLock(), False
     for node in _open:
         node.is_open = False
         node.children = set()

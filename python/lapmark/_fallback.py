@@ -90,11 +90,10 @@ class Profiler:
         try:
             label = str(node.marks) if msg is None else _engine.label_text(msg)
             size = _engine.number(n)
-            if not node.is_open:  # ended by the label's or the number's own code
+            lap_ns = _engine.mark(node, now_ns, label, size, self._keep)
+            if lap_ns is None:  # ended by the label's or the number's own code, or by another thread
                 _settings.count("after_end")
                 return 0.0
-            lap_ns = _engine.mark(node, now_ns, label, size)
-            self._keep((label, lap_ns, node.last_ns - node.begin_ns, size))
             return lap_ns / 1e6
         except Exception:  # pylint: disable=broad-except
             _settings.count("failed")

@@ -338,12 +338,16 @@ p = Profiler('p')
 stop = []
 class Label:
     def __str__(self): return 'label'
+made = []
 def mark():
+    rounds = 0
     while not stop:
+        rounds += 1
         for i in range(50):
             p(f'item {i}', n=i)
             p(Label())
             p('plain')
+    made.append(150 * rounds)
 def look():
     while not stop:
         for lap in p.laps:
@@ -355,7 +359,9 @@ for thread in threads: thread.start()
 time.sleep(1.5)
 stop.append(1)
 for thread in threads: thread.join()
-p.finish()
+total = p.finish()
+assert sum(lap.count for lap in p.laps) == sum(made), (p.laps[:3], made)
+assert abs(sum(lap.ms for lap in p.laps) - p.laps[-1].tot_ms) < 1e-3 and p.laps[-1].tot_ms <= total, (p.laps[-1], total)
 """)
 
 
