@@ -3,7 +3,6 @@
 
 #include "fit_lines.h"
 #include "order.h"
-#include "random.h"
 
 #include <errno.h>
 #include <math.h>
@@ -21,6 +20,10 @@ enum { TABLE = 64 };
 #define EVIDENCE_LEAST 1.0
 /* And this much more, over the number of timings: of few, what disturbed the long ones is not told from growth. */
 #define EVIDENCE_FEW 100.0
+/* But not against what is constant or nearly so, where costs grow from third to third of the sizes by this, and in all by that: nothing
+ * disturbs so much in the order of the sizes. */
+#define PLAIN_THIRD 2.0
+#define PLAIN_ALL 8.0
 /* What a positive offset has to be better by, and what grows than what is constant. */
 #define OFFSET_PENALTY 1.0
 #define GROWTH_PENALTY 0.5
@@ -52,7 +55,10 @@ enum { TABLE = 64 };
 struct fitting {
     struct lap_fit_lines all;
     double loss[LAP_FIT_LINES];
-    double evidence; /* from which one class is taken over another */
+    double evidence;      /* from which one class is taken over another */
+    double evidence_flat; /* over one that grows by log n, or not */
+    double evidence_few;  /* so much of the first is for want of timings */
+    bool is_plain;        /* costs grow as nothing does that disturbs */
 };
 
 /* ---- classes ------------------------------------------------------------------------------------------------------- */
@@ -98,17 +104,43 @@ static double evidence(const struct fitting *fitting, unsigned class, unsigned o
            penalty(fitting, other) - penalty(fitting, class);
 }
 
+/* The median cost of sizes, from one on. */
+static double median_cost(const struct lap_fit_lines *all, size_t from, size_t until)
+{
+    for (size_t i = from; i < until; i++)
+        all->room[i - from] = all->points[i].cost;
+    return lap_order_median(all->room, until - from);
+}
+
+static bool grows_plainly(const struct lap_fit_lines *all)
+{
+    const size_t third = all->point_count / 3;
+    const double low = median_cost(all, 0, third), middle = median_cost(all, third, all->point_count - third),
+                 high = median_cost(all, all->point_count - third, all->point_count);
+    return middle >= PLAIN_THIRD * low && high >= PLAIN_THIRD * middle && high >= PLAIN_ALL * low;
+}
+
 /* Noise that is known from few sizes takes more, as Student's t does (Abramowitz and Stegun 26.7.5): that which sizes share, not what
  * their own costs tell. */
-static double evidence_find(const struct lap_fit_lines *all)
+static void evidence_find(struct fitting *fitting)
 {
+    const struct lap_fit_lines *const all = &fitting->all;
     double timings = 0, shared = 0;
     for (size_t i = 0; i < all->point_count; i++) {
         timings += all->points[i].count;
         shared += pow(all->between / all->points[i].deviation, 2) / (double)all->point_count;
     }
     const double degrees = (double)(all->point_count - 2) / (shared * shared);
-    return EVIDENCE * (1 + (2 * EVIDENCE + 1) / (2 * degrees)) + EVIDENCE_FEW / fmax(timings, 1);
+    const double enough = EVIDENCE * (1 + (2 * EVIDENCE + 1) / (2 * degrees)), few = EVIDENCE_FEW / fmax(timings, 1);
+    fitting->evidence = enough + few;
+    fitting->evidence_few = few;
+    fitting->is_plain = grows_plainly(all);
+    fitting->evidence_flat = enough + (fitting->is_plain ? 0 : few);
+}
+
+static double evidence_against(const struct fitting *fitting, unsigned class)
+{
+    return class <= LAP_FIT_LOG ? fitting->evidence_flat : fitting->evidence;
 }
 
 /* How far the line of `other` is from the nearest one of `class`, in standard errors. That one's offset may be below 0: how near to 0
@@ -136,8 +168,9 @@ static double apart(const struct lap_fit_lines *all, enum lap_fit_class class, e
 /* What is further apart than the worst distance takes less evidence to mislead as seldom: z d - d^2 / 2, with z^2 / 2 = evidence. */
 static double evidence_spared(const struct fitting *fitting, enum lap_fit_class class, enum lap_fit_class other)
 {
-    const double z = sqrt(2 * fitting->evidence), d = apart(&fitting->all, class, other);
-    return d > z ? fitting->evidence - fmax(EVIDENCE_LEAST, z * d - d * d / 2) : 0;
+    const double enough = evidence_against(fitting, other);
+    const double z = sqrt(2 * enough), d = apart(&fitting->all, class, other);
+    return d > z ? enough - fmax(EVIDENCE_LEAST, z * d - d * d / 2) : 0;
 }
 
 /* Is a line that bends better than that of `class`? Then what is flatter is not excluded. */
@@ -220,23 +253,25 @@ static bool is_misfit(const struct lap_fit_lines *all, enum lap_fit_class class)
 /* The simplest, unless what grows is better. */
 static bool is_constant(const struct fitting *fitting, enum lap_fit_class growing)
 {
-    return evidence(fitting, growing, LAP_FIT_1) < fitting->evidence ||
+    return evidence(fitting, growing, LAP_FIT_1) < fitting->evidence_flat ||
            !does_grow(&fitting->all, &fitting->all.lines[growing], growing);
 }
 
-/* Against `growing`: finds the closest of the others, and the flattest that is not excluded. Returns how clear it is, in evidence. */
+/* Against `growing`: finds the closest of the others, none that is excluded plainly, and the flattest that is not excluded. Returns by how much more evidence than
+ * enough it is clear. */
 static double rivals_find(const struct fitting *fitting, struct lap_fit *fit, enum lap_fit_class growing)
 {
     double closest = INFINITY;
     for (unsigned other = 0; other < LAP_FIT_CLASSES; other++) {
         if (other == (unsigned)growing)
             continue;
-        const double by = evidence(fitting, growing, other) + evidence_spared(fitting, growing, other);
-        if (by < closest) {
+        const double by = evidence(fitting, growing, other) + evidence_spared(fitting, growing, other) -
+                          evidence_against(fitting, other);
+        if (by < closest && !(fitting->is_plain && other <= LAP_FIT_LOG && by >= 0)) {
             closest = by;
             fit->rival = other;
         }
-        if (by < fitting->evidence && other < (unsigned)fit->flattest)
+        if (by < 0 && other < (unsigned)fit->flattest)
             fit->flattest = other;
     }
     return closest;
@@ -257,7 +292,9 @@ static void choose(struct fitting *fitting, struct lap_fit *fit)
     }
     fit->likely = fit->flattest = growing;
     const double clear = rivals_find(fitting, fit, growing);
-    if (clear >= fitting->evidence && !is_misfit(all, growing) && all->between <= BETWEEN_MAX) {
+    if (clear < 0 && clear + fitting->evidence_few >= 0 && fit->rival > LAP_FIT_LOG)
+        fit->doubt = LAP_FIT_FEW_TIMINGS;
+    if (clear >= 0 && !is_misfit(all, growing) && all->between <= BETWEEN_MAX) {
         fit->doubt = is_bent(fitting, growing) ? LAP_FIT_CACHES : LAP_FIT_SURE;
         if (fit->doubt == LAP_FIT_CACHES)
             fit->rival = fit->flattest = growing - 1;
@@ -361,9 +398,7 @@ static int exponent_resample(struct fitting *fitting, struct lap_fit *fit, unsig
     struct lap_random random;
     lap_random_seed(&random, 1);
     for (unsigned r = 0; r < resamples; r++) {
-        memset(drawn, 0, fitting->all.run_count * sizeof *drawn);
-        for (size_t i = 0; i < fitting->all.run_count; i++)
-            drawn[lap_random_below(&random, fitting->all.run_count)]++;
+        lap_fit_lines_draw(&fitting->all, &random, drawn);
         for (size_t i = 0; i < fitting->all.point_count; i++)
             fitting->all.points[i].weight = 0;
         for (size_t i = 0; i < fitting->all.point_count; i++)
@@ -416,13 +451,14 @@ static double range_needed(const struct fitting *fitting, const struct lap_fit *
 
 /* The interval is another witness, which sees what runs and single sizes do: a class that is a whole power away from one end of it is
  * not clear. */
-static void doubt_by_exponent(struct lap_fit *fit, double middle)
+static void doubt_by_exponent(struct lap_fit *fit, double middle, bool is_plain)
 {
     const double of_class = lap_fit_class_exponent(fit->likely, middle);
     if (fit->doubt != LAP_FIT_SURE || (fit->exponent_low > of_class - 1 && fit->exponent_high < of_class + 1))
         return;
     const bool is_flatter = fit->likely != LAP_FIT_1 && fit->exponent_low <= of_class - 1;
-    doubt_make(fit, LAP_FIT_TWO_WITHIN, is_flatter && fit->rival > fit->likely ? fit->likely - 1 : fit->rival);
+    const bool is_other = fit->rival > fit->likely || (is_plain && fit->rival <= LAP_FIT_LOG);
+    doubt_make(fit, LAP_FIT_TWO_WITHIN, is_flatter && is_other ? fit->likely - 1 : fit->rival);
 }
 
 static int fit_lines(struct fitting *fitting, struct lap_fit *fit, unsigned resamples)
@@ -432,7 +468,7 @@ static int fit_lines(struct fitting *fitting, struct lap_fit *fit, unsigned resa
     lap_fit_lines_find(all);
     for (unsigned i = 0; i < LAP_FIT_CLASSES; i++)
         fitting->loss[i] = lap_fit_line_loss(all, &all->lines[i], i);
-    fitting->evidence = evidence_find(all);
+    evidence_find(fitting);
     choose(fitting, fit);
     fit->class = fit->doubt == LAP_FIT_SURE ? fit->likely : LAP_FIT_UNCLEAR;
     memcpy(fit->lines, all->lines, sizeof fit->lines);
@@ -446,7 +482,7 @@ static int fit_lines(struct fitting *fitting, struct lap_fit *fit, unsigned resa
         return 0;
     fit->exponent = exponent_of(fitting, fit, middle);
     const int code = exponent_resample(fitting, fit, resamples, middle);
-    doubt_by_exponent(fit, middle);
+    doubt_by_exponent(fit, middle, fitting->is_plain);
     return code;
 }
 

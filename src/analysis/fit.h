@@ -27,7 +27,8 @@ enum lap_fit_doubt {
     LAP_FIT_FEW_SIZES = 1,  /* fewer than LAP_FIT_SIZES_MIN */
     LAP_FIT_NARROW = 2,     /* the sizes differ by less than LAP_FIT_RANGE_MIN */
     LAP_FIT_TWO_WITHIN = 3, /* `likely` and `rival` are within the noise */
-    LAP_FIT_CACHES = 4      /* it is `likely`, or `rival` that comes from further and further caches */
+    LAP_FIT_CACHES = 4,     /* it is `likely`, or `rival` that comes from further and further caches */
+    LAP_FIT_FEW_TIMINGS = 5 /* of as many as differ now, more timings would tell `likely` from `rival` */
 };
 #define LAP_FIT_SIZES_MIN 8u
 #define LAP_FIT_RANGE_MIN 4.0
@@ -63,7 +64,7 @@ struct lap_fit {
 /* Is it unclear between two? */
 static inline bool lap_fit_is_pair(const struct lap_fit *fit)
 {
-    return fit->doubt == LAP_FIT_TWO_WITHIN || fit->doubt == LAP_FIT_CACHES;
+    return fit->doubt >= LAP_FIT_TWO_WITHIN;
 }
 
 /* Of those the flatter one; or what it is likely to be. */

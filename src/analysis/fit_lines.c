@@ -156,6 +156,30 @@ static int cells_take(struct lap_fit_lines *lines, const struct lap_fit_cell *ce
     return has_memory ? 0 : -ENOMEM;
 }
 
+/* Has no run more than one size? */
+static bool is_nested(const struct lap_fit_lines *lines, uint32_t *seen)
+{
+    memset(seen, 0, lines->run_count * sizeof *seen);
+    for (size_t i = 0; i < lines->place_count; i++)
+        if (seen[lines->places[i].run]++ != 0)
+            return false;
+    return true;
+}
+
+void lap_fit_lines_draw(const struct lap_fit_lines *lines, struct lap_random *random, uint32_t *drawn)
+{
+    const bool nested = is_nested(lines, drawn);
+    memset(drawn, 0, lines->run_count * sizeof *drawn);
+    for (size_t i = 0; !nested && i < lines->run_count; i++)
+        drawn[lap_random_below(random, lines->run_count)]++;
+    for (size_t i = 0, until; nested && i < lines->place_count; i = until) { /* they are in the order of the sizes */
+        for (until = i; until < lines->place_count && lines->places[until].point == lines->places[i].point;)
+            until++;
+        for (size_t k = i; k < until; k++)
+            drawn[lines->places[i + lap_random_below(random, until - i)].run]++;
+    }
+}
+
 void lap_fit_lines_cost(struct lap_fit_lines *lines, const uint32_t *drawn)
 {
     for (size_t i = 0; i < lines->point_count; i++)

@@ -6,6 +6,7 @@
 #define LAP_FIT_LINES_H
 
 #include "fit.h"
+#include "random.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +43,9 @@ struct lap_fit_lines {
 /* Makes points of the cells. Returns 0 or -ENOMEM. */
 int lap_fit_lines_make(struct lap_fit_lines *lines, const struct lap_fit_cell *cells, size_t count);
 void lap_fit_lines_done(struct lap_fit_lines *lines);
+/* So many times each run is taken anew, with replacement; where no run has more than one size, of each size those that it has. */
+void lap_fit_lines_draw(const struct lap_fit_lines *lines, struct lap_random *random, uint32_t *drawn);
+
 /* The sizes' costs over the runs, each counted as often as it was drawn; NULL: once. */
 void lap_fit_lines_cost(struct lap_fit_lines *lines, const uint32_t *drawn);
 /* The lines of all classes, with the noise as the best of them has it: the points' deviations. */

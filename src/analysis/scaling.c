@@ -207,14 +207,25 @@ static bool is_of_its_own(const struct lap_scaling_curve *curve)
     return curve->from.level == LAP_SCALING_OWN && curve->from.size != LAP_SCALING_SIZE_COUNT;
 }
 
+/* What is in a profiler, by `of` each: its laps and its rest, or, where those are still to come, the profilers that are in them. */
+static double inside_ns(const struct lap_summary_group *group, uint32_t profiler, double (*of)(const struct lap_summary_node *))
+{
+    double laps_ns = 0, profilers_ns = 0;
+    for (uint32_t i = group->nodes[profiler].first_child; i != LAP_SUMMARY_NONE; i = group->nodes[i].next_sibling)
+        *(group->nodes[i].kind == LAP_SUMMARY_PROFILER ? &profilers_ns : &laps_ns) += of(&group->nodes[i]);
+    return fmax(laps_ns, profilers_ns);
+}
+
+static double total_ns(const struct lap_summary_node *node) { return node->total_ns; }
+
+/* By the medians: one that was interrupted is not dear. */
+static double usual_ns(const struct lap_summary_node *node) { return node->p50_ns * (double)node->count; }
+
 /* Of the time of the profiler around it, whose own may be less than that of what is in it: it had not ended. */
 static double share_of(const struct lap_summary_group *group, uint32_t place)
 {
-    const struct lap_summary_node *const around = &group->nodes[group->nodes[place].parent];
-    double inside_ns = 0;
-    for (uint32_t i = around->first_child; i != LAP_SUMMARY_NONE; i = group->nodes[i].next_sibling)
-        inside_ns += group->nodes[i].total_ns;
-    const double whole_ns = fmax(inside_ns, around->total_ns);
+    const uint32_t around = group->nodes[place].parent;
+    const double whole_ns = fmax(inside_ns(group, around, total_ns), group->nodes[around].total_ns);
     return whole_ns > 0 ? group->nodes[place].total_ns / whole_ns : 0;
 }
 
@@ -232,15 +243,10 @@ static bool is_beside_dearer(const struct lap_scaling *scaling, uint32_t place)
     return false;
 }
 
-static double usual_ns(const struct lap_summary_node *node) { return node->p50_ns * (double)node->count; }
-
-/* By the medians, too: one that was interrupted is not dear. Of those beside it, as what is longer is interrupted each time. */
+/* By the medians, too; of those beside it, as what is longer is interrupted each time. */
 static bool is_cheap(const struct lap_summary_group *group, uint32_t place, double share)
 {
-    double whole_ns = 0;
-    for (uint32_t i = group->nodes[group->nodes[place].parent].first_child; i != LAP_SUMMARY_NONE;
-         i = group->nodes[i].next_sibling)
-        whole_ns += usual_ns(&group->nodes[i]);
+    const double whole_ns = inside_ns(group, group->nodes[place].parent, usual_ns);
     return share < CHEAP_SHARE || usual_ns(&group->nodes[place]) < CHEAP_SHARE * whole_ns;
 }
 

@@ -72,6 +72,8 @@ static void add_needed(struct lap_table *table, const struct lap_scaling_curve *
         snprintf(text, sizeof text, "sizes over a factor of %.0f, not %.1f", LAP_FIT_RANGE_MIN, fit->n_max / fit->n_min);
     else if (fit->doubt == LAP_FIT_CACHES)
         snprintf(text, sizeof text, "it may be the caches that grow it");
+    else if (fit->doubt == LAP_FIT_FEW_TIMINGS)
+        snprintf(text, sizeof text, "each size timed more often");
     else if (fit->doubt == LAP_FIT_TWO_WITHIN && fit->range_needed > 0)
         snprintf(text, sizeof text, "sizes over a factor of %s", lap_units_count(count, (uint64_t)fit->range_needed));
     else if (fit->doubt == LAP_FIT_TWO_WITHIN)

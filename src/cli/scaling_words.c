@@ -229,17 +229,38 @@ static uint32_t fastest_growing(const struct lap_scaling *scaling)
     return fastest;
 }
 
+/* Of those that have sizes enough, the one with the most time. */
+static uint32_t largest_fitted(const struct lap_scaling *scaling, bool sure)
+{
+    uint32_t largest = LAP_SUMMARY_NONE;
+    for (uint32_t i = 0; i < scaling->group.node_count; i++) {
+        const struct lap_scaling_curve *const cost = &scaling->nodes[i].cost;
+        const bool is_one = cost->from.size != LAP_SCALING_SIZE_NONE &&
+                            (sure ? cost->fit.doubt == LAP_FIT_SURE : lap_fit_is_pair(&cost->fit));
+        if (is_one && (largest == LAP_SUMMARY_NONE || node_at(scaling, i)->total_ns > node_at(scaling, largest)->total_ns))
+            largest = i;
+    }
+    return largest;
+}
+
 static void add_no_finding(struct text *text, const struct lap_scaling *scaling, bool plain)
 {
     char where[LAP_SCALING_TEXT_BYTES];
     size_t told = 0;
-    const uint32_t fastest = fastest_growing(scaling);
+    const uint32_t fastest = fastest_growing(scaling), sure = largest_fitted(scaling, true), unclear = largest_fitted(scaling, false);
+    const bool is_most_sure = sure != LAP_SUMMARY_NONE &&
+                              (unclear == LAP_SUMMARY_NONE || node_at(scaling, unclear)->total_ns <= node_at(scaling, sure)->total_ns);
     for (size_t i = 0; i < scaling->group.node_count; i++)
         told +=
             scaling->nodes[i].cost.fit.doubt == LAP_FIT_SURE && scaling->nodes[i].cost.from.size != LAP_SCALING_SIZE_NONE;
     if (fastest != LAP_SUMMARY_NONE) {
         const struct lap_scaling_curve *const cost = &scaling->nodes[fastest].cost;
         add(text, "no hidden iteration found; \"%.*s\" grows fastest: ", LABEL_COLUMNS, node_at(scaling, fastest)->label);
+        add_order(text, &cost->fit, plain);
+        add(text, " (n: %s)", lap_scaling_from_text(where, scaling, &cost->from));
+    } else if (!is_most_sure && unclear != LAP_SUMMARY_NONE) {
+        const struct lap_scaling_curve *const cost = &scaling->nodes[unclear].cost;
+        add(text, "how the cost of \"%.*s\" grows is not clear: ", LABEL_COLUMNS, node_at(scaling, unclear)->label);
         add_order(text, &cost->fit, plain);
         add(text, " (n: %s)", lap_scaling_from_text(where, scaling, &cost->from));
     } else if (told > 0) {

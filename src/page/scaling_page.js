@@ -24,6 +24,7 @@ function neededText({doubt, sizes, range, range_needed}) {
     return {
         "few sizes": `8 sizes, not ${sizes}`,
         "narrow range": range && `sizes over a factor of 4, not ${fixed(range[1] / range[0], 1)}`,
+        "few timings": "each size timed more often",
         "caches": "it may be the caches that grow it",
         "two within the noise": range_needed ? `sizes over a factor of ${countText(Math.floor(range_needed))}` : "less noise, or more sizes",
     }[doubt] ?? "";

@@ -259,6 +259,30 @@ static __attribute__((noinline)) void visit(size_t n)
     }
 }
 
+/* A profiler in a loop, and a lap behind each, in which it is. */
+static __attribute__((noinline)) void handle_one(size_t n)
+{
+    LAP_PROFILE("one of a batch");
+    spin_ns(300 + 20 * (double)n);
+}
+
+static void batch(size_t n)
+{
+    LAP_PROFILE("batch of %zu", n);
+    for (size_t i = 0; i < n; i++) {
+        handle_one(n);
+        LAP_MARK("one handled");
+    }
+}
+
+/* Once a run. */
+static void square(size_t n)
+{
+    LAP_PROFILE_WITH(LAP_OPTS(.n = (int64_t)n), "square");
+    spin_ns(2000 + 10 * (double)n * (double)n);
+    LAP_MARK("pairs compared");
+}
+
 /* Four sizes, and 12 that are nearly the same. */
 static void little(size_t n)
 {
@@ -278,7 +302,7 @@ static const struct {
     {"sort", sort, 200},      {"hash", hash, 64},     {"tree", tree, 64},        {"list", list, 100},
     {"strings", strings, 40}, {"matrix", matrix, 4},  {"gaps", markup_gaps, 16}, {"window", open_window, 40},
     {"save", save, 4},        {"spin", spin, 4},      {"resolve", resolve, 8},   {"nested", nested, 8},
-    {"visit", visit, 4},      {"little", little, 20},
+    {"visit", visit, 4},      {"little", little, 20},    {"batch", batch, 4},       {"square", square, 30},
 };
 
 int main(int count, char **arguments)
@@ -286,6 +310,10 @@ int main(int count, char **arguments)
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         if (count > 1 && strcmp(arguments[1], cases[c].name) != 0)
             continue;
+        if (count > 2) {
+            cases[c].run(strtoul(arguments[2], NULL, 10));
+            continue;
+        }
         LAP_PROFILE_TEXT(cases[c].name);
         for (int i = 0; i < SIZES * ROUNDS; i++) {
             double size = cases[c].least;

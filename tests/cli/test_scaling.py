@@ -85,6 +85,30 @@ def test_loop_that_scans_as_often_each_time():
         common.equal(nodes_of(value)["looked up"]["calls"]["class"], "1")
 
 
+def test_share_of_a_profiler_in_a_lap():
+    """Its time is in the lap behind it, too."""
+    with common.Directory() as directory:
+        common.workload(directory, "scaling_work")
+        record(directory, "batch")
+        value = common.lapmark_json("scaling", "rec", cwd=directory)
+        said = finding(value, '"one of a batch"' + LOOP + r"batch\(\) ")
+        nodes = nodes_of(value)
+        share = 100 * nodes["one of a batch"]["total_ns"] / nodes["batch of %zu"]["total_ns"]
+        common.check(abs(float(re.search(r"\(([\d.]+)% of its time now", said)[1]) - share) < 0.06, (said, share))
+
+
+def test_a_dozen_sizes_once_each():
+    with common.Directory() as directory:
+        common.workload(directory, "scaling_work")
+        names = []
+        for size in (450, 30, 660, 66, 200, 97, 44, 1400, 300, 140, 960, 2100):
+            names.append(f"run-{size}")
+            result = common.run(f"{directory}/scaling_work", "square", str(size), cwd=directory, LAPMARK_RECORD=names[-1], LAPMARK_PRINT="off")
+            common.equal(result.status, 0, result)
+        value = common.lapmark_json("scaling", *names, cwd=directory)
+        common.check(re.match(r'no hidden iteration found; "square" grows fastest: O\(n', value["sentence"]), value)
+
+
 def test_sizes_from_further_out():
     with common.Directory() as directory:
         common.workload(directory, "scaling_work")

@@ -42,6 +42,7 @@ struct scenario {
     double noise, size_noise, run_noise;
     bool is_skewed; /* noise is lognormal */
     unsigned sizes; /* 0: each timing has its own */
+    unsigned timings; /* 0: TIMINGS */
     unsigned runs;
     bool is_size_a_run; /* each size is timed in a run of its own */
 };
@@ -62,7 +63,7 @@ static void generate(struct lap_sized_costs *costs, const struct scenario *scena
     double size_factors[SIZES * SIZES];
     for (unsigned i = 0; i < SIZES * SIZES; i++)
         size_factors[i] = factor_of(&random, scenario->size_noise, scenario->is_skewed);
-    for (unsigned i = 0; i < TIMINGS; i++) {
+    for (unsigned i = 0; i < (scenario->timings ? scenario->timings : TIMINGS); i++) {
         const unsigned size = scenario->sizes ? i % scenario->sizes : 0;
         const double share = scenario->sizes ? (double)size / (scenario->sizes - 1) : lap_random_unit(&random);
         const double n = floor(scenario->n_min * pow(scenario->range, share) + 0.5);
@@ -195,6 +196,39 @@ static void test_rates_with_shared_noise(void **state)
             assert_true(percent(rates.inside, rates.all) >= 97);
             assert_true(percent(rates.wrong, rates.all) <= 2);
         }
+}
+
+/* A dozen sizes, each timed once or a few times: what is O(n) or more is told from what is constant, which is never said to grow. */
+static void test_few_timings(void **state)
+{
+    (void)state;
+    for (unsigned each = 1; each <= 2; each++)
+        for (unsigned percents = 5; percents <= 20; percents += 15)
+            for (unsigned class = 0; class < LAP_FIT_CLASSES; class ++) {
+                struct scenario scenario = {.class = class,
+                                            .n_min = 100,
+                                            .range = 80,
+                                            .noise = percents / 100.0,
+                                            .runs = 1,
+                                            .sizes = 12,
+                                            .timings = 12 * each,
+                                            .is_skewed = true};
+                unsigned right = 0, wrong = 0, grows = 0;
+                const unsigned all = repeats(50);
+                for (unsigned i = 0; i < all; i++) {
+                    const struct lap_fit fit = fit_generated(&scenario, 77 + 1000000ull * class + 10000 * percents + i, 0);
+                    right += fit.class == scenario.class;
+                    wrong += fit.class != scenario.class && fit.class != LAP_FIT_UNCLEAR;
+                    grows += fit.flattest >= LAP_FIT_N && fit.flattest != LAP_FIT_UNCLEAR;
+                }
+                printf("  12 sizes, %u each, noise %2u %%: %-8s right %5.1f %%, wrong %4.1f %%, O(n) at least %5.1f %%\n", each,
+                       percents, lap_fit_class_text(class), percent(right, all), percent(wrong, all), percent(grows, all));
+                assert_true(percent(wrong, all) <= 2);
+                if (class <= LAP_FIT_LOG)
+                    assert_true(percent(grows, all) <= 2);
+                else
+                    assert_true(percent(grows, all) >= 94);
+            }
 }
 
 /* Without outliers and with an offset the line is that of least squares, relative to the costs. */
@@ -352,6 +386,7 @@ static void test_same_input_gives_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_few_timings),
         cmocka_unit_test(test_line_is_that_of_least_squares), cmocka_unit_test(test_exponent_is_the_slope),
         cmocka_unit_test(test_what_cannot_be_told),           cmocka_unit_test(test_needed_range_tells),
         cmocka_unit_test(test_memory_is_no_growth),           cmocka_unit_test(test_same_input_gives_the_same),
