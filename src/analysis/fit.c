@@ -385,7 +385,8 @@ static double widening(double degrees)
 }
 
 /* Runs and sizes are drawn anew with replacement, not single costs, since what disturbs is shared within them (Davison and
- * Hinkley, Bootstrap Methods and their Application, 1997, 3.8). */
+ * Hinkley, Bootstrap Methods and their Application, 1997, 3.8). Runs of one size each say nothing of what disturbed them all; where
+ * costs grow plainly, that is not needed. */
 static int exponent_resample(struct fitting *fitting, struct lap_fit *fit, unsigned resamples, double middle)
 {
     double *const exponents = calloc(resamples, sizeof *exponents);
@@ -398,7 +399,7 @@ static int exponent_resample(struct fitting *fitting, struct lap_fit *fit, unsig
     struct lap_random random;
     lap_random_seed(&random, 1);
     for (unsigned r = 0; r < resamples; r++) {
-        lap_fit_lines_draw(&fitting->all, &random, drawn);
+        lap_fit_lines_draw(&fitting->all, fitting->is_plain, &random, drawn);
         for (size_t i = 0; i < fitting->all.point_count; i++)
             fitting->all.points[i].weight = 0;
         for (size_t i = 0; i < fitting->all.point_count; i++)

@@ -166,9 +166,9 @@ static bool is_nested(const struct lap_fit_lines *lines, uint32_t *seen)
     return true;
 }
 
-void lap_fit_lines_draw(const struct lap_fit_lines *lines, struct lap_random *random, uint32_t *drawn)
+void lap_fit_lines_draw(const struct lap_fit_lines *lines, bool of_sizes, struct lap_random *random, uint32_t *drawn)
 {
-    const bool nested = is_nested(lines, drawn);
+    const bool nested = of_sizes && is_nested(lines, drawn);
     memset(drawn, 0, lines->run_count * sizeof *drawn);
     for (size_t i = 0; !nested && i < lines->run_count; i++)
         drawn[lap_random_below(random, lines->run_count)]++;
