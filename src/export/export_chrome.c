@@ -31,8 +31,6 @@
 #define NUMBER_OF_SLOT(slot) (2 * NUMBERS + (slot))
 #define NUMBER_OF_LANE(lane) (3 * NUMBERS + (lane))
 
-#define THREADS_MAX (1u << 20) /* a damaged number must not take all memory */
-
 #define PARTS 100u /* of a nanosecond */
 
 struct track {
@@ -265,20 +263,25 @@ static void see_thread(void *user, const struct lap_thread *thread)
 {
     struct chrome *const to = user;
     char name[256];
-    struct track *const track = track_get(&to->threads, thread->index % THREADS_MAX);
+    struct track *const track = track_get(&to->threads, lap_span_thread_slot(thread));
     if (!track) {
         to->out->error = -ENOMEM;
         return;
     }
-    track->tid = number_of(to->tids_taken, thread->id, thread->index);
+    const bool is_again = track->tid != 0;
+    if (!is_again)
+        track->tid = number_of(to->tids_taken, thread->id, thread->index);
     lap_span_text_escape(name, sizeof name, thread->name);
-    track_tell(to, track->tid, name, (int64_t)thread->index);
+    if (is_again)
+        name_tell(to, track->tid, "thread_name", "name", name);
+    else
+        track_tell(to, track->tid, name, (int64_t)thread->index);
 }
 
 static struct track *track_of_thread(struct chrome *to, const struct lap_thread *thread)
 {
     static struct track none;
-    struct track *const track = track_get(&to->threads, thread ? thread->index % THREADS_MAX : 0);
+    struct track *const track = track_get(&to->threads, thread ? lap_span_thread_slot(thread) : 0);
     if (!track) {
         to->out->error = -ENOMEM;
         return &none;

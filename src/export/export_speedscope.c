@@ -22,7 +22,6 @@
 #define TEXT_BYTES 4096u
 #define FRAMES_BYTES (16u << 20) /* of all frames' texts */
 #define EVENT_BYTES 96u
-#define THREADS_MAX (1u << 20) /* a damaged number must not take all memory */
 
 /* A frame of its own for each way in which a profiler is not whole. */
 enum state { WHOLE = 0, CUT, ABANDONED, UNFINISHED, STATES };
@@ -138,7 +137,7 @@ static uint32_t track_get(struct speedscope *to, enum track_kind kind, uint64_t 
 
 static uint32_t track_of_thread(struct speedscope *to, const struct lap_thread *thread)
 {
-    return track_get(to, OF_THREAD, thread ? thread->index % THREADS_MAX : 0, thread);
+    return track_get(to, OF_THREAD, thread ? lap_span_thread_slot(thread) : 0, thread);
 }
 
 static uint64_t add(struct speedscope *to, uint32_t track, uint64_t time_ns, uint32_t frame)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "process_notes.h"
 
+#include "cursor.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -60,12 +62,42 @@ size_t lap_process_notes(char out[LAP_PROCESS_NOTES_BYTES], const struct lap_exp
     return notes.used;
 }
 
+static void see_open(void *user, struct lap_decoder *decoder, const struct lap_event *event, struct lap_open *scope)
+{
+    uint64_t *const oldest_ticks = user;
+    (void)decoder;
+    (void)event;
+    *oldest_ticks = scope->begin_ticks < *oldest_ticks ? scope->begin_ticks : *oldest_ticks;
+}
+
+/* Scopes that were open when the ring's first segment began stand at its begin: they may be older than the recording. */
+static uint64_t ring_oldest_ticks(struct lap_ring *ring)
+{
+    static const struct lap_visitor visitor = {.begin = see_open};
+    struct lap_cursor *cursor;
+    struct lap_event event;
+    uint64_t oldest_ticks = UINT64_MAX;
+    if (lap_cursor_make(&cursor, ring) < 0)
+        return oldest_ticks;
+    while (lap_cursor_peek(cursor, &event) == 1 &&
+           (event.class->kind == LAP_CLASS_OPEN || event.class->kind == LAP_CLASS_THREAD) &&
+           lap_cursor_next(cursor, &visitor, &oldest_ticks) == 1)
+        continue;
+    lap_cursor_free(cursor);
+    return oldest_ticks;
+}
+
 uint64_t lap_recording_start_ns(const struct lap_recording *recording)
 {
     uint64_t start_ns = UINT64_MAX;
     for (size_t p = 0; p < recording->process_count; p++) {
         const struct lap_timebase *const clock = &recording->processes[p]->clock;
-        const uint64_t process_ns = lap_timebase_realtime_ns(clock, clock->start_ticks);
+        uint64_t oldest_ticks = clock->start_ticks;
+        for (size_t r = 0; r < recording->processes[p]->ring_count; r++) {
+            const uint64_t ring_ticks = ring_oldest_ticks(&recording->processes[p]->rings[r]);
+            oldest_ticks = ring_ticks < oldest_ticks ? ring_ticks : oldest_ticks;
+        }
+        const uint64_t process_ns = lap_timebase_realtime_ns(clock, oldest_ticks);
         start_ns = process_ns < start_ns ? process_ns : start_ns;
     }
     return start_ns;

@@ -14,7 +14,8 @@
 size_t lap_process_notes(char out[LAP_PROCESS_NOTES_BYTES], const struct lap_export *export,
                          const struct lap_process *process);
 
-/* When the first of its processes began: of formats whose times are relative. */
+/* When the first of its processes began, or a scope that was open then: of formats whose times are relative. Reads the begin of each
+ * ring. */
 uint64_t lap_recording_start_ns(const struct lap_recording *recording);
 
 #endif

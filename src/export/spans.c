@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define THREADS_TOLD (1u << 24) /* a damaged recording may number them as it likes */
 #define PROGRESS_BYTES (1u << 20)
 
 /* The scopes of a ring that are open, outermost first. */
@@ -115,8 +114,8 @@ static void thread_tell(struct stream *stream, const struct lap_thread *thread)
 {
     if (!thread || !stream->writer->thread)
         return;
-    const uint32_t index = (uint32_t)thread->index % THREADS_TOLD;
-    const size_t byte = index / 8;
+    const uint32_t slot = lap_span_thread_slot(thread);
+    const size_t byte = slot / 8;
     if (byte >= stream->threads_room) {
         const size_t room = 2 * byte + 64;
         uint8_t *const told = realloc(stream->threads_told, room);
@@ -128,9 +127,9 @@ static void thread_tell(struct stream *stream, const struct lap_thread *thread)
         stream->threads_told = told;
         stream->threads_room = room;
     }
-    if (stream->threads_told[byte] & 1u << index % 8)
+    if (stream->threads_told[byte] & 1u << slot % 8)
         return;
-    stream->threads_told[byte] |= (uint8_t)(1u << index % 8);
+    stream->threads_told[byte] |= (uint8_t)(1u << slot % 8);
     stream->writer->thread(stream->user, thread);
 }
 
@@ -654,6 +653,17 @@ static void process_done(struct stream *stream)
     stream->slots = NULL;
 }
 
+static void threads_tell_again(struct stream *stream)
+{
+    const struct lap_process *const process = stream->process;
+    for (size_t t = 0; stream->writer->thread && t < process->thread_count; t++) {
+        const uint32_t slot = lap_span_thread_slot(process->threads[t]);
+        if (process->threads[t]->is_renamed && slot / 8 < stream->threads_room &&
+            (stream->threads_told[slot / 8] & 1u << slot % 8) != 0)
+            stream->writer->thread(stream->user, process->threads[t]);
+    }
+}
+
 static int process_run(struct stream *stream, struct lap_process *process)
 {
     stream->process = process;
@@ -669,6 +679,7 @@ static int process_run(struct stream *stream, struct lap_process *process)
             stream->writer->process(stream->user, process);
         code = events_read(stream);
         const uint64_t end_ns = process_close(stream);
+        threads_tell_again(stream);
         if (code == 0 && stream->writer->process_end)
             stream->writer->process_end(stream->user, process, end_ns);
     }

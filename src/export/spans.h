@@ -100,10 +100,18 @@ struct lap_span_call {
 /* Any text as those of spans are: UTF-8 without control characters. Returns its bytes, cut to fit. */
 size_t lap_span_text_escape(char *out, size_t out_bytes, const char *text);
 
+/* Where what is known of a thread is kept: a damaged number must not take all memory. */
+#define LAP_SPAN_THREADS (1u << 20)
+static inline uint32_t lap_span_thread_slot(const struct lap_thread *thread)
+{
+    return (uint32_t)(thread->index % LAP_SPAN_THREADS);
+}
+
 /* NULL: not wanted. */
 struct lap_span_writer {
     void (*process)(void *user, const struct lap_process *process); /* before its spans; of each, also of one without */
-    void (*thread)(void *user, const struct lap_thread *thread);    /* before what it does first */
+    /* Before what it does first; and again at the end of the process where it got another name meanwhile. */
+    void (*thread)(void *user, const struct lap_thread *thread);
     void (*begin)(void *user, struct lap_span *span);
     void (*lap)(void *user, struct lap_span *span, const struct lap_span_lap *lap);
     void (*end)(void *user, struct lap_span *span, uint64_t end_ns, uint64_t total_ns, enum lap_span_end how);

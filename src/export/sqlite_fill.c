@@ -21,9 +21,11 @@ struct fill {
     struct lap_sqlite_row row;
     const struct lap_process *process;
     int64_t process_id;
-    uint32_t *sites; /* by class: its id, 0 for none yet */
-    int64_t *threads;
+    uint32_t *sites;  /* by class: its id, 0 for none yet */
+    int64_t *threads; /* their ids, by their slots; 0: not told */
     size_t threads_room;
+    const struct lap_thread **told; /* in the order of their ids */
+    size_t told_count, told_room;
 };
 
 /* What of a profiler's row is only known at its end: the columns from end_ns to state. */
@@ -121,9 +123,9 @@ static void see_process(void *user, const struct lap_process *process)
     to->process_id = (int64_t)process->index + 1;
     free(to->sites);
     to->sites = calloc((size_t)process->catalog.class_count + 1, sizeof *to->sites);
-    free(to->threads);
-    to->threads = NULL;
-    to->threads_room = 0;
+    if (to->threads)
+        memset(to->threads, 0, to->threads_room * sizeof *to->threads);
+    to->told_count = 0;
     if (!to->sites) {
         to->file.error = -ENOMEM;
         return;
@@ -132,10 +134,25 @@ static void see_process(void *user, const struct lap_process *process)
     losses_add(to);
 }
 
+/* At the end of the process: they have their last names then. */
+static void threads_write(struct fill *to)
+{
+    for (size_t i = 0; i < to->told_count; i++) {
+        lap_row_begin(&to->row);
+        lap_row_null(&to->row);
+        lap_row_int(&to->row, to->process_id);
+        lap_row_int(&to->row, (int64_t)to->told[i]->id);
+        lap_row_int(&to->row, (int64_t)to->told[i]->index);
+        put_text(&to->row, to->told[i]->name);
+        row_add(to, LAP_SQLITE_THREAD);
+    }
+}
+
 static void see_process_end(void *user, const struct lap_process *process, uint64_t end_ns)
 {
     struct fill *const to = user;
     struct lap_sqlite_row *const row = &to->row;
+    threads_write(to);
     lap_row_begin(row);
     lap_row_null(row);
     put_text(row, process->name);
@@ -150,34 +167,47 @@ static void see_process_end(void *user, const struct lap_process *process, uint6
     row_add(to, LAP_SQLITE_PROCESS);
 }
 
-static void see_thread(void *user, const struct lap_thread *thread)
+static bool threads_reserve(struct fill *to, uint32_t slot)
 {
-    struct fill *const to = user;
-    if (thread->index >= to->threads_room) {
-        const size_t room = 2 * (size_t)thread->index + 64;
+    if (slot >= to->threads_room) {
+        const size_t room = 2 * (size_t)slot + 64;
         int64_t *const threads = realloc(to->threads, room * sizeof *threads);
-        if (!threads) {
-            to->file.error = -ENOMEM;
-            return;
-        }
+        if (!threads)
+            return false;
         memset(threads + to->threads_room, 0, (room - to->threads_room) * sizeof *threads);
         to->threads = threads;
         to->threads_room = room;
     }
-    lap_row_begin(&to->row);
-    lap_row_null(&to->row);
-    lap_row_int(&to->row, to->process_id);
-    lap_row_int(&to->row, (int64_t)thread->id);
-    lap_row_int(&to->row, (int64_t)thread->index);
-    put_text(&to->row, thread->name);
-    row_add(to, LAP_SQLITE_THREAD);
-    to->threads[thread->index] = to->ids[LAP_SQLITE_THREAD];
+    if (to->told_count == to->told_room) {
+        const size_t room = 2 * to->told_room + 64;
+        const struct lap_thread **const told = realloc(to->told, room * sizeof *told);
+        if (!told)
+            return false;
+        to->told = told;
+        to->told_room = room;
+    }
+    return true;
+}
+
+static void see_thread(void *user, const struct lap_thread *thread)
+{
+    struct fill *const to = user;
+    const uint32_t slot = lap_span_thread_slot(thread);
+    if (!threads_reserve(to, slot)) {
+        to->file.error = -ENOMEM;
+        return;
+    }
+    if (to->threads[slot] == 0) {
+        to->told[to->told_count++] = thread;
+        to->threads[slot] = to->ids[LAP_SQLITE_THREAD] + (int64_t)to->told_count;
+    }
 }
 
 static void put_thread(struct fill *to, const struct lap_thread *thread)
 {
-    if (thread && thread->index < to->threads_room && to->threads[thread->index] != 0)
-        lap_row_int(&to->row, to->threads[thread->index]);
+    const uint32_t slot = thread ? lap_span_thread_slot(thread) : 0;
+    if (thread && slot < to->threads_room && to->threads[slot] != 0)
+        lap_row_int(&to->row, to->threads[slot]);
     else
         lap_row_null(&to->row);
 }
@@ -433,6 +463,7 @@ int lap_sqlite_fill(const struct lap_export *export, int fd, bool wants_messages
         lap_sqlite_table_done(&to->tables[i]);
     free(to->sites);
     free(to->threads);
+    free(to->told);
     free(to);
     return code;
 }

@@ -72,6 +72,7 @@ struct lap_thread *lap_process_thread(struct lap_process *process, const struct 
     struct lap_recording_shared *const recording = process->recording->internal;
     pthread_mutex_lock(&recording->lock);
     struct lap_thread *thread = thread_find(process, index);
+    const bool is_met = thread != NULL;
     if (!thread && threads_reserve(process) && (thread = calloc(1, sizeof *thread))) {
         thread->process = process;
         thread->id = id;
@@ -85,6 +86,7 @@ struct lap_thread *lap_process_thread(struct lap_process *process, const struct 
         memcmp(thread->name, name, length + (name[length - 1] != 0 && length < name_bytes)) != 0) {
         memset(thread->name, 0, sizeof thread->name);
         memcpy(thread->name, name, length);
+        thread->is_renamed |= is_met;
     }
     pthread_mutex_unlock(&recording->lock);
     return thread;
