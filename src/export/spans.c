@@ -696,6 +696,10 @@ int lap_spans_run(struct lap_recording *recording, const struct lap_span_writer 
         stream.total_bytes += recording->processes[p]->content_bytes;
     for (size_t p = 0; p < recording->process_count && code == 0; p++)
         code = process_run(&stream, recording->processes[p]);
+    /* What a process that runs removes for want of room is gone; of another, somebody removes it while it is read. */
+    for (size_t p = 0; p < recording->process_count && code == 0; p++)
+        if (recording->processes[p]->unread > 0 && recording->processes[p]->state != LAP_PROCESS_RUNNING)
+            code = LAP_READER_CHANGED;
     lap_span_names_done(&stream.names);
     free(stream.threads_told);
     while (stream.free_spans) {

@@ -92,8 +92,10 @@ static int segment_load(struct lap_cursor *cursor, const struct lap_segment *seg
     const struct lap_format_segment *const header = cursor->mapping;
     if (code == 0 && (header->sequence != segment->header.sequence || header->begin_ticks != segment->header.begin_ticks))
         code = LAP_READER_CHANGED;
-    if (code < 0 && code != -ENOMEM)
+    if (code < 0 && code != -ENOMEM) {
+        __atomic_add_fetch(&cursor->process->unread, 1, __ATOMIC_RELAXED);
         lap_process_warn_segment(cursor->process, code, segment->name);
+    }
     cursor->data = cursor->mapping;
     return code == -ENOMEM ? code : code == 0;
 }

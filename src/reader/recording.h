@@ -93,6 +93,7 @@ struct lap_process {
     uint64_t lost;          /* events: sum of the losses that are lost events */
     uint64_t content_bytes; /* of all segments */
     uint64_t first_ticks;   /* of the oldest segment's begin; 0 if there is none */
+    uint32_t unread;        /* segments that were there when it was opened, and could not be read; atomic */
     /* of the end's reading, a snapshot's, or now if it runs, else of the newest event or segment; 0: none */
     uint64_t end_ticks;
     void *internal;

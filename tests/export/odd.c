@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread that gets its name late, and a profiler that is older than its recording: odd_threads renamed | opened DIRECTORY.
+ * A thread that gets its name late, and a profiler that is older than its recording: odd renamed | opened DIRECTORY.
  */
 #include <lapmark.h>
 

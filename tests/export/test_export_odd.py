@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Exports of a thread that got its name after its first event, of one whose number is damaged, and of a profiler that is older than its
-recording."""
+"""Exports of what is odd: a thread that got its name after its first event, or whose number is damaged; a profiler that is older than its
+recording; a recording that is removed meanwhile."""
 import json
 import os
 import shutil
 import sqlite3
 import struct
+import subprocess
 
 import common_export as export
 import common_protobuf as protobuf
@@ -16,7 +17,7 @@ THREAD_INDEX_AT = 88  # doc/format.md, in a stream's packet header
 
 
 def test_a_late_name():
-    directory = export.record("renamed", export.program("odd_threads", "tests/export"), "renamed")
+    directory = export.record("renamed", export.program("odd", "tests/export"), "renamed")
     with open(export.export(directory, "chrome"), encoding="utf-8") as file:
         events = json.load(file)["traceEvents"]
     thread, = {event["tid"] for event in events if event["ph"] == "B"}
@@ -36,7 +37,7 @@ def test_a_late_name():
 
 def test_damaged_numbers():
     """Any 64 bits may stand there; in the order of what they ask for."""
-    good = export.record("renamed", export.program("odd_threads", "tests/export"), "renamed")
+    good = export.record("renamed", export.program("odd", "tests/export"), "renamed")
     for number in (1 << 27, 1 << 32, 1 << 60, (1 << 64) - 1):
         directory = os.path.join(export.WORK, f"number-{number}")
         shutil.copytree(good, directory)
@@ -54,7 +55,7 @@ def test_damaged_numbers():
 
 def test_older_than_its_recording():
     directory = os.path.join(export.WORK, "opened")
-    result = common.run(export.program("odd_threads", "tests/export"), "opened", directory, LAPMARK_PRINT="off")
+    result = common.run(export.program("odd", "tests/export"), "opened", directory, LAPMARK_PRINT="off")
     common.equal(result.status, 0, result)
     wall, = common.lapmark_json("sql", directory, "SELECT end_ns - begin_ns AS ns FROM profilers WHERE label = 'older'")
     site, = (site for site in common.lapmark_json("report", directory)["sites"] if site["path"] == ["older"])
@@ -69,6 +70,20 @@ def test_older_than_its_recording():
     moments = [event["at"] for profile in value["profiles"] for event in profile["events"] if event["frame"] == frame]
     common.equal(len(moments), 2)
     common.check(abs(moments[1] - moments[0] - wall["ns"]) < 2, (moments, wall))
+
+
+def test_removed_meanwhile():
+    """What of it could be read is not taken for all of it. The pipe holds the export up until the rest is gone."""
+    good = export.record("large", export.program("subject", "tests/export"), "many", "30000", options=("--ring", "128K"))
+    directory = os.path.join(export.WORK, "removed")
+    shutil.copytree(good, directory)
+    with subprocess.Popen([common.LAPMARK, "export", "--format", "perfetto", directory], env=common.environment(), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        child.stdout.read(1)
+        shutil.rmtree(directory)
+        _, said = child.communicate()
+    common.equal(child.returncode, 2, said)
+    common.check(b"cannot write 'standard output': " in said and b"stream-" in said, said)
 
 
 if __name__ == "__main__":
