@@ -121,29 +121,40 @@ static void run(char **words, int count)
     fuzz_expect(status == LAP_EXIT_FINE || status == LAP_EXIT_NO || status == LAP_EXIT_TROUBLE, "no such exit status");
 }
 
+/* A command over the place, which stands where "" does. */
+static void line_run(const char *const *line)
+{
+    char *words[8], *made[8];
+    int count = 0;
+    for (; line[count]; count++)
+        made[count] = strdup(*line[count] ? line[count] : fuzz_place());
+    memcpy(words, made, sizeof made); /* getopt changes their order */
+    words[count] = NULL;
+    run(words, count);
+    for (int word = 0; word < count; word++)
+        free(made[word]);
+}
+
 void fuzz_place_read(unsigned commands)
 {
-    static const char *const lines[8][5] = {{"report"},
-                                            {"check"},
-                                            {"check", "--json"},
-                                            {"report", "--events", "--by=thread"},
-                                            {"show"},
-                                            {"show", "--events", "--json"},
-                                            {"slowest", "--count=3"},
-                                            {"report", "--json", "--by=process"}};
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        if (!(commands >> i & 1u))
-            continue;
-        char *words[8];
-        int count = 0;
-        for (; lines[i][count]; count++)
-            words[count] = strdup(lines[i][count]);
-        words[count] = strdup(fuzz_place());
-        words[count + 1] = NULL;
-        char *made[8];
-        memcpy(made, words, sizeof made); /* getopt changes their order */
-        run(words, count + 1);
-        for (int word = 0; word <= count; word++)
-            free(made[word]);
-    }
+    static const char *const lines[8][6] = {{"report", ""},
+                                            {"check", ""},
+                                            {"check", "--json", ""},
+                                            {"report", "--events", "--by=thread", ""},
+                                            {"show", ""},
+                                            {"show", "--events", "--json", ""},
+                                            {"slowest", "--count=3", ""},
+                                            {"report", "--json", "--by=process", ""}};
+    static const char *const exports[8][5] = {{"export", "--format=perfetto", "--output=/dev/null", ""},
+                                              {"export", "--format=chrome", "--output=/dev/null", ""},
+                                              {"export", "--format=speedscope", "--output=/dev/null", ""},
+                                              {"export", "--format=folded", "--output=/dev/null", ""},
+                                              {"export", "--format=pprof", "--output=/dev/null", ""},
+                                              {"export", "--format=otlp", "--output=/dev/null", ""},
+                                              {"export", "--format=otlp-json", "--output=/dev/null", ""},
+                                              {"sql", "", "SELECT count(*), sum(duration_ns) FROM span"}};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (commands >> i & 1u)
+            line_run(lines[i]);
+    line_run(exports[commands % 8]);
 }
