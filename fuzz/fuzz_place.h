@@ -25,7 +25,7 @@ void fuzz_place_remove(const char *name);
 /* Writes `metadata`: one packet with this uuid (16 bytes) around an env block of ours and `text`. */
 void fuzz_place_write_metadata(const uint8_t *uuid, const void *text, size_t count);
 
-/* Runs the commands of these bits on the directory. Their exit status must be one of those that the manual tells. */
+/* Runs the commands of these bits on the directory, and one of the exports, by their number. Their exit status must be one of those that the manual tells. */
 enum fuzz_command {
     FUZZ_REPORT = 1,
     FUZZ_CHECK = 2,

@@ -158,8 +158,8 @@ static void span_end(struct stream *stream, struct lap_span *span, uint64_t end_
 static void span_cut_off(struct stream *stream, struct lap_span *span, uint64_t end_ns, enum lap_span_end how)
 {
     end_ns = end_ns > span->last_ns ? end_ns : span->last_ns;
-    const uint64_t total_ns = end_ns - span->begin_ns;
-    span_end(stream, span, end_ns, total_ns, (uint64_t)((double)total_ns / stream->process->clock.ns_per_tick), how);
+    const uint64_t total_ns = end_ns > span->begin_ns ? end_ns - span->begin_ns : 0;
+    span_end(stream, span, end_ns, total_ns, lap_span_ticks(stream->process, total_ns), how);
 }
 
 static void span_lap(struct stream *stream, struct lap_span *span, struct lap_span_lap *lap)

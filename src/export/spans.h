@@ -100,6 +100,13 @@ struct lap_span_call {
 /* Any text as those of spans are: UTF-8 without control characters. Returns its bytes, cut to fit. */
 size_t lap_span_text_escape(char *out, size_t out_bytes, const char *text);
 
+/* Nanoseconds in ticks; of a damaged recording they may be any. */
+static inline uint64_t lap_span_ticks(const struct lap_process *process, uint64_t ns)
+{
+    const double ticks = (double)ns / process->clock.ns_per_tick;
+    return ticks < 0x1p63 ? (uint64_t)ticks : UINT64_MAX / 2;
+}
+
 /* Where what is known of a thread is kept: a damaged number must not take all memory. */
 #define LAP_SPAN_THREADS (1u << 20)
 static inline uint32_t lap_span_thread_slot(const struct lap_thread *thread)

@@ -169,7 +169,7 @@ static void see_begin(void *user, struct lap_span *span)
     span->user[SPAN_STACK] = site_get(sums, parent, span->name, span->class_id, false);
     if (span->last_ns > span->begin_ns) { /* its laps up to here are gone */
         const uint64_t cut_ns = span->last_ns - span->begin_ns;
-        span->user[SPAN_TOLD_TICKS] = (uint64_t)((double)cut_ns / sums->process->clock.ns_per_tick);
+        span->user[SPAN_TOLD_TICKS] = lap_span_ticks(sums->process, cut_ns);
         mark_add(sums, span, "(cut)", of_ns(cut_ns));
     }
 }
