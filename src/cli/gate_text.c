@@ -16,8 +16,8 @@
 
 enum { COLUMNS = 8 };
 static const struct lap_table_column columns[COLUMNS] = {
-    {"", 9, true},        {"of all", 3, false},       {"base", 6, false},       {"new", 7, false},
-    {"slower", 8, false}, {"95% interval", 5, false}, {"detectable", 4, false}, {"", 9, true},
+    {"", 9, true},        {"of all", 3, false},       {"base", 5, false},       {"new", 6, false},
+    {"slower", 8, false}, {"95% interval", 4, false}, {"detectable", 7, false}, {"", 9, true},
 };
 
 struct row {
@@ -45,6 +45,7 @@ static void make_row(struct row *row, const struct lap_gate_result *result, size
 static void print_table(const struct lap_gate_result *result)
 {
     struct lap_table *const table = lap_table_make(columns, COLUMNS);
+    lap_table_keep_ends(table);
     for (size_t i = 0; i < result->gate->node_count; i++) {
         struct row row;
         const bool has_failed = result->gate->nodes[i].state == LAP_GATE_FAILED;

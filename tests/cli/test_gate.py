@@ -87,6 +87,8 @@ def test_once():
     common.equal(result.status, 1, result)
     common.check(result.out.startswith('fails: "job > parse" is 100.0% slower (100.0% to 100.0%)'), result)
     common.check("no error rate is promised" in result.out, result)
+    common.check(re.search(r"fails: [^\n]*; a slowdown of [0-9.]+% in any of \d+ steps would have been found by 95 of 100 such gates\n",
+                           result.out), result)
     thirtieth = written([faster(line, 1 / 30) for line in lines], "thirtieth.tsv")
     result = gate("--baseline", thirtieth, "--", *RUNS)
     common.check(result.out.startswith('fails: "job > parse" is 30x slower (30x to 30x)'), result)
