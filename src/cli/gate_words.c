@@ -160,3 +160,23 @@ char *lap_gate_caution(const struct lap_gate_result *result)
                    lap_gate_percent(limit, result->gate->rules.max_slowdown), blind, result->gate->node_count,
                    result->is_interleaved ? "--max-time" : "runs");
 }
+
+char *lap_gate_how(const struct lap_gate_result *result)
+{
+    char elapsed[LAP_UNITS_BYTES];
+    if (!result->is_interleaved)
+        return text_of(
+            "not interleaved: what else changed between the two sides counts as well, and no error rate is promised");
+    return text_of("%zu pairs, interleaved, and %zu in a second round, in %s", result->gate->pairs,
+                   result->gate->second_pairs, lap_units_duration(elapsed, result->elapsed_ns));
+}
+
+char *lap_gate_left_out(const struct lap_gate_result *result, size_t *place)
+{
+    while (*place < result->runs->path_count) {
+        const size_t path = (*place)++;
+        if (lap_gate_runs_choose(result->runs, result->compared, path) == LAP_GATE_NOT_ALWAYS)
+            return lap_gate_path_text(&result->runs->paths[path]);
+    }
+    return NULL;
+}

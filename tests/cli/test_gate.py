@@ -112,10 +112,22 @@ def test_power():
 def test_lost_step():
     """A step that only one side has cannot be compared, and is named."""
     other = written([line.replace("\tjob\tsort", "\tjob\torder by number") for line in baseline()])
-    result = gate("--baseline", other, "--", *RUNS)
+    result = gate("--baseline", other, "--markdown", "lost.md", "--junit", "lost.xml", "--", *RUNS)
     common.equal(result.status, 0, result)
     for label in ("sort", "order by number"):
         common.check(f'not gated   "job > {label}": it is not in every run of both sides' in result.out, result)
+    with open(f"{WORK}/lost.md", encoding="utf-8") as file:
+        paragraphs = file.read().split("\n\n")
+    suite = xml.parse(f"{WORK}/lost.xml").getroot()
+    skipped = {case.attrib["name"]: case.find("skipped").attrib["message"] for case in suite.findall("testcase")
+               if case.find("skipped") is not None}
+    common.equal(skipped, {f"job > {label}": "not gated: it is not in every run of both sides" for label in ("sort", "order by number")})
+    common.equal((suite.attrib["skipped"], suite.attrib["tests"]), ("2", str(len(suite.findall("testcase")))))
+    for label in ("sort", "order by number"):
+        common.check(f"**not gated** job > {label}: it is not in every run of both sides" in paragraphs, paragraphs)
+    runs = "not interleaved: what else changed between the two sides counts as well, and no error rate is promised"
+    common.check(f"**runs** {runs}" in paragraphs, paragraphs)
+    common.check(f"runs: {runs}" in suite.find("system-out").text.splitlines(), suite.find("system-out").text)
 
 
 def test_forms():
