@@ -67,6 +67,19 @@ def test_in_turn_same():
     common.check(re.match(r"passes: of \d+ steps none is found to be slower by 400.0%, in \d+ pairs", result.out), result)
 
 
+def test_coin():
+    """Each gate draws its own: the runs of two are in another order. The same in one of a million pairs of gates."""
+    orders = []
+    for number in range(2):
+        log = f"order-{number}"
+        base, new = (f"echo {side} >>{log}; {JOB}" for side in ("base", "new"))
+        common.equal(gate("--base", base, "--new", new, "--max-slowdown", "400%").status, 0)
+        with open(f"{WORK}/{log}", encoding="utf-8") as file:
+            orders.append(file.read().split()[2:42])
+    common.equal({sorted(order[at:at + 2]) == ["base", "new"] for order in orders for at in range(0, 40, 2)}, {True})
+    common.check(orders[0] != orders[1], orders)
+
+
 def test_once():
     lines = baseline()
     same = gate("--baseline", "same.tsv", "--json", "--", *RUNS)
