@@ -14,7 +14,8 @@ slowdown=${2:-25%}
 out=$build_dir/demo-regression
 sizes=16
 runs=8
-export LAPMARK_PRINT=off
+PATH=$(dirname "$lapmark"):$(dirname "$package_index"):$PATH
+export PATH LAPMARK_PRINT=off
 
 for program in "$lapmark" "$package_index"; do
     [ -x "$program" ] || { echo "demo: no '$program' yet: run ./dev build" >&2; exit 2; }
@@ -48,6 +49,8 @@ tell() {
     [ $status -lt 2 ] || exit 2
 }
 
+echo "The commands below can be typed in $out,"
+echo "with the directories of lapmark and package_index in PATH."
 echo "1. The job at $sizes sizes of the archive, twice, in no order: a machine that is slow for a while is not taken for growth."
 for round in 1 2; do
     printf '  '
@@ -74,8 +77,9 @@ tell diff diff scan-* -- fixed-*
 
 # gate NAME BASE NEW EXPECTED: a gate over a fifth of the archive, whose exit status must be the expected one.
 gate() {
-    job="'$package_index' --input archive --limit $((packages / 5)) --output /dev/null"
-    printf '\n$ lapmark gate --max-slowdown %s --base "package_index%s" --new "package_index%s"\n' "$slowdown" "$2" "$3"
+    job="package_index --input archive --limit $((packages / 5)) --output /dev/null"
+    printf '\n$ lapmark gate --max-slowdown %s --max-time 1min --markdown %s \\\n    --base "%s" \\\n    --new "%s"\n' \
+        "$slowdown" "$1.md" "$job$2" "$job$3"
     tell "$1" gate --max-slowdown "$slowdown" --max-time 1min --markdown "$1.md" --base "$job$2" --new "$job$3"
     echo "exit status $status"
     [ $status -eq "$4" ] || { echo "demo: the exit status should be $4" >&2; exit 1; }

@@ -16,8 +16,8 @@
 
 enum { COLUMNS = 8 };
 static const struct lap_table_column columns[COLUMNS] = {
-    {"", 9, true},        {"of all", 3, false},       {"base", 6, false},       {"new", 7, false},
-    {"slower", 8, false}, {"95% interval", 5, false}, {"detectable", 4, false}, {"", 9, true},
+    {"", 9, true},        {"of all", 3, false},       {"base", 5, false},       {"new", 6, false},
+    {"slower", 8, false}, {"95% interval", 4, false}, {"detectable", 7, false}, {"", 9, true},
 };
 
 struct row {
@@ -45,6 +45,7 @@ static void make_row(struct row *row, const struct lap_gate_result *result, size
 static void print_table(const struct lap_gate_result *result)
 {
     struct lap_table *const table = lap_table_make(columns, COLUMNS);
+    lap_table_keep_ends(table);
     for (size_t i = 0; i < result->gate->node_count; i++) {
         struct row row;
         const bool has_failed = result->gate->nodes[i].state == LAP_GATE_FAILED;
@@ -60,37 +61,25 @@ static void print_table(const struct lap_gate_result *result)
     lap_table_free(table);
 }
 
-/* Those that are large enough and cannot be compared. */
-static void print_left_out(const struct lap_gate_result *result)
-{
-    for (size_t i = 0; i < result->runs->path_count; i++)
-        if (lap_gate_runs_choose(result->runs, result->compared, i) == LAP_GATE_NOT_ALWAYS) {
-            char *const path = lap_gate_path_text(&result->runs->paths[i]);
-            lap_head_line("not gated", "\"%s\": it is not in every run of both sides", path);
-            free(path);
-        }
-}
-
 void lap_gate_print_text(const struct lap_gate_result *result)
 {
-    char *const sentence = lap_gate_sentence(result), *const caution = lap_gate_caution(result);
-    char elapsed[LAP_UNITS_BYTES];
+    char *const sentence = lap_gate_sentence(result), *const caution = lap_gate_caution(result),
+                *const how = lap_gate_how(result), *left_out;
+    size_t place = 0;
     lap_head_sentence(sentence);
     putchar('\n');
     if (caution)
         lap_head_line("power", "%s", caution);
-    if (!result->is_interleaved)
-        lap_head_line(
-            "runs",
-            "not interleaved: what else changed between the two sides counts as well, and no error rate is promised");
-    else
-        lap_head_line("runs", "%zu pairs, interleaved, and %zu in a second round, in %s", result->gate->pairs,
-                      result->gate->second_pairs, lap_units_duration(elapsed, result->elapsed_ns));
-    print_left_out(result);
+    lap_head_line("runs", "%s", how);
+    while ((left_out = lap_gate_left_out(result, &place))) {
+        lap_head_line("not gated", "\"%s\": " LAP_GATE_LEFT_OUT, left_out);
+        free(left_out);
+    }
     putchar('\n');
     print_table(result);
     free(sentence);
     free(caution);
+    free(how);
 }
 
 /* What would end a cell, or start something in it. */
@@ -105,16 +94,34 @@ static void write_cell(FILE *out, const char *text)
     free(printable);
 }
 
+/* What the text says above its table, each a paragraph. */
+static void write_head(FILE *out, const struct lap_gate_result *result)
+{
+    char *const sentence = lap_gate_sentence(result), *const caution = lap_gate_caution(result),
+                *const how = lap_gate_how(result), *left_out;
+    size_t place = 0;
+    fputs("**lapmark gate** ", out);
+    write_cell(out, sentence);
+    if (caution)
+        fprintf(out, "\n\n**power** %s", caution);
+    fprintf(out, "\n\n**runs** %s", how);
+    while ((left_out = lap_gate_left_out(result, &place))) {
+        fputs("\n\n**not gated** ", out);
+        write_cell(out, left_out);
+        fputs(": " LAP_GATE_LEFT_OUT, out);
+        free(left_out);
+    }
+    free(sentence);
+    free(caution);
+    free(how);
+}
+
 int lap_gate_write_markdown(const struct lap_gate_result *result, const char *file)
 {
     FILE *const out = fopen(file, "w");
     if (!out)
         return lap_message_trouble("cannot write '%s': %s", file, lap_message_reason(errno));
-    char *const sentence = lap_gate_sentence(result), *const caution = lap_gate_caution(result);
-    fputs("**lapmark gate** ", out);
-    write_cell(out, sentence);
-    if (caution)
-        fprintf(out, "\n\n%s", caution);
+    write_head(out, result);
     fputs("\n\n| step | of all | base | new | slower | 95% interval | detectable | |\n"
           "|:--|--:|--:|--:|--:|--:|--:|:--|\n",
           out);
@@ -131,8 +138,6 @@ int lap_gate_write_markdown(const struct lap_gate_result *result, const char *fi
         fputs("|\n", out);
         free(row.path);
     }
-    free(sentence);
-    free(caution);
     if (ferror(out) | fclose(out))
         return lap_message_trouble("cannot write '%s': %s", file, lap_message_reason(errno));
     return 0;

@@ -21,6 +21,11 @@ struct lap_gate_result {
 char *lap_gate_sentence(const struct lap_gate_result *result);
 /* A second one, or NULL: why it is to be read with care. Caller frees. */
 char *lap_gate_caution(const struct lap_gate_result *result);
+/* How the runs were made, and what that means for the result. Caller frees. */
+char *lap_gate_how(const struct lap_gate_result *result);
+/* The path of the next step that is large enough and cannot be compared, or NULL. `*place` is 0 at first. Caller frees. */
+char *lap_gate_left_out(const struct lap_gate_result *result, size_t *place);
+#define LAP_GATE_LEFT_OUT "it is not in every run of both sides"
 /* "job > parse". Caller frees. */
 char *lap_gate_path_text(const struct lap_gate_path *path);
 /* "fails", "passes", "unclear" */

@@ -111,17 +111,20 @@ static int innermost(const struct lap_gate_result *result, int outer)
 static char *sentence_of_failure(const struct lap_gate_result *result, int at, size_t failed)
 {
     const struct lap_gate_node *const node = &result->gate->nodes[at];
-    char base[LAP_UNITS_BYTES], new[LAP_UNITS_BYTES], pairs[LAP_UNITS_BYTES], slower[LAP_GATE_PERCENT_BYTES],
-        low[LAP_GATE_PERCENT_BYTES], high[LAP_GATE_PERCENT_BYTES];
+    char base[LAP_UNITS_BYTES], new[LAP_UNITS_BYTES], pairs[LAP_UNITS_BYTES], steps[LAP_UNITS_BYTES],
+        slower[LAP_GATE_PERCENT_BYTES], low[LAP_GATE_PERCENT_BYTES], high[LAP_GATE_PERCENT_BYTES],
+        seen[LAP_GATE_PERCENT_BYTES];
     char *const path = lap_gate_path_text(&result->runs->paths[result->paths[at]]);
     char *const again = node->second_count > 0 ? text_of(", found again in %zu more", node->second_count) : strdup("");
     char *const others = failed > 1 ? text_of("; %zu steps fail", failed) : strdup("");
     char *const sentence =
-        text_of("fails: \"%s\" is %s slower (%s to %s), %s -> %s, in %s of runs%s%s", path,
-                lap_gate_percent(slower, node->ratio - 1), lap_gate_percent(low, node->ratio_low - 1),
+        text_of("fails: \"%s\" is %s slower (%s to %s), %s -> %s, in %s of runs%s%s; a slowdown of %s in any of %s would "
+                "have been found by %.0f of 100 such gates",
+                path, lap_gate_percent(slower, node->ratio - 1), lap_gate_percent(low, node->ratio_low - 1),
                 lap_gate_percent(high, node->ratio_high - 1), lap_units_duration(base, node->base_median_ns),
                 lap_units_duration(new, node->new_median_ns), lap_units_counted(pairs, result->gate->pairs, "pair"),
-                again, others);
+                again, others, lap_gate_percent(seen, result->gate->detectable),
+                lap_units_counted(steps, result->gate->node_count, "step"), 100 * LAP_GATE_POWER);
     free(path);
     free(again);
     free(others);
@@ -156,4 +159,24 @@ char *lap_gate_caution(const struct lap_gate_result *result)
                    "%s, or a quieter machine",
                    lap_gate_percent(limit, result->gate->rules.max_slowdown), blind, result->gate->node_count,
                    result->is_interleaved ? "--max-time" : "runs");
+}
+
+char *lap_gate_how(const struct lap_gate_result *result)
+{
+    char elapsed[LAP_UNITS_BYTES];
+    if (!result->is_interleaved)
+        return text_of(
+            "not interleaved: what else changed between the two sides counts as well, and no error rate is promised");
+    return text_of("%zu pairs, interleaved, and %zu in a second round, in %s", result->gate->pairs,
+                   result->gate->second_pairs, lap_units_duration(elapsed, result->elapsed_ns));
+}
+
+char *lap_gate_left_out(const struct lap_gate_result *result, size_t *place)
+{
+    while (*place < result->runs->path_count) {
+        const size_t path = (*place)++;
+        if (lap_gate_runs_choose(result->runs, result->compared, path) == LAP_GATE_NOT_ALWAYS)
+            return lap_gate_path_text(&result->runs->paths[path]);
+    }
+    return NULL;
 }

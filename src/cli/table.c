@@ -25,6 +25,7 @@ struct lap_table {
     size_t cell_count;
     size_t cell_capacity;
     enum lap_style style;
+    bool keeps_ends;
     struct note *notes;
     size_t note_count;
 };
@@ -71,6 +72,8 @@ void lap_table_free(struct lap_table *table)
     free(table->cells);
     free(table);
 }
+
+void lap_table_keep_ends(struct lap_table *table) { table->keeps_ends = true; }
 
 /* Empty cells to the end of the last row. */
 static size_t whole(const struct lap_table *table)
@@ -149,9 +152,26 @@ static void layout(const struct lap_table *table, unsigned columns, size_t *widt
     }
 }
 
+/* The end of a text that takes at most `columns`. */
+static const char *end_of(const struct cell *cell, size_t columns)
+{
+    size_t skipped = 0;
+    for (size_t without = cell->width - columns; lap_text_width(cell->text + skipped) > columns; without++)
+        skipped = lap_text_fit(cell->text, without);
+    return cell->text + skipped;
+}
+
+static const char *ellipsis(void) { return lap_terminal_get()->has_utf8 ? "\xe2\x80\xa6" : "~"; }
+
+static void print_end(const struct cell *cell, size_t width, FILE *out)
+{
+    const bool styled = cell->style != LAP_STYLE_PLAIN;
+    fprintf(out, "%s%s%s%s", styled ? lap_terminal_style(cell->style) : "", ellipsis(), end_of(cell, width - 1),
+            styled ? lap_terminal_style(LAP_STYLE_PLAIN) : "");
+}
+
 static void print_cell(const struct cell *cell, size_t width, bool is_left, bool is_last, FILE *out)
 {
-    const char *const ellipsis = lap_terminal_get()->has_utf8 ? "\xe2\x80\xa6" : "~";
     const bool is_cut = cell->width > width;
     const size_t bytes = is_cut ? lap_text_fit(cell->text, width - 1) : strlen(cell->text);
     const size_t pad = is_cut ? 0 : width - cell->width;
@@ -159,7 +179,7 @@ static void print_cell(const struct cell *cell, size_t width, bool is_left, bool
     if (!is_left)
         fprintf(out, "%*s", (int)pad, "");
     fprintf(out, "%s%.*s%s%s", styled ? lap_terminal_style(cell->style) : "", (int)bytes, cell->text,
-            is_cut ? ellipsis : "", styled ? lap_terminal_style(LAP_STYLE_PLAIN) : "");
+            is_cut ? ellipsis() : "", styled ? lap_terminal_style(LAP_STYLE_PLAIN) : "");
     if (is_left && !is_last)
         fprintf(out, "%*s", (int)pad, "");
 }
@@ -182,7 +202,11 @@ void lap_table_print(const struct lap_table *table, FILE *out, unsigned columns)
                 continue;
             if (c > 0)
                 fprintf(out, "%*s", GAP, "");
-            print_cell(cell_at(table, r, c), widths[c], table->columns[c].is_left, c == last, out);
+            const struct cell *const cell = cell_at(table, r, c);
+            if (table->keeps_ends && c == 0 && cell->width > widths[c])
+                print_end(cell, widths[c], out);
+            else
+                print_cell(cell, widths[c], table->columns[c].is_left, c == last, out);
         }
         fputc('\n', out);
         for (; note < table->note_count && table->notes[note].row == r; note++) {

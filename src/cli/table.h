@@ -23,6 +23,9 @@ struct lap_table;
 struct lap_table *lap_table_make(const struct lap_table_column *columns, size_t count);
 void lap_table_free(struct lap_table *table);
 
+/* Where the first column is shortened, its texts keep their ends, as paths should that begin alike. */
+void lap_table_keep_ends(struct lap_table *table);
+
 /* A row, whose cells are then set from left to right; copied. NULL is an empty cell. */
 void lap_table_row(struct lap_table *table, enum lap_style style);
 void lap_table_cell(struct lap_table *table, const char *text);

@@ -60,6 +60,16 @@ function diffDetails({data}, panel) {
 }
 
 const FEW_RUNS = 5;
+const MATCHED_SHOWN = 10;
+
+// Which labels are taken for which others, as the text says it: lines of the head.
+function matchedLines(nodes, match, text) {
+    const lines = nodes.filter((node) => node.match === match).map(text);
+    const shown = lines.slice(0, MATCHED_SHOWN);
+    return lines.length > MATCHED_SHOWN ? [...shown, `and ${countText(lines.length - MATCHED_SHOWN)} more`] : shown;
+}
+
+const around = (path) => path.at(-2) ?? "(outermost)";
 
 function showDiff(diff, content) {
     const most_ns = Math.max(...diff.nodes.map((node) => Math.abs(node.added_ns)), 1);
@@ -93,6 +103,10 @@ function showDiff(diff, content) {
                 `${durationText(diff.new_total_ns)} each in the mean`]],
             ["intervals", [isOneRun ? "95 %, for the noise inside a run only: what differs from one run to the next they cannot know; " +
                 "record several runs a side" : `95 %, for the noise between runs${isFewRuns ? "; with so few they are wide" : ""}`]],
+            ["renamed", matchedLines(diff.nodes, "renamed", ({path, base_path: was}) =>
+                `"${was.at(-1)}" → "${path.at(-1)}", by their neighbours and count`)],
+            ["moved", matchedLines(diff.nodes, "moved", ({path, base_path: was}) =>
+                `"${path.at(-1)}" from "${around(was)}" to "${around(path)}"`)],
             ["untold", diff.untold > 0 ? [`${countedText(diff.untold, "node")}, of which it is not known how much they vary`] : []],
         ],
         notes: diff.changed === null ? "" : "* more than noise, at 5 % for all nodes together",

@@ -67,6 +67,19 @@ def test_in_turn_same():
     common.check(re.match(r"passes: of \d+ steps none is found to be slower by 400.0%, in \d+ pairs", result.out), result)
 
 
+def test_coin():
+    """Each gate draws its own: the runs of two are in another order. The same in one of a million pairs of gates."""
+    orders = []
+    for number in range(2):
+        log = f"order-{number}"
+        base, new = (f"echo {side} >>{log}; {JOB}" for side in ("base", "new"))
+        common.equal(gate("--base", base, "--new", new, "--max-slowdown", "400%").status, 0)
+        with open(f"{WORK}/{log}", encoding="utf-8") as file:
+            orders.append(file.read().split()[2:42])
+    common.equal({sorted(order[at:at + 2]) == ["base", "new"] for order in orders for at in range(0, 40, 2)}, {True})
+    common.check(orders[0] != orders[1], orders)
+
+
 def test_once():
     lines = baseline()
     same = gate("--baseline", "same.tsv", "--json", "--", *RUNS)
@@ -87,6 +100,8 @@ def test_once():
     common.equal(result.status, 1, result)
     common.check(result.out.startswith('fails: "job > parse" is 100.0% slower (100.0% to 100.0%)'), result)
     common.check("no error rate is promised" in result.out, result)
+    common.check(re.search(r"fails: [^\n]*; a slowdown of [0-9.]+% in any of \d+ steps would have been found by 95 of 100 such gates\n",
+                           result.out), result)
     thirtieth = written([faster(line, 1 / 30) for line in lines], "thirtieth.tsv")
     result = gate("--baseline", thirtieth, "--", *RUNS)
     common.check(result.out.startswith('fails: "job > parse" is 30x slower (30x to 30x)'), result)
@@ -110,10 +125,22 @@ def test_power():
 def test_lost_step():
     """A step that only one side has cannot be compared, and is named."""
     other = written([line.replace("\tjob\tsort", "\tjob\torder by number") for line in baseline()])
-    result = gate("--baseline", other, "--", *RUNS)
+    result = gate("--baseline", other, "--markdown", "lost.md", "--junit", "lost.xml", "--", *RUNS)
     common.equal(result.status, 0, result)
     for label in ("sort", "order by number"):
         common.check(f'not gated   "job > {label}": it is not in every run of both sides' in result.out, result)
+    with open(f"{WORK}/lost.md", encoding="utf-8") as file:
+        paragraphs = file.read().split("\n\n")
+    suite = xml.parse(f"{WORK}/lost.xml").getroot()
+    skipped = {case.attrib["name"]: case.find("skipped").attrib["message"] for case in suite.findall("testcase")
+               if case.find("skipped") is not None}
+    common.equal(skipped, {f"job > {label}": "not gated: it is not in every run of both sides" for label in ("sort", "order by number")})
+    common.equal((suite.attrib["skipped"], suite.attrib["tests"]), ("2", str(len(suite.findall("testcase")))))
+    for label in ("sort", "order by number"):
+        common.check(f"**not gated** job > {label}: it is not in every run of both sides" in paragraphs, paragraphs)
+    runs = "not interleaved: what else changed between the two sides counts as well, and no error rate is promised"
+    common.check(f"**runs** {runs}" in paragraphs, paragraphs)
+    common.check(f"runs: {runs}" in suite.find("system-out").text.splitlines(), suite.find("system-out").text)
 
 
 def test_forms():

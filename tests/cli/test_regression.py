@@ -10,7 +10,7 @@ LAP = '"newest version found"'
 
 
 def demo(directory):
-    """What the commands said, by name."""
+    """What the demo printed, and what the commands said, by name."""
     result = common.run("sh", f"{common.SOURCE}/examples/demo_regression.sh", "3000", "400%", timeout=280, BUILD_DIR=directory,
                         EXAMPLES_DIR=os.environ["EXAMPLES_DIR"], LAPMARK_BIN=common.LAPMARK)
     common.equal((result.status, result.err), (0, ""), result)
@@ -20,7 +20,13 @@ def demo(directory):
         with open(f"{directory}/demo-regression/{name}.txt", encoding="utf-8") as file:
             texts[name] = file.read()
         common.check(texts[name].splitlines()[0] in result.out, result)
-    return texts
+    return result.out, texts
+
+
+def gates(text):
+    """The gates' commands as they are shown, without what goes on in the next line."""
+    shown = re.findall(r"^\$ (lapmark gate --max-slowdown (?:.*\\\n)*.*)$", text, re.MULTILINE)
+    return [re.sub(r" \\\n *", " ", command) for command in shown]
 
 
 def complaints(texts):
@@ -39,11 +45,30 @@ def blamed(texts):
     return re.findall(r'^(?:also +)?"(.*?)" is ', re.split(r"\n {20}", texts["scaling"])[0], re.MULTILINE)
 
 
+def check_gates_as_typed(directory, out):
+    """What is shown is what was run, and what doc/regression.md shows. In 80 columns the table has an end of each path, of its own, and
+    what could have been found."""
+    commands = gates(out)
+    with open(f"{common.SOURCE}/doc/regression.md", encoding="utf-8") as file:
+        common.equal([command.replace("400%", "25%").replace(" 600 ", " 6000 ") for command in commands], gates(file.read())[:2])
+    path = f"{os.path.dirname(common.LAPMARK)}:{os.environ['EXAMPLES_DIR']}:{os.environ['PATH']}"
+    result = common.run("sh", "-c", commands[1], cwd=directory, timeout=280, PATH=path, COLUMNS="80")
+    common.equal((result.status, result.err), (1, ""), result)
+    head, *rows = result.out.split("\n\n")[-1].splitlines()
+    common.check(re.search(r" slower +detectable$", head), result)
+    common.check(max(map(len, [head, *rows])) <= 80, result)
+    common.check(all(re.search(r"% +(passes|unclear|fails)$", row) for row in rows), result)
+    labels = [re.split(r"  +", row)[0] for row in rows]
+    common.equal(len(set(labels)), len(rows), result)
+    common.check(any(label.endswith(f"> {LAP[1:-1]}") for label in labels), result)
+
+
 def test_demo():
     for _ in range(3):  # a machine that is busy may hide one of them; not each time
         with common.Directory() as directory:
-            texts = demo(directory)
+            out, texts = demo(directory)
             wrong = complaints(texts)
+            check_gates_as_typed(f"{directory}/demo-regression", out)
         common.check(set(blamed(texts)) <= {LAP.strip('"')}, texts["scaling"])  # that, however busy it is
         if not wrong:
             break

@@ -183,6 +183,22 @@ def test_manual_code():
                 common.equal(result.status, 0, result)
 
 
+def test_manual_entries():
+    """Behind what an option or command does there is an empty line, as else the next one becomes part of that."""
+    for page in sorted((ROOT / "doc/man").glob("*.scd")):
+        glued = re.findall(r"^\t.*\n(\S.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        common.equal(glued, [], page)
+
+
+def test_exit_status_one():
+    """lapmark(1) names each command whose own page has a status 1."""
+    texts = {page.name.split(".")[0]: page.read_text(encoding="utf-8").split("# EXIT STATUS")[-1].split("\n# ")[0]
+             for page in (ROOT / "doc/man").glob("*.1.scd") if "# EXIT STATUS" in page.read_text(encoding="utf-8")}
+    one = re.search(r"\*1\*\n(.*?)\n\n", texts["lapmark"], re.DOTALL).group(1)
+    wanted = {name.removeprefix("lapmark-") for name, text in texts.items() if name != "lapmark" and re.search(r"\*1\*", text)}
+    common.equal({name for name in wanted if f"*{name}" not in one}, set())
+
+
 def test_manual_names():
     """lapmark(3) names each function and macro of lapmark.h and what it includes for users, and no other."""
     text = "".join((ROOT / "include" / name).read_text(encoding="utf-8") for name in ("lapmark.h", "lapmark/context.h", "lapmark/call.h"))

@@ -343,6 +343,33 @@ def test_data_are_those_of_json():
         common.equal(BROWSER.run("return [...document.querySelectorAll('#findings li')].map((item) => item.innerText)"), further)
 
 
+def test_what_was_matched():
+    """Renamed and moved, below the sentence as in the text."""
+    head = """return Object.fromEntries([...document.querySelectorAll('#head > dt')].map((title) => {
+        const lines = [];
+        for (let line = title.nextElementSibling; line?.tagName === 'DD'; line = line.nextElementSibling)
+            lines.push(line.innerText);
+        return [title.innerText, lines];
+    }));"""
+    data = open_page("diff")
+    runs = [[f"{WORK}/{side}-{run}" for run in range(3)] for side in ("base", "new")]
+    text = common.lapmark("diff", *runs[0], "--", *runs[1], COLUMNS="400").out
+    wanted = re.findall(r"^renamed +(.*)$", text, re.MULTILINE)
+    common.equal(wanted, ['"store" -> "write", by their neighbours and count'])
+    shown = BROWSER.run(head)
+    common.equal(([line.replace("→", "->") for line in shown["renamed"]], "moved" in shown), (wanted, False))
+
+    def move(data):
+        node = next(node for node in data["nodes"] if node["match"] == "renamed")
+        data["nodes"] += [dict(node, match="moved", path=[f"{number}"], base_path=["job", "before", f"{number}"]) for number in range(12)]
+        node["match"] = "same"
+    path, _ = write_altered("moved", "diff", move)
+    BROWSER.open(path)
+    shown = BROWSER.run(head)
+    common.equal(shown["moved"], [f'"{number}" from "before" to "(outermost)"' for number in range(10)] + ["and 2 more"])
+    common.check("renamed" not in shown, shown)
+
+
 # ---- clicks and keys
 
 COLOURED = """
