@@ -329,6 +329,32 @@ def test_left_out():
     common.check("6 events of other kinds" in err, err)
 
 
+def test_odd_values():
+    """What other tools write and is no JSON, or more than is read of it, costs an argument and not the trace."""
+    path = os.path.join(WORK, "odd values.json")
+    deep = "[" * 5000 + '{"x": "]}"}' + "]" * 5000
+    values = ["NaN", "Infinity", "-Infinity", "nan", "-inf", "1e999", "9" * 400, r'"\ud83d"', r'"\uDE00\uD83D"', deep, r'{"a\u0000": 1}',
+              f'{{"a": {deep}}}', f'[NaN, {deep}, "NaN", "\\\\ud83d"]']
+    for odd in values:
+        events = [f'{{"ph":"X","pid":1,"tid":1,"name":"a","args":{{"loss":{odd if i == 50 else 1},"n":{i + 1}}},"ts":{10 * i},"dur":5}}'
+                  for i in range(100)]
+        pathlib.Path(path).write_text(f'{{"traceEvents":[{",".join(events)}]}}', encoding="utf-8")
+        value, err = report(path)
+        common.equal((value["sites"][0]["count"], value["sites"][0]["total_ns"]), (100, 500000), odd)
+        common.equal(err.partition("stands for it: ")[2], "100 slices' arguments\n", odd)
+        shown = [line for line in lapmark("show", path).out.splitlines() if line.startswith("<")]
+        common.check(shown[50].endswith("n=51"), shown[50])
+    for odd in ("NaN", "1e999", "-Infinity", "[" * 3000 + "]" * 3000):
+        pathlib.Path(path).write_text(f'[{{"ph":"X","name":"a","ts":0,"dur":5}},{{"ph":"X","name":"a","ts":{odd},"dur":5}}]', encoding="utf-8")
+        value, err = report(path)
+        common.check(value["sites"][0]["count"] == 1 and "1 event without a sound time" in err, f"{odd}: {err}")
+    names = [r"b\ud83d", r"\ude00\ud83d\ude00c", r"\\ud83d", "d NaN", r"e\u0000\ud83d"]
+    pathlib.Path(path).write_text("[" + ",".join(f'{{"ph":"X","name":"{name}","ts":0,"dur":5,"x":NaN}}' for name in names) + "]", encoding="utf-8")
+    found = json.loads(lapmark("report", path, "--json").out)
+    common.equal({part for site in found["sites"] for part in site["path"]},
+                 {"b\ufffd", "\ufffd\U0001f600c", r"\ud83d", "d NaN", "e\ufffd\ufffd"})
+
+
 # ---- files ----
 
 def refused(path, *words):
@@ -348,7 +374,8 @@ def test_refused():
         '[{"ph":"C","ts":1}]': "a trace without a slice",
         f"[{good}, {{\"ph\": }}]": "not JSON, at byte 62", f"[{good}, nonsense]": "not JSON, at byte 62",
         f"[{good}}}": "not JSON", f'{{"traceEvents" [{good}]}}': "not JSON, at byte 15",
-        f"{{{good}}}": "not JSON", "[" * 100000 + "]" * 100000: "not JSON",
+        f"{{{good}}}": "not JSON", "[" * 100000 + "]" * 100000: "a trace without a slice",
+        f'[{good}, {{"ph":"X","x":NaNs}}]': "not JSON, at byte",
     }
     for text, words in cases.items():
         path = os.path.join(WORK, "refused.json")
