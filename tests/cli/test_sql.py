@@ -104,6 +104,9 @@ def test_errors():
             ([" -- nothing"], "cannot run the SQL: there is no statement in it\n"),
             (["SELECT '"], "cannot run the SQL: unrecognized token"),
             ([RECORDING], f"'sql' needs a question behind '{RECORDING}'"),
+            ([RECORDING, "SELECT length(randomblob(900000000))"], "cannot run the SQL: a value, or a row, of more than 4 MiB; ask for less at once"),
+            ([RECORDING, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT group_concat(printf('%050d', i)) FROM n"],
+             "cannot run the SQL: a value, or a row, of more than 4 MiB; ask for less at once"),
             ([], "'sql' needs a question; see"),
             ([os.path.join(WORK, "none"), "SELECT 1"], "cannot open"),
             ([__file__, "SELECT 1"], f"cannot open '{__file__}': it is neither a recording nor what 'lapmark export --format sqlite' writes\n")):
