@@ -164,6 +164,7 @@ static int control_write(const struct writing *writing)
         .segments_each = 1,
         .rings = writing->rings,
         .full = 1,
+        .clock_domain = mixed(~writing->source->seed) | 1, /* shared by a trace's processes, and by no other trace */
     };
     char page[LAP_FORMAT_CONTROL_HEADER_BYTES] = {0};
     memcpy(control.uuid, writing->process.uuid, sizeof control.uuid);
