@@ -260,7 +260,10 @@ def test_compressed():
         path = trace([(50, packed)], thread_track(2, 70, 71))
         common.equal(sites(path), {"a": (1, 5)}, f"{len(packed)} of {len(filler)}")
     bomb = zlib.compress(helper_traces.message((1, [(900, bytes(300 << 20))])))
-    for damaged in (zlib.compress(inner)[:-3], b"", b"text", bomb, zlib.compress(b"\x0a\xff")):
+    nested = inner
+    for _ in range(3):
+        nested = helper_traces.message((1, [(50, zlib.compress(nested))]))
+    for damaged in (zlib.compress(inner)[:-3], b"", b"text", bomb, zlib.compress(nested), zlib.compress(b"\x0a\xff")):
         result = lapmark("report", trace(thread_track(2, 70, 71), [(50, damaged)]))
         common.equal((result.status, "damaged packet, at byte" in result.err), (2, True), result)
 
