@@ -70,6 +70,9 @@ static int import(char **ret_path, const char *name)
     if (code == 0 && import.cut_offset != UINT64_MAX)
         lap_message_warning("'%s': cut off, at byte %llu%s: what stands before that is read", name,
                             (unsigned long long)import.cut_offset, import.is_packed ? " of what is unpacked" : "");
+    if (code == 0 && import.rest_offset != UINT64_MAX)
+        lap_message_warning("'%s': the trace ends at byte %llu%s: what stands behind it is left out", name,
+                            (unsigned long long)import.rest_offset, import.is_packed ? " of what is unpacked" : "");
     if (import.left_out)
         lap_message_note("'%s': left out, since nothing here stands for it: %s", name, import.left_out);
     if (code < 0)

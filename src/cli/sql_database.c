@@ -20,6 +20,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#define VALUE_BYTES_MAX (4 << 20) /* so that memory has a bound, whatever a question makes */
+
 /* ---- what may be asked --------------------------------------------------------------------------------------------- */
 
 static bool is_question(const char *pragma)
@@ -49,6 +51,7 @@ static int guard(void *user, int action, const char *first, const char *second, 
 
 static void guard_set(sqlite3 *database)
 {
+    sqlite3_limit(database, SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX);
     sqlite3_exec(database, "PRAGMA query_only=ON", NULL, NULL, NULL);
     sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
@@ -78,6 +81,11 @@ int lap_sql_trouble(sqlite3 *database, const char *sql)
     const char *const hint = strncmp(text, "no such ", 8) == 0 ? "; see 'lapmark sql --schema'" : "";
     if (code == SQLITE_AUTH)
         return lap_message_trouble("cannot run the SQL: only what reads is allowed: SELECT, WITH, EXPLAIN");
+    if (code == SQLITE_TOOBIG)
+        return lap_message_trouble(
+            "cannot run the SQL: a value, or a row, of more than %d MiB; ask for less at once, or use "
+            "'lapmark export --format sqlite'",
+            VALUE_BYTES_MAX >> 20);
     if (place != 0)
         return lap_message_trouble("cannot run the SQL: %s, at character %zu%s", text, place, hint);
     return lap_message_trouble("cannot run the SQL: %s%s", text, hint);

@@ -4,6 +4,23 @@
 #include "message.h"
 #include "units.h"
 
+/* Before 2001 no recording was made: a trace said nothing of when its clock began, or a machine's was not set. */
+#define WALL_KNOWN_NS (UINT64_C(978307200) * 1000000000u)
+
+static void tell_unknown_wall(const struct lap_timeline *timeline)
+{
+    const struct lap_recording *const recording = timeline->recording;
+    bool has_others = false;
+    for (size_t p = 0; p < recording->process_count; p++)
+        has_others |= timeline->processes[p].root != timeline->root;
+    for (size_t p = 0; p < recording->process_count && has_others; p++) {
+        const struct lap_process *const process = recording->processes[p];
+        if (timeline->processes[p].root == p && process->clock.start_realtime_ns < WALL_KNOWN_NS)
+            lap_message_note("the wall clock of %s is not known: its times stand as if its clock had begun in 1970",
+                             process->name);
+    }
+}
+
 /* Whose clock it is, and how well the others are known by it. */
 static void tell_timeline(const struct lap_timeline *timeline)
 {
@@ -47,14 +64,18 @@ static void tell_loops(const struct lap_timeline *timeline)
 void lap_timeline_note(const struct lap_timeline *timeline)
 {
     tell_timeline(timeline);
+    tell_unknown_wall(timeline);
     tell_loops(timeline);
 }
 
 static bool has_several_clocks(const struct lap_recording *recording)
 {
-    for (size_t p = 1; p < recording->process_count; p++)
-        if (recording->processes[p]->control.clock_domain != recording->processes[0]->control.clock_domain)
+    for (size_t p = 1; p < recording->process_count; p++) {
+        const uint64_t domain = recording->processes[p]->control.clock_domain;
+        if (domain == 0 ||
+            domain != recording->processes[0]->control.clock_domain) /* 0: it is not known which one it is */
             return true;
+    }
     return false;
 }
 

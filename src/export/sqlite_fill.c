@@ -93,13 +93,23 @@ static void losses_add(struct fill *to)
     loss_add(to, "segment", overwritten);
 }
 
+/* The first process that reads the same clock: which one does is not known where the domain is 0. */
+static size_t first_of_clock(const struct lap_recording *recording, const struct lap_process *process)
+{
+    for (size_t p = 0; process->control.clock_domain != 0 && p < process->index; p++)
+        if (recording->processes[p]->control.clock_domain == process->control.clock_domain)
+            return p;
+    return process->index;
+}
+
 static void clock_add(struct fill *to)
 {
     static const char *const ways[] = {
         [LAP_TIMELINE_ROOT] = "own", [LAP_TIMELINE_CALLS] = "calls", [LAP_TIMELINE_WALL] = "wall"};
     const struct lap_process *const process = to->process;
     const struct lap_timeline *const timeline = to->export->timeline;
-    const struct lap_timeline_process alone = {.how = LAP_TIMELINE_ROOT, .root = process->index};
+    const struct lap_timeline_process alone = {.how = LAP_TIMELINE_ROOT,
+                                               .root = first_of_clock(to->export->recording, process)};
     const struct lap_timeline_process *const time = timeline ? &timeline->processes[process->index] : &alone;
     lap_row_begin(&to->row);
     lap_row_null(&to->row);

@@ -37,6 +37,17 @@ static int code_of(struct reading *reading, enum lap_json_found found)
     return found == LAP_JSON_BAD ? reading->error->code : found == LAP_JSON_CUT ? cut(reading) : 0;
 }
 
+/* What stands behind the value that is all of a sound file is not read. */
+static int rest_read(struct reading *reading, uint64_t *ret_rest)
+{
+    struct lap_foreign_file *const file = reading->file;
+    if (lap_json_peek(file) >= 0)
+        *ret_rest = file->offset;
+    else if (file->code < 0 || file->is_cut)
+        return cut(reading);
+    return 0;
+}
+
 /* `may_lack_end`: Chrome leaves out the bracket at the end of an array that is all of the file. */
 static int events_read(struct reading *reading, bool may_lack_end)
 {
@@ -121,12 +132,14 @@ static int object_read(struct reading *reading)
 }
 
 int lap_chrome_trace_read(struct lap_foreign_trace *trace, struct lap_foreign_file *file, uint64_t *ret_cut,
-                          struct lap_reader_error *error)
+                          uint64_t *ret_rest, struct lap_reader_error *error)
 {
     struct lap_reader_error unwanted;
     struct reading reading = {.trace = trace, .file = file, .error = error ? error : &unwanted};
     trace->format = "Chrome JSON";
-    const int code = lap_json_peek(file) == '[' ? events_read(&reading, true) : object_read(&reading);
+    int code = lap_json_peek(file) == '[' ? events_read(&reading, true) : object_read(&reading);
+    if (code == 0 && !reading.is_cut && reading.has_events)
+        code = rest_read(&reading, ret_rest);
     if (code < 0)
         return code;
     *ret_cut = reading.is_cut ? reading.cut_offset : UINT64_MAX;

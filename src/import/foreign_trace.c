@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_BYTES = 48 };
+enum { KEY_BYTES = 48, HASH_BYTES = 19 };
 
 bool lap_foreign_reserve(void *array, uint32_t count, uint32_t *room, size_t each)
 {
@@ -110,19 +110,39 @@ uint32_t lap_foreign_track(struct lap_foreign_trace *trace, const char *key, siz
     return value ? *value : 0;
 }
 
+/* No digit of it is a number that stands alone, of which names differ: it follows a letter that is none of ASCII's. */
+static void hash_print(char *hash, const char *text, size_t bytes)
+{
+    uint64_t value = UINT64_C(0xCBF29CE484222325); /* FNV-1a */
+    for (size_t i = 0; i < bytes; i++)
+        value = (value ^ (unsigned char)text[i]) * UINT64_C(0x100000001B3);
+    snprintf(hash, HASH_BYTES + 1,
+             "\xE2\x80\xA6"
+             "%016" PRIx64,
+             value);
+}
+
 uint32_t lap_foreign_name(struct lap_foreign_trace *trace, const char *text, size_t bytes)
 {
-    char clean[LAP_FOREIGN_NAME_BYTES];
-    if (bytes > sizeof clean) {
-        bytes = sizeof clean;
+    char clean[LAP_FOREIGN_NAME_BYTES + 1], hash[HASH_BYTES + 1];
+    const bool is_cut = bytes > LAP_FOREIGN_NAME_BYTES;
+    const uint32_t before = trace->names.count;
+    if (is_cut) {
+        hash_print(hash, text, bytes);
+        bytes = LAP_FOREIGN_NAME_BYTES - HASH_BYTES;
         while (bytes > 0 && ((unsigned char)text[bytes] & 0xC0) == 0x80)
             bytes--;
     }
     for (size_t i = 0; i < bytes; i++)
         clean[i] = (char)(text[i] != 0 ? text[i] : ' ');
+    if (is_cut) {
+        memcpy(clean + bytes, hash, HASH_BYTES);
+        bytes += HASH_BYTES;
+    }
     const uint32_t number = lap_foreign_texts_put(&trace->names, clean, bytes);
     if (number == LAP_FOREIGN_NONE)
         trace->code = -ENOMEM;
+    trace->left_out[LAP_FOREIGN_NAME_ENDS] += is_cut && trace->names.count > before;
     return number;
 }
 
@@ -167,6 +187,7 @@ char *lap_foreign_left_out_text(const struct lap_foreign_trace *trace)
         [LAP_FOREIGN_DUMPS] = {"dump of memory", "dumps of memory"},
         [LAP_FOREIGN_STEPS] = {"step of an asynchronous slice", "steps of asynchronous slices"},
         [LAP_FOREIGN_ARGUMENTS] = {"slice's arguments", "slices' arguments"},
+        [LAP_FOREIGN_NAME_ENDS] = {"end of a long name", "ends of long names"},
         [LAP_FOREIGN_SCHEDULING] = {"bundle of kernel events", "bundles of kernel events"},
         [LAP_FOREIGN_COMPRESSED] = {"compressed packet", "compressed packets"},
         [LAP_FOREIGN_OTHERS] = {"event of another kind", "events of other kinds"},

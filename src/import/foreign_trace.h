@@ -61,6 +61,7 @@ enum lap_foreign_left_out {
     LAP_FOREIGN_DUMPS,
     LAP_FOREIGN_STEPS,
     LAP_FOREIGN_ARGUMENTS,
+    LAP_FOREIGN_NAME_ENDS,
     LAP_FOREIGN_SCHEDULING,
     LAP_FOREIGN_COMPRESSED,
     LAP_FOREIGN_OTHERS,
@@ -106,7 +107,8 @@ uint32_t lap_foreign_no_thread(struct lap_foreign_trace *trace, uint32_t process
 uint32_t lap_foreign_thread_track(struct lap_foreign_trace *trace, uint32_t thread);
 /* A track that is no thread's, by its key. */
 uint32_t lap_foreign_track(struct lap_foreign_trace *trace, const char *key, size_t key_bytes);
-/* Cut at LAP_FOREIGN_NAME_BYTES, not inside a character; no 0 is left in it. */
+/* No 0 is left in it. One of more than LAP_FOREIGN_NAME_BYTES is cut, not inside a character, and ends with a hash of all of it, so
+ * that what differs behind the cut stays apart; it is counted once. */
 uint32_t lap_foreign_name(struct lap_foreign_trace *trace, const char *text, size_t bytes);
 #define LAP_FOREIGN_NAME_BYTES 1000u
 

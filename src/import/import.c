@@ -53,7 +53,7 @@ static int trace_read(struct lap_foreign_trace *trace, const char *name, struct 
     import->is_packed = file.is_packed;
     const enum format format = format_of(&file);
     if (format == CHROME_JSON)
-        code = lap_chrome_trace_read(trace, &file, &import->cut_offset, error);
+        code = lap_chrome_trace_read(trace, &file, &import->cut_offset, &import->rest_offset, error);
     else if (format == PERFETTO)
         code = lap_perfetto_trace_read(trace, &file, &import->cut_offset, error);
     else if (file.code < 0)
@@ -103,7 +103,7 @@ static int trace_write(struct lap_foreign_trace *trace, const char *name, struct
 int lap_import_read(struct lap_import *import, const char *file, struct lap_reader_error *error)
 {
     struct lap_foreign_trace trace = {0};
-    *import = (struct lap_import){.cut_offset = UINT64_MAX};
+    *import = (struct lap_import){.cut_offset = UINT64_MAX, .rest_offset = UINT64_MAX};
     int code = trace_read(&trace, file, import, error);
     if (code == 0)
         code = trace_write(&trace, file, import, error);

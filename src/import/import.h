@@ -13,10 +13,11 @@
 
 /* What there is to say of a trace that was read. */
 struct lap_import {
-    char *recording;     /* the directory; NULL: none was made */
-    char *left_out;      /* "12 counters, 3 flow events"; NULL: nothing was left out */
-    uint64_t cut_offset; /* the file ends too early, here; all before that was read. UINT64_MAX: it does not */
-    bool is_packed;      /* offsets are in what is unpacked */
+    char *recording;      /* the directory; NULL: none was made */
+    char *left_out;       /* "12 counters, 3 flow events"; NULL: nothing was left out */
+    uint64_t cut_offset;  /* the file ends too early, here; all before that was read. UINT64_MAX: it does not */
+    uint64_t rest_offset; /* something stands behind the trace, here, and was not read. UINT64_MAX: nothing does */
+    bool is_packed;       /* offsets are in what is unpacked */
 };
 
 /* Does it look like one? A directory never does. Cost: reads its first bytes. */

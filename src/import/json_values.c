@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "json_values.h"
 
+#include "json_mending.h"
+
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_blank(char byte) { return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r'; }
@@ -100,6 +103,28 @@ static struct lap_json_number number_at(const char *bytes, size_t at)
     return (struct lap_json_number){bytes + at, strspn(bytes + at, "+-.0123456789eE")};
 }
 
+static json_t *load(const char *bytes, size_t count, json_error_t *ret_problem)
+{
+    const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
+    json_t *const json = json_loadb(bytes, count, flags, ret_problem);
+    if (json) /* else whole numbers that are too large for jansson's */
+        return json;
+    return json_loadb(bytes, count, flags | JSON_DECODE_INT_AS_REAL, ret_problem);
+}
+
+static json_t *mend_and_load(const char *bytes, size_t count, json_error_t *ret_problem)
+{
+    char *const copy = malloc(count + 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, bytes, count);
+    copy[count] = 0;
+    lap_json_mend(copy, count);
+    json_t *const json = load(copy, count, ret_problem);
+    free(copy);
+    return json;
+}
+
 enum lap_json_found lap_json_next(struct lap_foreign_file *file, struct lap_json_value *ret_value,
                                   struct lap_reader_error *error)
 {
@@ -109,11 +134,10 @@ enum lap_json_found lap_json_next(struct lap_foreign_file *file, struct lap_json
     if (found != LAP_JSON_FOUND)
         return found;
     const char *const bytes = file->bytes + file->begin;
-    const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
-    json_error_t problem;
-    ret_value->json = json_loadb(bytes, scan.at, flags, &problem);
-    if (!ret_value->json) /* whole numbers that are too large for jansson's */
-        ret_value->json = json_loadb(bytes, scan.at, flags | JSON_DECODE_INT_AS_REAL, &problem);
+    json_error_t problem = {.position = 0};
+    ret_value->json = load(bytes, scan.at, &problem);
+    if (!ret_value->json)
+        ret_value->json = mend_and_load(bytes, scan.at, &problem);
     if (!ret_value->json) {
         const uint64_t at = problem.position > 0 ? (uint64_t)problem.position - 1 : 0;
         lap_reader_error_set(error, LAP_READER_FOREIGN, file->name, file->offset + at, "not JSON");

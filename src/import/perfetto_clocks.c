@@ -130,6 +130,8 @@ bool lap_perfetto_clocks_read(struct lap_perfetto *perfetto, struct lap_protobuf
     if (snapshot.count == 0 || perfetto->trace->code < 0)
         return code == 0;
     const int64_t trace_ns = trace_time_of(perfetto, &snapshot);
+    if (trace_ns <= LAP_FOREIGN_NS_MIN || trace_ns >= LAP_FOREIGN_NS_MAX)
+        return code == 0; /* no time is believed that would be made of it; and so no sum of times passes what they hold */
     for (uint32_t i = 0; i < snapshot.count && perfetto->trace->code == 0; i++)
         reading_add(perfetto, snapshot.ids[i], snapshot.values[i], trace_ns);
     return code == 0;

@@ -178,20 +178,21 @@ static bool thread_packet_read(struct lap_perfetto *perfetto, struct lap_protobu
 static bool compressed_read(struct lap_perfetto *perfetto, struct lap_protobuf packed, unsigned depth)
 {
 #ifdef LAPMARK_HAS_ZLIB
-    size_t room = 16 * lap_protobuf_left(&packed) + 4096;
+    const size_t guess = 16 * lap_protobuf_left(&packed) + 4096;
     char *bytes = NULL;
     int code = Z_BUF_ERROR;
     uLongf count = 0;
-    while (code == Z_BUF_ERROR && depth < DEPTH_MAX && room <= UNPACKED_BYTES_MAX) {
+    for (size_t room = 0; code == Z_BUF_ERROR && depth < DEPTH_MAX && room < UNPACKED_BYTES_MAX;) {
+        room = room ? 4 * room : guess;
+        room = room < UNPACKED_BYTES_MAX ? room : UNPACKED_BYTES_MAX;
         free(bytes);
         bytes = malloc(room);
         count = room;
         code = bytes ? uncompress((Bytef *)bytes, &count, (const Bytef *)packed.at, lap_protobuf_left(&packed))
                      : Z_MEM_ERROR;
-        room *= 4;
     }
     bool is_sound = code == Z_OK;
-    struct lap_protobuf packets = lap_protobuf_of(bytes, is_sound ? count : 0);
+    struct lap_protobuf packets = lap_protobuf_of(is_sound ? bytes : "", is_sound ? count : 0);
     struct lap_protobuf_field field;
     int found = 0;
     while (is_sound && (found = lap_protobuf_next(&packets, &field)) == 1)
@@ -309,6 +310,21 @@ int lap_perfetto_trace_read(struct lap_foreign_trace *trace, struct lap_foreign_
     return code;
 }
 
+/* Does a message begin with a field? It has `bytes` bytes, of which `there` are there. The field must be whole, but for that of a
+ * message that is longer than what a letter, of a text that begins with a blank line, would say. */
+static bool begins_with_field(const char *at, size_t there, uint64_t bytes)
+{
+    uint64_t tag, length;
+    const size_t tag_bytes = lap_protobuf_varint(at, at + there, &tag);
+    if (tag_bytes == 0 || (tag & 7) != LAP_PROTOBUF_BYTES || bytes < 128) {
+        struct lap_protobuf message = lap_protobuf_of(at, there);
+        struct lap_protobuf_field field;
+        return lap_protobuf_next(&message, &field) == 1;
+    }
+    const size_t length_bytes = lap_protobuf_varint(at + tag_bytes, at + there, &length);
+    return tag >> 3 != 0 && tag >> 32 == 0 && length_bytes != 0 && length <= bytes - tag_bytes - length_bytes;
+}
+
 bool lap_perfetto_trace_is(const char *bytes, size_t count)
 {
     struct lap_protobuf file = lap_protobuf_of(bytes, count), packet;
@@ -327,6 +343,5 @@ bool lap_perfetto_trace_is(const char *bytes, size_t count)
     const size_t length_bytes = lap_protobuf_varint(bytes + 1, bytes + count, &length);
     if (length_bytes == 0 || length > LAP_FOREIGN_WINDOW_MAX)
         return false;
-    packet = lap_protobuf_of(bytes + 1 + length_bytes, count - 1 - length_bytes);
-    return lap_protobuf_next(&packet, &field) == 1;
+    return begins_with_field(bytes + 1 + length_bytes, count - 1 - length_bytes, length);
 }

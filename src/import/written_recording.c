@@ -127,8 +127,12 @@ static int rings_write(struct writing *writing)
     int code = 0;
     for (uint32_t i = 0; i < trace->thread_count && code == 0; i++) {
         bool is_any = false;
-        if (trace->threads[i].process != writing->layout.process || writing->rings == RINGS_MAX)
+        if (trace->threads[i].process != writing->layout.process)
             continue;
+        if (writing->rings == RINGS_MAX) {
+            trace->left_out[LAP_FOREIGN_TOO_MANY] += lap_written_ring_slices(&writing->process, i);
+            continue;
+        }
         trace->threads[i].index = threads++;
         code = lap_written_ring(&writing->process, i, writing->rings, &is_any);
         writing->rings += is_any;
@@ -160,6 +164,7 @@ static int control_write(const struct writing *writing)
         .segments_each = 1,
         .rings = writing->rings,
         .full = 1,
+        .clock_domain = mixed(~writing->source->seed) | 1, /* shared by a trace's processes, and by no other trace */
     };
     char page[LAP_FORMAT_CONTROL_HEADER_BYTES] = {0};
     memcpy(control.uuid, writing->process.uuid, sizeof control.uuid);

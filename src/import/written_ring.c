@@ -289,6 +289,19 @@ static size_t stored_find(const struct lap_foreign_layout *layout, uint64_t thre
     return low;
 }
 
+uint64_t lap_written_ring_slices(const struct lap_written_process *process, uint32_t thread)
+{
+    const struct lap_foreign_layout *const layout = process->layout;
+    const uint32_t track = layout->trace->threads[thread].track;
+    uint64_t count = 0;
+    if (track != LAP_FOREIGN_NONE)
+        for (size_t i = layout->slices->track_starts[track]; i < layout->slices->track_starts[track + 1]; i++)
+            count += layout->slices->slices[i].place == LAP_FOREIGN_SCOPE;
+    for (size_t i = stored_find(layout, thread); i < layout->stored_count && layout->stored[i].thread == thread; i++)
+        count += layout->stored[i].kind == LAP_FOREIGN_BEGIN;
+    return count;
+}
+
 int lap_written_ring(const struct lap_written_process *process, uint32_t thread, uint32_t number, bool *ret_is_any)
 {
     struct ring ring = {.process = process,

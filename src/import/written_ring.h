@@ -25,5 +25,7 @@ static inline uint64_t lap_written_ticks(const struct lap_written_process *proce
 
 /* Writes the ring of a thread and its statistics, if that has any events. *ret_is_any: it has. 0 or a negative errno. */
 int lap_written_ring(const struct lap_written_process *process, uint32_t thread, uint32_t number, bool *ret_is_any);
+/* How many slices would be in a thread's ring. */
+uint64_t lap_written_ring_slices(const struct lap_written_process *process, uint32_t thread);
 
 #endif

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -256,6 +257,34 @@ def test_who():
     common.equal(sum(site["count"] for site in report(path)[0]["sites"]), 5)
 
 
+def test_long_names():
+    """Names that differ behind the cut are each a row, and are counted."""
+    long = "SELECT " + "x" * 2000
+    path = trace(whole(0, 1, long + " 1"), whole(10, 2, long + " 2"), whole(20, 4, long + " 1"), whole(30, 1, "y" * 1000))
+    value, err = report(path)
+    common.check(err.endswith(": 2 ends of long names\n"), err)
+    found = sorted((site["count"], site["total_ns"], len(site["path"][0].encode())) for site in value["sites"])
+    common.equal(found, [(1, 1000, 1000), (1, 2000, 1000), (2, 5000, 1000)])
+    common.check(all(re.fullmatch("SELECT x+…[0-9a-f]{16}|y+", site["path"][0]) for site in value["sites"]), value)
+    # In the middle of a character; and of more than 64 the digits are not taken for numbers by which they differ.
+    path = trace(*(whole(10 * i, 1, "é" * 600 + str(i)) for i in range(200)))
+    value, err = report(path)
+    common.equal((len(value["sites"]), "200 ends of long names" in err), (200, True))
+    common.check(all(re.fullmatch("é+…[0-9a-f]{16}", site["path"][0]) for site in value["sites"]), value["sites"][0])
+
+
+def test_many_threads():
+    place = os.path.join(WORK, "many threads")  # too many files for a small /dev/shm
+    os.mkdir(place)
+    path = trace(*(whole(i, 0.5, "a", tid=i) for i in range(65540)), whole(70000, 1, "a", tid=65539), asynchronous("b", 70000, "r"),
+                 asynchronous("e", 70001, "r"))
+    result = common.lapmark("report", path, "--json", TMPDIR=place, timeout=280)
+    common.check(": 6 slices beyond what a recording holds" in result.err, result.err)
+    value = json.loads(result.out)
+    common.equal([(site["path"], site["count"]) for site in value["sites"] if site["count"]], [(["a"], 65536)])
+    common.equal((value["processes"][0]["threads"], os.listdir(place)), (65536, []))
+
+
 def test_bounds():
     """What a recording cannot hold is left out, and counted."""
     deep = [("B", i, f"d{i % 10}") for i in range(600)] + [("E", 1000 + i, None) for i in range(600)]
@@ -300,6 +329,32 @@ def test_left_out():
     common.check("6 events of other kinds" in err, err)
 
 
+def test_odd_values():
+    """What other tools write and is no JSON, or more than is read of it, costs an argument and not the trace."""
+    path = os.path.join(WORK, "odd values.json")
+    deep = "[" * 5000 + '{"x": "]}"}' + "]" * 5000
+    values = ["NaN", "Infinity", "-Infinity", "nan", "-inf", "1e999", "9" * 400, r'"\ud83d"', r'"\uDE00\uD83D"', deep, r'{"a\u0000": 1}',
+              f'{{"a": {deep}}}', f'[NaN, {deep}, "NaN", "\\\\ud83d"]']
+    for odd in values:
+        events = [f'{{"ph":"X","pid":1,"tid":1,"name":"a","args":{{"loss":{odd if i == 50 else 1},"n":{i + 1}}},"ts":{10 * i},"dur":5}}'
+                  for i in range(100)]
+        pathlib.Path(path).write_text(f'{{"traceEvents":[{",".join(events)}]}}', encoding="utf-8")
+        value, err = report(path)
+        common.equal((value["sites"][0]["count"], value["sites"][0]["total_ns"]), (100, 500000), odd)
+        common.equal(err.partition("stands for it: ")[2], "100 slices' arguments\n", odd)
+        shown = [line for line in lapmark("show", path).out.splitlines() if line.startswith("<")]
+        common.check(shown[50].endswith("n=51"), shown[50])
+    for odd in ("NaN", "1e999", "-Infinity", "[" * 3000 + "]" * 3000):
+        pathlib.Path(path).write_text(f'[{{"ph":"X","name":"a","ts":0,"dur":5}},{{"ph":"X","name":"a","ts":{odd},"dur":5}}]', encoding="utf-8")
+        value, err = report(path)
+        common.check(value["sites"][0]["count"] == 1 and "1 event without a sound time" in err, f"{odd}: {err}")
+    names = [r"b\ud83d", r"\ude00\ud83d\ude00c", r"\\ud83d", "d NaN", r"e\u0000\ud83d"]
+    pathlib.Path(path).write_text("[" + ",".join(f'{{"ph":"X","name":"{name}","ts":0,"dur":5,"x":NaN}}' for name in names) + "]", encoding="utf-8")
+    found = json.loads(lapmark("report", path, "--json").out)
+    common.equal({part for site in found["sites"] for part in site["path"]},
+                 {"b\ufffd", "\ufffd\U0001f600c", r"\ud83d", "d NaN", "e\ufffd\ufffd"})
+
+
 # ---- files ----
 
 def refused(path, *words):
@@ -319,7 +374,8 @@ def test_refused():
         '[{"ph":"C","ts":1}]': "a trace without a slice",
         f"[{good}, {{\"ph\": }}]": "not JSON, at byte 62", f"[{good}, nonsense]": "not JSON, at byte 62",
         f"[{good}}}": "not JSON", f'{{"traceEvents" [{good}]}}': "not JSON, at byte 15",
-        f"{{{good}}}": "not JSON", "[" * 100000 + "]" * 100000: "not JSON",
+        f"{{{good}}}": "not JSON", "[" * 100000 + "]" * 100000: "a trace without a slice",
+        f'[{good}, {{"ph":"X","x":NaNs}}]': "not JSON, at byte",
     }
     for text, words in cases.items():
         path = os.path.join(WORK, "refused.json")
@@ -360,6 +416,27 @@ def test_cut():
         pathlib.Path(path).write_text('{"traceEvents":[' + json.dumps(made[0])[:-1] + end, encoding="utf-8")
         value, err = report(path)
         common.check(len(value["sites"]) == 1 and "cut off, at byte" in err, f"{end}: {err}")
+
+
+def test_rest():
+    """What stands behind the trace is left out, and told."""
+    good = '{"ph":"X","pid":1,"tid":1,"name":"a","ts":1,"dur":1}'
+    path = os.path.join(WORK, "rest.json")
+    for text in (f"[{good}]", f'{{"traceEvents":[{good}],"x":1}}'):
+        for rest, is_told in (("", False), (" \n\r\t", False), (text, True), ("\n" + text, True), (" rubbish", True), ("]", True), ("\0", True)):
+            data = (text + rest).encode()
+            at = len(data) - len(rest.lstrip())
+            for made, of in ((data, ""), (gzip.compress(text.encode()) + gzip.compress(rest.encode()), " of what is unpacked")):
+                pathlib.Path(path).write_bytes(made)
+                value, err = report(path)
+                common.equal(err, f"lapmark: warning: '{path}': the trace ends at byte {at}{of}: what stands behind it is left out\n"
+                             if is_told else "")
+                common.equal(value["sites"][0]["count"], 1)
+    packed = gzip.compress(f"[{good}]\n".encode())
+    pathlib.Path(path).write_bytes(packed[:-4])
+    common.check("cut off, at byte" in report(path)[1])
+    pathlib.Path(path).write_bytes(packed[:-8] + bytes(8))  # its checksum
+    refused(path, "damaged gzip data")
 
 
 def test_packed():

@@ -198,6 +198,23 @@ def test_clocks():
     common.equal(report(path)[0]["processes"][0]["clock"]["resolution_ns"], 1000)
 
 
+def test_strange_clocks():
+    """Readings that add up to more than a time holds are not believed, and no time is made of them."""
+    def snapshot(*clocks):
+        return [(10, 1), (6, [(1, [(1, identity), (2, time)]) for identity, time in clocks])]
+
+    far = 1 << 62
+    path = trace(
+        thread_track(2, 70, 71), event(0, BEGIN, "a", (11, 2)), event(5, END, None, (11, 2)),
+        snapshot((BOOTTIME, far), (MONOTONIC, 0)), snapshot((MONOTONIC, far), (REALTIME, 0)), snapshot((REALTIME, far), (64, 0)),
+        event(far, BEGIN, "b", (11, 2), packet=[(58, 64)]), event(far + 1, END, None, (11, 2), packet=[(58, 64)]))
+    common.equal(sites(path), {"a": (1, 5)})
+    common.check("2 events without a sound time" in report(path)[1], report(path)[1])
+    path = trace(thread_track(2, 70, 71), event(0, BEGIN, "a", (11, 2)), event(5, END, None, (11, 2)),
+                 snapshot((BOOTTIME, 1 << 60), (64, 0)), event(far, BEGIN, "b", (11, 2), packet=[(58, 64)]))
+    common.equal((sites(path), "1 event without a sound time" in report(path)[1]), ({"a": (1, 5)}, True))
+
+
 def test_legacy():
     """What Chromium wrote before it had tracks: the sequence's thread, times in microseconds, phases."""
     def legacy(fields, phase, *more):
@@ -237,8 +254,16 @@ def test_compressed():
     inner = helper_traces.message((1, event(1, BEGIN, "a", (11, 2))), (1, event(6, END, None, (11, 2))))
     path = trace(thread_track(2, 70, 71), [(50, zlib.compress(inner))])
     common.equal(sites(path), {"a": (1, 5)})
+    # Of the most that is unpacked, in no more than that; and packed so well, or so badly, that the first guess is not enough.
+    for filler, level in ((random.Random(5).randbytes(4500000), 0), (bytes(50 << 20), 9), (random.Random(5).randbytes(1500000) * 30, 1)):
+        packed = zlib.compress(helper_traces.message((1, [(900, filler)])) + inner, level)
+        path = trace([(50, packed)], thread_track(2, 70, 71))
+        common.equal(sites(path), {"a": (1, 5)}, f"{len(packed)} of {len(filler)}")
     bomb = zlib.compress(helper_traces.message((1, [(900, bytes(300 << 20))])))
-    for damaged in (zlib.compress(inner)[:-3], b"", b"text", bomb, zlib.compress(b"\x0a\xff")):
+    nested = inner
+    for _ in range(3):
+        nested = helper_traces.message((1, [(50, zlib.compress(nested))]))
+    for damaged in (zlib.compress(inner)[:-3], b"", b"text", bomb, zlib.compress(nested), zlib.compress(b"\x0a\xff")):
         result = lapmark("report", trace(thread_track(2, 70, 71), [(50, damaged)]))
         common.equal((result.status, "damaged packet, at byte" in result.err), (2, True), result)
 
@@ -299,6 +324,21 @@ def test_damaged():
         common.equal((result.status, f"damaged packet, at byte {len(data)}" in result.err), (2, True), result)
 
 
+def test_large_first_packet():
+    """It is longer than what is looked at to know the format."""
+    inner = helper_traces.message((1, event(1, BEGIN, "a", (11, 2))), (1, event(6, END, None, (11, 2))))
+    packed = zlib.compress(helper_traces.message((1, [(900, random.Random(5).randbytes(700000))])) + inner)
+    common.check(len(packed) > 600000)
+    for first in ([(50, packed)], [(10, 1), (50, packed)]):
+        common.equal(sites(trace(first, thread_track(2, 70, 71))), {"a": (1, 5)})
+    data = pathlib.Path(trace([(50, packed)])).read_bytes()
+    for bad in (data[:4] + b"\x02\xff\xff\xff" + data[8:], b"\n" + data[1:4] + b"\x9a\x03\xff\xff\xff\x01" + data[10:]):  # no tag, longer than the packet
+        path = os.path.join(WORK, "damaged.pftrace")
+        pathlib.Path(path).write_bytes(bad)
+        result = lapmark("report", path)
+        common.equal((result.status, "neither a recording" in result.err), (2, True), result)
+
+
 def test_forms():
     """As text and as JSON it begins alike, and yet it is told from these."""
     good = '{"ph":"X","pid":1,"tid":1,"name":"a","ts":1,"dur":1}'
@@ -308,6 +348,10 @@ def test_forms():
         common.equal(report(path)[0]["sites"][0]["count"], 1)
         pathlib.Path(path).write_text(blank + '{"traceEvents":[' + ",".join([good] * 50) + "]}", encoding="utf-8")
         common.equal(sum(site["count"] for site in report(path)[0]["sites"]), 50)
+    good_object = '\n{"traceEvents":[' + good + "]}"
+    common.check(len(good_object) < ord("{") and ord("t") < ord("{"))  # so it would be a cut packet with a text in it
+    pathlib.Path(path).write_text(good_object, encoding="utf-8")
+    common.equal(report(path)[0]["sites"][0]["count"], 1)
     for size in (0x7B, 0x5B):  # a first packet as long as a bracket's number
         filler = size - len(helper_traces.message((8, 1), (10, 1), (900, b"")))
         path = trace([(8, 1), (10, 1), (900, bytes(filler))], thread_track(2, 70, 71), event(1, BEGIN, "a", (11, 2)),

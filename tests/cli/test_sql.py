@@ -2,7 +2,9 @@
 """`lapmark sql`: questions over recordings and exported files, percentiles, what is refused, what is printed."""
 import json
 import os
+import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -102,6 +104,9 @@ def test_errors():
             (["SELECT * FROM spans"], "cannot run the SQL: no such table: spans"),
             (["SELECT 1; SELECT 2"], "cannot run the SQL: there is more than one statement in it\n"),
             ([" -- nothing"], "cannot run the SQL: there is no statement in it\n"),
+            ([RECORDING, "SELECT length(randomblob(900000000))"], "cannot run the SQL: a value, or a row, of more than 4 MiB; ask for less at once"),
+            ([RECORDING, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT group_concat(printf('%050d', i)) FROM n"],
+             "cannot run the SQL: a value, or a row, of more than 4 MiB; ask for less at once"),
             (["SELECT '"], "cannot run the SQL: unrecognized token"),
             ([RECORDING], f"'sql' needs a question behind '{RECORDING}'"),
             ([], "'sql' needs a question; see"),
@@ -119,6 +124,56 @@ def test_several_recordings():
     common.equal(ask("SELECT p.command, count(*) AS count FROM span s JOIN process p ON p.id = s.process_id WHERE s.kind = 'profiler' "
                      "GROUP BY p.id ORDER BY count", OTHER, RECORDING),
                  [{"command": f"{WORK}/subject threads {count}", "count": 5 * 3 * count + 2} for count in (7, 50)])
+
+
+CLOCK = "SELECT domain, how, root_id FROM clock ORDER BY process_id"
+
+
+def test_whose_clock_it_is():
+    """Where one clock is read, it is that of the first process that reads it; one that is not known is nobody else's."""
+    domains, ways, roots = zip(*(row.values() for row in ask(CLOCK, OTHER, RECORDING)))
+    common.equal((domains[0], ways, roots), (domains[1], ("own", "own"), (1, 1)))
+    unknown = [os.path.join(WORK, f"unknown{i}") for i in range(2)]
+    for path, recording in zip(unknown, (OTHER, RECORDING)):
+        shutil.copytree(recording, path)
+        for control in pathlib.Path(path).rglob("control"):
+            data = bytearray(control.read_bytes())
+            data[2904:2912] = bytes(8)  # doc/format.md: clock_domain
+            control.write_bytes(data)
+    result = common.lapmark("sql", "--json", *unknown, CLOCK)
+    common.equal([tuple(row.values()) for row in json.loads(result.out)], [("0" * 16, "own", 1), ("0" * 16, "wall", 2)])
+    common.check("is shown by its wall clock: no call between it and" in result.err and "is not known" not in result.err, result.err)
+
+
+def traces_of_two(name, at):
+    """A trace of two processes, from a time in microseconds."""
+    path = os.path.join(WORK, name)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump([{"ph": "X", "ts": at + pid, "dur": 2.5, "pid": pid, "tid": 1, "name": "layout"} for pid in (1, 2)], file)
+    return path
+
+
+def test_clocks_of_traces():
+    """Each trace has its own; its processes read one."""
+    boot, wall = traces_of_two("boot.json", 5000000), traces_of_two("wall.json", 1764403200123456)
+    for alone in (boot, wall):
+        result = common.lapmark("sql", "--json", alone, CLOCK)
+        common.equal((result.err, [list(row.values())[1:] for row in json.loads(result.out)]), ("", [["own", 1], ["own", 1]]))
+    result = common.lapmark("sql", "--json", boot, wall, CLOCK)
+    rows = [list(row.values()) for row in json.loads(result.out)]
+    common.equal([row[1:] for row in rows], [["own", 1], ["own", 1], ["wall", 3], ["wall", 3]])
+    common.check(rows[0][0] == rows[1][0] != rows[2][0] == rows[3][0] and "0" * 16 not in (rows[0][0], rows[2][0]), rows)
+    for command in (["sql", boot, wall, CLOCK], ["show", "--merge", boot, wall], ["export", "--format", "chrome", "-o", os.devnull, boot, wall]):
+        err = common.lapmark(*command).err.splitlines()[:3]
+        common.check(re.fullmatch("lapmark: process-1-.* is shown by its wall clock: no call between it and process-1-.* says how far the two "
+                                  "are apart", err[0]), err)
+        common.check(re.fullmatch("lapmark: process-2-.* is shown by the clock of process-1-.*, which is its own", err[1]), err)
+        common.check(re.fullmatch("lapmark: the wall clock of process-1-.* is not known: its times stand as if its clock had begun in 1970",
+                                  err[2]), err)
+    begins = ask("SELECT begin_ns FROM profilers ORDER BY begin_ns", boot, wall)
+    common.equal([row["begin_ns"] for row in begins],
+                 [5000001000, 5000002000, 1764403200123457000, 1764403200123458000])
+    common.equal(common.lapmark("show", "--merge", boot).err, "")
 
 
 def test_another_tools_trace():
