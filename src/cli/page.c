@@ -31,6 +31,7 @@ int lap_page_write(const struct lap_arguments *arguments, json_t *value)
 {
     const char *const file = arguments->values[LAP_OPTION_HTML];
     struct lap_out out;
+    fflush(stdout); /* which may be where the page goes */
     int error = lap_out_open(&out, file);
     if (error == 0) {
         print_page(&out, arguments->command->name, value);
