@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "export.h"
 #include "input.h"
+#include "input_guard.h"
 #include "message.h"
 #include "out_place.h"
 #include "timeline_notes.h"
@@ -71,7 +72,9 @@ int lap_command_export(const struct lap_arguments *arguments)
     if (!file && !format->is_text && isatty(STDOUT_FILENO))
         return lap_message_trouble("'%s' is not for a terminal: name a file by --output, or a pipe", format->name);
     struct lap_recording *recording;
-    int status = lap_input_open(&recording, arguments->operands, arguments->operand_count);
+    int status = file ? lap_input_guard(file, arguments->operands, arguments->operand_count) : 0;
+    if (status == 0)
+        status = lap_input_open(&recording, arguments->operands, arguments->operand_count);
     if (status != 0)
         return status;
     status = recording_write(format, recording, file);

@@ -131,6 +131,39 @@ def test_rights():
         os.umask(mask)
 
 
+# ---- what is read
+
+
+def test_inputs():
+    """No input is replaced, and nothing put into one."""
+    directory = place()
+    recording = shutil.copytree(export.threads(), f"{directory}/rec")
+    process = os.path.basename(export.process_of(recording))
+    os.symlink("rec", f"{directory}/alias")
+    os.mkdir(f"{directory}/linked")
+    os.symlink(f"{recording}/{process}", f"{directory}/linked/{process}")
+    trace = write(f"{directory}/in.json", '[{"ph": "X", "ts": 1, "dur": 2, "pid": 1, "tid": 1, "name": "a"}]')
+    os.link(trace, f"{directory}/twin.json")
+    before = {name: os.stat(f"{recording}/{process}/{name}").st_ino for name in os.listdir(f"{recording}/{process}")}
+    commands = [(*FOLDED, "-o")] + [("report", "--html")] * has_pages()
+    for command in commands:
+        for file, inputs in ((f"{recording}/{process}/metadata", (recording,)), (f"{recording}/new", (export.killed(), recording)),
+                             (f"{directory}/alias/{process}/new", (recording,)), (f"{recording}/{process}/metadata", (f"{directory}/alias",)),
+                             (f"{recording}/{process}/metadata", (f"{directory}/linked",))):
+            result = common.lapmark(*command, file, *inputs)
+            common.equal((result.status, result.out, result.err),
+                         (2, "", f"lapmark: cannot write '{file}': it is in '{inputs[-1]}', which is read; name a file elsewhere\n"))
+        for name in ("in.json", "twin.json"):
+            result = common.lapmark(*command, f"{directory}/{name}", trace)
+            common.equal((result.status, result.out, result.err),
+                         (2, "", f"lapmark: cannot write '{directory}/{name}': it is what is read; name another file\n"))
+    shutil.copytree(recording, f"{directory}/lapmark-recording")
+    result = common.lapmark(*FOLDED, "-o", f"lapmark-recording/{process}/metadata", cwd=directory)
+    common.check(result.status == 2 and "it is in 'lapmark-recording', which is read" in result.err, result)
+    common.equal({name: os.stat(f"{recording}/{process}/{name}").st_ino for name in os.listdir(f"{recording}/{process}")}, before)
+    common.equal(common.lapmark(*FOLDED, "-o", f"{directory}/out", recording).status, 0)  # beside it
+
+
 # ---- places that take no new file
 
 
