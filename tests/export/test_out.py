@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Where `export -o` and `--html` write: what is open already, links, rights, inputs, places that take no new file, signals, bounds."""
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -220,6 +221,45 @@ def test_ended_by_signal():
             process.send_signal(number)
             common.equal(process.wait(), -number)
         common.equal(os.listdir(directory), [])
+
+
+def bounded():
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+def test_bound_on_files():
+    """It is told, and nothing is left."""
+    directory, places = place(), place()
+    trace = write(f"{directory}/in.json", "[" + ",\n".join(f'{{"ph": "X", "ts": {10 * i}, "dur": 2, "pid": 1, "tid": 1, "name": "a{i}"}}'
+                                                           for i in range(10000)) + "]")
+    missing = ["sqlite"] * ("without SQLite" in common.lapmark("sql", "SELECT 1").err)
+    for form in ("chrome", "sqlite"):
+        for source, what in ((export.lossy(), "cannot write"), (trace, "cannot open")):
+            if form in missing:
+                continue
+            result = common.Result(subprocess.run([common.LAPMARK, "export", "--format", form, "-o", f"{directory}/x", source], capture_output=True,
+                                                  check=False, env=common.environment(TMPDIR=places), preexec_fn=bounded))
+            common.check(result.status == 2 and result.err.startswith(f"lapmark: {what} '") and result.err.endswith(": file too large\n"), result)
+            common.equal((os.listdir(directory), os.listdir(places)), (["in.json"], []))
+
+
+def test_programs_find_signals_as_they_were():
+    """As `lapmark` itself found them."""
+    directory = place()
+    program = ["grep", "SigIgn", "/proc/self/status"]
+    for ignored in ([], [signal.SIGPIPE], [signal.SIGXFSZ]):
+        def prepare(ignored=ignored):
+            for number in (signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+        wanted = subprocess.run(program, capture_output=True, check=True, text=True, preexec_fn=prepare, restore_signals=False).stdout
+        got = subprocess.run([common.LAPMARK, "record", "-o", place(), "--", *program], capture_output=True, check=False, text=True,
+                             env=common.environment(), preexec_fn=prepare, restore_signals=False)
+        common.equal(got.stdout, wanted, got.stderr)
+        seen = os.path.join(directory, "seen")
+        subprocess.run([common.LAPMARK, "gate", "--max-time", "1s", "--base", f"grep SigIgn /proc/self/status >{seen}", "--new", "true"],
+                       capture_output=True, check=False, env=common.environment(TMPDIR=place()), preexec_fn=prepare, restore_signals=False)
+        common.equal(read(seen), wanted)
 
 
 if __name__ == "__main__":
