@@ -262,5 +262,17 @@ def test_programs_find_signals_as_they_were():
         common.equal(read(seen), wanted)
 
 
+# ---- what is said
+
+
+def test_names_that_command_a_terminal():
+    name = os.path.join(place(), "o\x1b[31mx\n")
+    result = common.lapmark(*FOLDED, "-o", name, export.threads())
+    shown = name.replace("\x1b", "\\x1b").replace("\n", "\\n")
+    common.equal((result.status, result.err), (0, f"lapmark: wrote '{shown}'\n"))
+    result = common.lapmark("report", name + "é")
+    common.equal((result.status, result.err), (2, f"lapmark: cannot open '{shown}é': no such file or directory\n"))
+
+
 if __name__ == "__main__":
     export.main(globals())
