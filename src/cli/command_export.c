@@ -2,17 +2,22 @@
 #include "commands.h"
 #include "export.h"
 #include "input.h"
+#include "input_guard.h"
 #include "message.h"
+#include "out_place.h"
 #include "timeline_notes.h"
 
 #include <errno.h>
-#include <sys/stat.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-static bool is_no_file(const char *file)
+static bool is_direct(const char *file)
 {
-    struct stat status;
-    return stat(file, &status) == 0 && !S_ISREG(status.st_mode);
+    struct lap_out_place place;
+    if (lap_out_place_find(&place, file) < 0)
+        return false;
+    free(place.name);
+    return lap_out_place_is_direct(&place);
 }
 
 static int file_write(const struct lap_export_format *format, const struct lap_export *export, const char *file)
@@ -62,12 +67,14 @@ int lap_command_export(const struct lap_arguments *arguments)
     const char *const file = arguments->values[LAP_OPTION_OUTPUT];
     if (format->missing)
         return lap_message_trouble("this lapmark was built without %s", format->missing);
-    if (format->write_file && (!file || is_no_file(file)))
+    if (format->write_file && (!file || is_direct(file)))
         return lap_message_trouble("'%s' goes into a file, not into a pipe: name one by --output", format->name);
     if (!file && !format->is_text && isatty(STDOUT_FILENO))
         return lap_message_trouble("'%s' is not for a terminal: name a file by --output, or a pipe", format->name);
     struct lap_recording *recording;
-    int status = lap_input_open(&recording, arguments->operands, arguments->operand_count);
+    int status = file ? lap_input_guard(file, arguments->operands, arguments->operand_count) : 0;
+    if (status == 0)
+        status = lap_input_open(&recording, arguments->operands, arguments->operand_count);
     if (status != 0)
         return status;
     status = recording_write(format, recording, file);

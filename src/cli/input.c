@@ -28,8 +28,7 @@ static bool is_newer(const struct timespec *left, const struct timespec *right)
     return left->tv_sec != right->tv_sec ? left->tv_sec > right->tv_sec : left->tv_nsec > right->tv_nsec;
 }
 
-/* NULL if there is none. Caller frees. */
-static char *find_newest(void)
+char *lap_input_newest(void)
 {
     glob_t found;
     char *newest = NULL;
@@ -100,7 +99,7 @@ int lap_input_open(struct lap_recording **ret_recording, char **names, int count
 {
     char *newest[2] = {NULL, NULL};
     if (count == 0) {
-        newest[0] = find_newest();
+        newest[0] = lap_input_newest();
         if (!newest[0])
             return lap_message_trouble("no recording named, and no " LAP_INPUT_DEFAULT "* here; 'lapmark run' makes one");
         names = newest;

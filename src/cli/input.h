@@ -17,6 +17,8 @@
  * tool: it is read into a recording first, which is there as long as the command runs, and on stderr is what of it has no
  * counterpart. Returns 0, or 2 with the message written. */
 int lap_input_open(struct lap_recording **ret_recording, char **names, int count);
+/* That recording of the current directory. Caller frees; NULL: there is none. */
+char *lap_input_newest(void);
 /* For who opens one after another: nothing of what was read into a recording is left. */
 void lap_input_close(struct lap_recording *recording);
 /* The reader's warnings that came since `from`, on stderr, the first few of them. Returns how many there are now. */

@@ -15,6 +15,12 @@
 
 static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 enum { PASSED_ON = sizeof passed_on / sizeof *passed_on };
+/* A write says by itself that nobody reads, or that the file is too large. */
+static const int ignored[] = {SIGPIPE, SIGXFSZ};
+enum { IGNORED = sizeof ignored / sizeof *ignored };
+static struct sigaction before_ignored[IGNORED];
+static bool is_ignoring;
+
 enum { STATUS_NOT_FOUND = 127, STATUS_NOT_RUNNABLE = 126, STATUS_SIGNAL = 128 };
 
 static volatile sig_atomic_t program, ending;
@@ -31,11 +37,18 @@ static void pass_on(int signal, siginfo_t *info, void *context)
     errno = error;
 }
 
+void lap_launch_ignore(void)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    for (int i = 0; i < IGNORED; i++)
+        sigaction(ignored[i], &ignore, &before_ignored[i]);
+    is_ignoring = true;
+}
+
 int lap_launch_ending(void) { return ending; }
 
 struct dispositions {
     struct sigaction passed_on[PASSED_ON];
-    struct sigaction pipe;
     sigset_t mask;
 };
 
@@ -60,8 +73,6 @@ static void take_signals(struct dispositions *old)
         if (old->passed_on[i].sa_handler != SIG_IGN)
             sigaction(passed_on[i], &action, NULL);
     }
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigaction(SIGPIPE, &ignore, &old->pipe);
     first = *old;
     is_taken = true;
 }
@@ -71,7 +82,8 @@ static _Noreturn void become(char **argv, const struct lap_launch_variable *vari
 {
     for (int i = 0; i < PASSED_ON; i++)
         sigaction(passed_on[i], &old->passed_on[i], NULL);
-    sigaction(SIGPIPE, &old->pipe, NULL);
+    for (int i = 0; i < IGNORED && is_ignoring; i++)
+        sigaction(ignored[i], &before_ignored[i], NULL);
     sigprocmask(SIG_SETMASK, &old->mask, NULL);
     int error = 0;
     for (size_t i = 0; i < count; i++) {

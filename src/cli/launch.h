@@ -23,6 +23,9 @@ struct lap_launch {
 /* Returns 0, or 2 with the message written where there is no process to be had. */
 int lap_launch_run(struct lap_launch *ret_launch, char **argv, const struct lap_launch_variable *variables, size_t count);
 
+/* Ignores SIGPIPE and SIGXFSZ in this process; a program that is run finds them as they were. Once, at the start. */
+void lap_launch_ignore(void);
+
 /* The signal that has asked for an end since the first program was run, also between two: for who runs many. 0: none. */
 int lap_launch_ending(void);
 

@@ -3,10 +3,10 @@
  * The lapmark command: finds the subcommand in the table and runs it.
  */
 #include "commands.h"
+#include "launch.h"
 #include "message.h"
 #include "terminal.h"
 
-#include <signal.h>
 #include <string.h>
 
 static int unknown(const char *word)
@@ -21,6 +21,7 @@ static int unknown(const char *word)
 
 int main(int argc, char **argv)
 {
+    lap_launch_ignore();
     lap_terminal_init();
     if (argc < 2) {
         lap_help_print(stderr, NULL);
@@ -30,15 +31,11 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0) {
         command = lap_command_find("version");
     } else if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        signal(SIGPIPE, SIG_IGN);
         lap_help_print(stdout, NULL);
         return lap_message_finish(LAP_EXIT_FINE);
     }
     if (!command)
         return unknown(argv[1]);
-    /* A program that is run finds the signal as we did. */
-    if (command->completion != LAP_COMPLETE_PROGRAM)
-        signal(SIGPIPE, SIG_IGN);
 
     struct lap_arguments arguments;
     if (lap_arguments_parse(&arguments, command, argc - 1, argv + 1) != 0)

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "message.h"
 
+#include "terminal.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
@@ -18,8 +20,9 @@ static void message(const char *kind, const char *format, va_list arguments)
     char *text = NULL;
     if (vasprintf(&text, format, arguments) < 0)
         return;
-    char *line = NULL;
-    const int length = asprintf(&line, "lapmark: %s%s\n", kind, text);
+    char *line = NULL, *const printable = lap_text_printable(text);
+    const int length = asprintf(&line, "lapmark: %s%s\n", kind, printable);
+    free(printable);
     free(text);
     if (length < 0)
         return;

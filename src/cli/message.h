@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What goes to stderr: errors, warnings, notes, progress. One line each, "lapmark: ...", lower case, no full stop.
+ * What goes to stderr: errors, warnings, notes, progress. One line each, "lapmark: ...", lower case, no full stop. What
+ * a name in it holds of control characters is escaped.
  */
 #ifndef LAP_MESSAGE_H
 #define LAP_MESSAGE_H

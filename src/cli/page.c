@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "page.h"
 
+#include "input_guard.h"
 #include "message.h"
 #include "out.h"
 #include "page_parts.h"
@@ -11,9 +12,11 @@ int lap_page_check(const struct lap_arguments *arguments)
     if (arguments->given[LAP_OPTION_HTML])
         return lap_message_trouble("this lapmark was built without pages; --json has what '%s' would show",
                                    arguments->values[LAP_OPTION_HTML]);
-#endif
-    (void)arguments;
     return 0;
+#else
+    const char *const file = arguments->values[LAP_OPTION_HTML];
+    return file ? lap_input_guard(file, arguments->operands, arguments->operand_count) : 0;
+#endif
 }
 
 #ifdef LAPMARK_HAS_PAGES
@@ -31,6 +34,7 @@ int lap_page_write(const struct lap_arguments *arguments, json_t *value)
 {
     const char *const file = arguments->values[LAP_OPTION_HTML];
     struct lap_out out;
+    fflush(stdout); /* which may be where the page goes */
     int error = lap_out_open(&out, file);
     if (error == 0) {
         print_page(&out, arguments->command->name, value);

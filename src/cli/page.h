@@ -8,7 +8,8 @@
 #include "json.h"
 #include "options.h"
 
-/* Returns 0, or 2 with the message written: a page is asked for, and this command was built without. */
+/* Returns 0, or 2 with the message written: a page is asked for, and this command was built without, or it would take the place of what is
+ * read. */
 int lap_page_check(const struct lap_arguments *arguments);
 
 /* Writes it under its name when it is complete, and says so. Takes `value` over. Returns 0, or 2 with the message written. */

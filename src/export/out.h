@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Where an export goes: a file that has its name only when it is whole, and none at all before where the file system can do that, so
- * that nothing stays of one that was interrupted; or what is no regular file (a pipe, a terminal, /dev/null) directly. Buffered; an error is kept, and what comes after it is dropped. One thread.
+ * that nothing stays of one that was interrupted; or, directly, what is no regular file (a pipe, a terminal, /dev/null) or is one that is
+ * open already (standard output, /dev/fd/3). Where links lead, the file is made, with the rights of the one that it replaces. One that cannot be
+ * replaced, but written, is overwritten when all is known. Buffered; an error is kept, and what comes after it is dropped. One thread.
  */
 #ifndef LAP_OUT_H
 #define LAP_OUT_H
@@ -20,7 +22,10 @@ struct lap_out {
     size_t used;
     uint64_t written;         /* before what is in the buffer */
     char *target, *temporary; /* temporary NULL: directly, or without a name until it is whole */
+    unsigned mode;            /* which the file is to have */
     bool is_unnamed;
+    bool is_spare; /* it lies elsewhere, and is copied in the end */
+    bool is_there; /* the file that is replaced */
 };
 
 /* `file` NULL: standard output. Returns 0 or a negative errno. */

@@ -302,7 +302,7 @@ static const struct {
     {"sort", sort, 200},      {"hash", hash, 64},     {"tree", tree, 64},        {"list", list, 100},
     {"strings", strings, 40}, {"matrix", matrix, 4},  {"gaps", markup_gaps, 16}, {"window", open_window, 40},
     {"save", save, 4},        {"spin", spin, 4},      {"resolve", resolve, 8},   {"nested", nested, 8},
-    {"visit", visit, 4},      {"little", little, 20},    {"batch", batch, 4},       {"square", square, 30},
+    {"visit", visit, 4},      {"little", little, 20}, {"batch", batch, 4},       {"square", square, 30},
 };
 
 int main(int count, char **arguments)

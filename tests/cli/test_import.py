@@ -490,6 +490,17 @@ def test_ended_by_signal():
         common.equal(os.listdir(PLACES), [])
 
 
+def test_ended_by_two_signals():
+    """The second one does not end what the first one began: the files are removed."""
+    path = trace(*(whole(10 * i, 5, "a") for i in range(20000)))
+    for turn in range(100):
+        with Blocked("show", path) as process:
+            for number in (signal.SIGINT, signal.SIGTERM if turn % 2 else signal.SIGINT):
+                process.send_signal(number)
+            common.check(process.wait() in (-signal.SIGINT, -signal.SIGTERM))
+        common.equal(os.listdir(PLACES), [], turn)
+
+
 def test_other_reader():
     """The recording is one: babeltrace2 finds the events that `show --events` does."""
     path = trace(*(whole(10 * i, 5, f"a{i % 3}", args={"n": i}) for i in range(30000)),

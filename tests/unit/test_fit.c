@@ -40,8 +40,8 @@ struct scenario {
     enum lap_fit_class class;
     double n_min, range, offset; /* offset: in costs of the least size */
     double noise, size_noise, run_noise;
-    bool is_skewed; /* noise is lognormal */
-    unsigned sizes; /* 0: each timing has its own */
+    bool is_skewed;   /* noise is lognormal */
+    unsigned sizes;   /* 0: each timing has its own */
     unsigned timings; /* 0: TIMINGS */
     unsigned runs;
     bool is_size_a_run; /* each size is timed in a run of its own */
@@ -216,13 +216,15 @@ static void test_few_timings(void **state)
                 unsigned right = 0, wrong = 0, grows = 0;
                 const unsigned all = repeats(50);
                 for (unsigned i = 0; i < all; i++) {
-                    const struct lap_fit fit = fit_generated(&scenario, 77 + 1000000ull * class + 10000 * percents + i, 0);
+                    const struct lap_fit fit =
+                        fit_generated(&scenario, 77 + 1000000ull * class + 10000 * percents + i, 0);
                     right += fit.class == scenario.class;
                     wrong += fit.class != scenario.class && fit.class != LAP_FIT_UNCLEAR;
                     grows += fit.flattest >= LAP_FIT_N && fit.flattest != LAP_FIT_UNCLEAR;
                 }
-                printf("  12 sizes, %u each, noise %2u %%: %-8s right %5.1f %%, wrong %4.1f %%, O(n) at least %5.1f %%\n", each,
-                       percents, lap_fit_class_text(class), percent(right, all), percent(wrong, all), percent(grows, all));
+                printf("  12 sizes, %u each, noise %2u %%: %-8s right %5.1f %%, wrong %4.1f %%, O(n) at least %5.1f %%\n",
+                       each, percents, lap_fit_class_text(class), percent(right, all), percent(wrong, all),
+                       percent(grows, all));
                 assert_true(percent(wrong, all) <= 2);
                 if (class <= LAP_FIT_LOG)
                     assert_true(percent(grows, all) <= 2);
@@ -387,10 +389,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_few_timings),
-        cmocka_unit_test(test_line_is_that_of_least_squares), cmocka_unit_test(test_exponent_is_the_slope),
-        cmocka_unit_test(test_what_cannot_be_told),           cmocka_unit_test(test_needed_range_tells),
-        cmocka_unit_test(test_memory_is_no_growth),           cmocka_unit_test(test_same_input_gives_the_same),
-        cmocka_unit_test(test_rates_with_independent_noise),  cmocka_unit_test(test_rates_with_shared_noise),
+        cmocka_unit_test(test_line_is_that_of_least_squares),
+        cmocka_unit_test(test_exponent_is_the_slope),
+        cmocka_unit_test(test_what_cannot_be_told),
+        cmocka_unit_test(test_needed_range_tells),
+        cmocka_unit_test(test_memory_is_no_growth),
+        cmocka_unit_test(test_same_input_gives_the_same),
+        cmocka_unit_test(test_rates_with_independent_noise),
+        cmocka_unit_test(test_rates_with_shared_noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,11 @@
 int lap_temporary_place(char **ret_path);
 int lap_temporary_directory(const char *path);
 int lap_temporary_file(const char *path, const void *bytes, size_t count);
+/* A new one at `path`, which ends in XXXXXX, for reading and writing. Returns a descriptor or a negative errno. It is ended by one of
+ * the two below: as one that stays, or gone. */
+int lap_temporary_make(char *path);
+int lap_temporary_rename(const char *path, const char *to); /* 0 or a negative errno: it is one still */
+void lap_temporary_unlink(const char *path);
 /* Removes all that there are. */
 void lap_temporary_remove(void);
 
