@@ -278,11 +278,6 @@ static struct conversion conversion_read(const char *format, struct arguments *a
     struct conversion conversion = {.source = format, .width = -1, .precision = -1};
     const char *at = format + 1;
     int position;
-    if (*at == 'd' || *at == 'u' || *at == 's') { /* as most are */
-        conversion.letter = *at;
-        conversion.source_bytes = 2;
-        return conversion;
-    }
     const char *const after = number_read(at, &position);
     if (*after == '$' && position > 0) {
         conversion.position = (unsigned)position;
@@ -503,6 +498,23 @@ static void put_conversion(struct sink *sink, const struct conversion *conversio
 
 /* ---- labels ------------------------------------------------------------------------------------------------------ */
 
+/* "%d", "%u" and "%s", as most are, where the argument is what they say: there is no more to read. */
+static int put_simple(struct sink *sink, char letter, struct arguments *arguments)
+{
+    if (!arguments || arguments->next >= arguments->count)
+        return 0;
+    const struct argument *const argument = &arguments->at[arguments->next];
+    if (letter == 's' && argument->type == LAP_IMPL_TYPE_STRING)
+        sink_text(sink, argument->text, argument->text_bytes);
+    else if ((letter == 'd' || letter == 'u') &&
+             (argument->type == LAP_IMPL_TYPE_I64 || argument->type == LAP_IMPL_TYPE_U64))
+        put_decimal(sink, integer_cut(argument->word, MODIFIER_INT, letter == 'd'), letter == 'd');
+    else
+        return 0;
+    arguments->next++;
+    return 1;
+}
+
 /* `arguments` NULL makes the pattern. */
 static void put_format(struct sink *sink, const char *format, struct arguments *arguments)
 {
@@ -513,6 +525,10 @@ static void put_format(struct sink *sink, const char *format, struct arguments *
         format += plain;
         if (*format == 0)
             break;
+        if (put_simple(sink, format[1], arguments)) {
+            format += 2;
+            continue;
+        }
         const struct conversion conversion = conversion_read(format, arguments);
         const struct argument *argument = NULL;
         if (conversion.letter == '%')
