@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Makes events for others to read. usage: make_events checkpoints|profilers|mixed COUNT [THREADS]
- * mixed: 13 labels on 3 levels, 16 events a turn, with some work between them. COUNT is of each thread.
+ * Makes events for others to read. usage: make_events checkpoints|profilers|mixed|arguments|texts|handles COUNT [THREADS]
+ * mixed: 13 labels on 3 levels, 16 events a turn, with some work between them. arguments, texts, handles: 16 events a turn, of which
+ * 14 are checkpoints with an integer and a word, with a run-time label of its own, and of a handle. COUNT is of each thread.
  */
 #include <lapmark.h>
 #include <pthread.h>
@@ -62,10 +63,45 @@ static void mixed(uint64_t events)
     }
 }
 
+static const char *const words[14] = {"alpha", "beta", "gamma", "delta",  "epsilon", "zeta", "eta",
+                                      "theta", "iota", "kappa", "lambda", "my",      "ny",   "xi"};
+
+static void with_arguments(uint64_t events)
+{
+    for (uint64_t i = 0; i < events / 16; i++) {
+        LAP_PROFILE("arguments");
+        for (unsigned word = 0; word < 14; word++)
+            LAP_MARK("item %d of %s", (int)i, words[word]);
+    }
+}
+
+static void with_texts(uint64_t events)
+{
+    for (uint64_t i = 0; i < events / 16; i++) {
+        LAP_PROFILE("texts");
+        for (unsigned word = 0; word < 14; word++) {
+            char text[48];
+            snprintf(text, sizeof text, "%s of batch %u", words[word], (unsigned)i);
+            LAP_MARK_TEXT(text);
+        }
+    }
+}
+
+static void with_handles(uint64_t events)
+{
+    for (uint64_t i = 0; i < events / 16; i++) {
+        const lap_handle handle = lap_begin("handle");
+        for (unsigned mark = 0; mark < 14; mark++)
+            lap_mark(handle, "a checkpoint of a handle");
+        lap_end(handle);
+    }
+}
+
 static const struct kind {
     const char *name;
     void (*make)(uint64_t events);
-} kinds[] = {{"checkpoints", checkpoints}, {"profilers", profilers}, {"mixed", mixed}};
+} kinds[] = {{"checkpoints", checkpoints},  {"profilers", profilers}, {"mixed", mixed},
+             {"arguments", with_arguments}, {"texts", with_texts},    {"handles", with_handles}};
 static const struct kind *kind;
 static uint64_t count;
 
@@ -83,7 +119,7 @@ int main(int argc, char **argv)
     count = argc >= 3 ? strtoull(argv[2], NULL, 10) : 0;
     const unsigned long threads = argc == 4 ? strtoul(argv[3], NULL, 10) : 1;
     if (!kind || count == 0 || threads == 0 || threads > 64) {
-        fputs("usage: make_events checkpoints|profilers|mixed COUNT [THREADS]\n", stderr);
+        fputs("usage: make_events checkpoints|profilers|mixed|arguments|texts|handles COUNT [THREADS]\n", stderr);
         return 2;
     }
     pthread_t others[64];

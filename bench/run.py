@@ -521,37 +521,40 @@ def babeltrace_ratio(bench):
 
 EXPORT_LIMITS_NS = {"perfetto": 100, "otlp": 100, "chrome": 200, "sqlite": 1000,
                     "otlp-json": None, "speedscope": None, "folded": None, "pprof": None}
+EXPORT_KINDS = {"arguments": "checkpoints with an integer and a word", "texts": "run-time labels that differ", "handles": "handles"}
+EXPORT_FORMS_OF_KINDS = ("perfetto", "otlp", "chrome")
 
 
 def exported_events(bench):
     return 10 ** 6 if bench.is_quick else 10 ** 8 if bench.is_long else 10 ** 7
 
 
-def exported(bench, form):
+def exported(bench, form, kind="mixed"):
     """Seconds of processors, the least of three runs, and resident bytes at most, of writing one recording as a file."""
     count, threads = exported_events(bench), 2
 
     def measure_all():
-        results = {}
+        results = {"babeltrace2": None}
         with bench.recording("exporting", LAPMARK_PRINT="off", LAPMARK_MODE="full") as (directory, variables):
-            quiet(PROGRAMS / "make_events", "mixed", count // threads, threads, env=variables)
+            quiet(PROGRAMS / "make_events", kind, count // threads, threads, env=variables)
             check_recorded(directory, count - 16 * threads)
-            babeltrace = shutil.which("babeltrace2")
-            results["babeltrace2"] = times_of(babeltrace, "-o", "dummy", directory)[1] if babeltrace else None
+            babeltrace = shutil.which("babeltrace2") if kind == "mixed" else None
+            if babeltrace:
+                results["babeltrace2"] = times_of(babeltrace, "-o", "dummy", directory)[1]
             file = bench.new_directory("exported") / "file"
-            for name in EXPORT_LIMITS_NS:
+            for name in EXPORT_LIMITS_NS if kind == "mixed" else EXPORT_FORMS_OF_KINDS:
                 runs = [watched(COMMAND, "export", "--format", name, "-o", file, directory) for _ in range(3)]
                 results[name] = min(run[0] for run in runs), max(run[1] for run in runs), file.stat().st_size
                 file.unlink()
         return results
-    return bench.once("export", measure_all)[form]
+    return bench.once(f"export {kind}", measure_all)[form]
 
 
-def export_time(form):
+def export_time(form, kind="mixed"):
     def measure(bench):
         count = exported_events(bench)
-        seconds, _, size = exported(bench, form)
-        babeltrace = exported(bench, "babeltrace2")
+        seconds, _, size = exported(bench, form, kind)
+        babeltrace = exported(bench, "babeltrace2", kind)
         return {"value": seconds / count * 1e9, "detail": f"{seconds:.2f} s of processor time for {count:.0e} spans, {size / count:.0f} bytes each".replace(
             "e+0", "e") + (f"; babeltrace2 reads them in {babeltrace / count * 1e9:.0f} ns each" if babeltrace else "")}
     return measure
@@ -726,6 +729,8 @@ ROWS = [
 
 ROWS += [row(f"export-{form}", f"`lapmark export --format {form}`, a span", "ns", export_time(form), limit)
          for form, limit in EXPORT_LIMITS_NS.items()]
+ROWS += [row(f"export-{form}-{kind}", f"`lapmark export --format {form}`, a span: {what}", "ns", export_time(form, kind), None)
+         for kind, what in EXPORT_KINDS.items() for form in EXPORT_FORMS_OF_KINDS]
 ROWS.append(row("export-memory", "peak memory of the format that takes most", "MiB", export_memory, 64))
 ROWS += python_rows.rows(row, NOISE_BYTES / MIB)
 

@@ -75,7 +75,9 @@ MEANINGS = """
   under way, some 200 KiB with what is known of its process, times the rings, and 1/1000 of the bytes of the recording: its table
   of segments.
 - *Exports*: the same events as for babeltrace2, of two threads, to a file in a temporary directory; processor time, the least of three runs,
-  over the count of spans, which are profilers, laps and rests. Memory: resident at most, of the format that takes most.
+  over the count of spans, which are profilers, laps and rests. With arguments: 14 checkpoints in a profiler, each with a label
+  `"item %d of %s"`; with run-time labels: `LAP_MARK_TEXT`, 14 labels in a profiler, of which none comes twice; with handles: 14
+  checkpoints with a constant label in each, by time, since they may cross threads. Memory: resident at most, of the format that takes most.
 - *SQLite job, zlib job*: steps of some 45 microseconds (32 lookups, the sum of a range and an update in a database in memory; a
   block of 16 KiB written, compressed and checked) with a profiler and three checkpoints in each, in turns with the same code compiled
   with `LAPMARK_DISABLE`. The 99th percentile is the least of all rounds, as the times are. With `lapmark top --interval 100ms` looking at

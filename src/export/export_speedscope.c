@@ -55,6 +55,9 @@ struct speedscope {
     uint32_t *open;                 /* frames of the profile that is written */
     size_t open_count, open_room;
     bool has_profile, has_event;
+    uint64_t read_bytes, total_bytes; /* of the recording */
+    uint64_t done_bytes;              /* of processes that are written, too */
+    uint32_t blocks_written;          /* of the process, in the spool */
 };
 
 static bool has_failed(void *user)
@@ -67,6 +70,36 @@ static void fail(struct speedscope *to, int code)
 {
     if (to->out->error == 0)
         to->out->error = code;
+}
+
+/* ---- how far it is ------------------------------------------------------------------------------------------------- */
+
+/* Shares of the time, about. */
+enum { READING = 1, WRITING = 3 };
+#define BLOCKS_EACH 256u
+
+static void progress_tell(struct speedscope *to, uint64_t written_bytes)
+{
+    const struct lap_spans_options *const options = &to->export->options;
+    if (options->progress && to->total_bytes > 0)
+        options->progress(options->progress_user, READING * to->read_bytes + WRITING * written_bytes,
+                          (READING + WRITING) * to->total_bytes);
+}
+
+static void see_reading(void *user, uint64_t done_bytes, uint64_t total_bytes)
+{
+    struct speedscope *const to = user;
+    to->read_bytes = done_bytes;
+    to->total_bytes = total_bytes;
+    progress_tell(to, to->done_bytes);
+}
+
+static void block_written(struct speedscope *to)
+{
+    if (++to->blocks_written % BLOCKS_EACH != 0)
+        return;
+    const double share = (double)to->blocks_written / (double)to->spool.block_count;
+    progress_tell(to, to->done_bytes + (uint64_t)(share * (double)to->process->content_bytes));
 }
 
 /* ---- frames -------------------------------------------------------------------------------------------------------- */
@@ -247,9 +280,8 @@ static bool open_grow(struct speedscope *to)
     return true;
 }
 
-static void see_record(void *user, const struct lap_spool_record *record)
+static void see_record(struct speedscope *to, const struct lap_spool_record *record)
 {
-    struct speedscope *const to = user;
     const uint64_t at_ns = lap_spool_at(record);
     if (record->frame == LAP_SPOOL_UNSET)
         return;
@@ -262,6 +294,14 @@ static void see_record(void *user, const struct lap_spool_record *record)
     } else {
         fail(to, -ENOMEM);
     }
+}
+
+static void see_records(void *user, const struct lap_spool_record *records, size_t count)
+{
+    struct speedscope *const to = user;
+    for (size_t i = 0; i < count; i++)
+        see_record(to, &records[i]);
+    block_written(to);
 }
 
 /* "PROGRAM PID: THREAD TID (notes)" */
@@ -299,7 +339,7 @@ static void profile_write(struct speedscope *to, enum track_kind kind, uint64_t 
     to->has_profile = true;
     to->has_event = false;
     to->open_count = 0;
-    lap_spool_read(&to->spool, track, see_record, to);
+    lap_spool_read(&to->spool, track, see_records, to);
     while (to->open_count > 0)
         profile_event(to, 'C', to->open[--to->open_count], last_ns);
     lap_out_text(to->out, "\n]}");
@@ -324,7 +364,6 @@ static void see_process(void *user, const struct lap_process *process)
 static void see_process_end(void *user, const struct lap_process *process, uint64_t end_ns)
 {
     struct speedscope *const to = user;
-    (void)process;
     end_ns = end_ns > to->start_ns ? end_ns - to->start_ns : 0;
     for (enum track_kind kind = OF_THREAD; kind < TRACK_KINDS; kind++)
         for (size_t number = 0; number < to->numbered[kind].count; number++) {
@@ -334,6 +373,8 @@ static void see_process_end(void *user, const struct lap_process *process, uint6
             *track = (struct numbered_track){.track = 0};
         }
     lap_spool_clear(&to->spool);
+    to->done_bytes += process->content_bytes;
+    to->blocks_written = 0;
 }
 
 static void file_open(struct speedscope *to)
@@ -368,6 +409,8 @@ static int trace_write(struct speedscope *to)
                                                   .process_end = see_process_end};
     struct lap_spans_options options = to->export->options;
     options.failed = has_failed;
+    options.progress = see_reading;
+    options.progress_user = to;
     to->other = frame_make(to, "(other labels)", sizeof "(other labels)" - 1, WHOLE, NULL, 0);
     to->rest = frame_make(to, "(rest)", sizeof "(rest)" - 1, WHOLE, NULL, 0);
     to->recorder = frame_make(to, "(recorder)", sizeof "(recorder)" - 1, WHOLE, NULL, 0);

@@ -69,14 +69,17 @@ struct lap_span_text lap_span_names_make(struct lap_span_names *names, uint32_t 
     return *kept;
 }
 
-char *lap_span_names_message(const struct lap_span_names *names, uint32_t class_id, const struct lap_class *event_class,
-                             const uint64_t *words, uint64_t number)
+const char *lap_span_names_message(struct lap_span_names *names, uint32_t class_id, const struct lap_class *event_class,
+                                   const uint64_t *words, uint64_t number, struct lap_span_text name)
 {
-    char text[LAP_SPAN_NAME_BYTES];
     if (!words || !lap_label_needs_event(event_class))
         return NULL;
+    if ((event_class->flags & LAP_CLASS_TEXT) != 0 && name.id == 0)
+        return NULL;
     const struct lap_description *const description = lap_catalog_description(&names->process->catalog, class_id);
-    return lap_label_format(text, sizeof text, description, event_class, words, number) > 0 ? strdup(text) : NULL;
+    const size_t bytes = lap_label_format(names->message, sizeof names->message, description, event_class, words, number);
+    const int is_name = bytes == name.bytes && memcmp(names->message, name.text, bytes) == 0;
+    return bytes > 0 && !is_name ? names->message : NULL;
 }
 
 size_t lap_span_text_escape(char *out, size_t out_bytes, const char *text)

@@ -14,6 +14,7 @@ struct lap_span_names {
     const struct lap_process *process;
     struct lap_span_text *texts; /* by class */
     char own[LAP_SPAN_NAME_BYTES];
+    char message[LAP_SPAN_NAME_BYTES];
 };
 
 /* Starts with a process: frees what was of another. Returns 0 or -ENOMEM. */
@@ -32,8 +33,8 @@ static inline struct lap_span_text lap_span_names_get(struct lap_span_names *nam
         return names->texts[class_id];
     return lap_span_names_make(names, class_id, event_class, words);
 }
-/* The label with its arguments, to be freed; NULL: it has none, or there is no memory. */
-char *lap_span_names_message(const struct lap_span_names *names, uint32_t class_id, const struct lap_class *event_class,
-                             const uint64_t *words, uint64_t number);
+/* The label with its arguments, until the next call; NULL: it has none, or it is the name. */
+const char *lap_span_names_message(struct lap_span_names *names, uint32_t class_id, const struct lap_class *event_class,
+                                   const uint64_t *words, uint64_t number, struct lap_span_text name);
 
 #endif

@@ -83,17 +83,13 @@ static struct lap_span *span_make(struct stream *stream, struct lap_span *parent
     return span;
 }
 
-/* NULL: it is the name, or there is none. To be freed. */
-static char *message_of(const struct stream *stream, struct lap_span_text name, uint32_t class_id,
-                        const struct lap_event *event, uint64_t number)
+/* NULL: it is the name, or there is none. */
+static const char *message_of(struct stream *stream, struct lap_span_text name, uint32_t class_id,
+                              const struct lap_event *event, uint64_t number)
 {
     if (!stream->writer->wants_messages || !lap_label_needs_event(event->class))
         return NULL;
-    char *const message = lap_span_names_message(&stream->names, class_id, event->class, event->words, number);
-    if (!message || strlen(message) != name.bytes || memcmp(message, name.text, name.bytes) != 0)
-        return message;
-    free(message);
-    return NULL;
+    return lap_span_names_message(&stream->names, class_id, event->class, event->words, number, name);
 }
 
 /* Its label; that of an event alone is kept with it. */
@@ -106,8 +102,8 @@ static void span_name(struct stream *stream, struct lap_span *span, const struct
         if (!span->name.text)
             span->name = (struct lap_span_text){.text = ""};
     }
-    if (event)
-        span->message = message_of(stream, span->name, span->class_id, event, 0);
+    const char *const message = event ? message_of(stream, span->name, span->class_id, event, 0) : NULL;
+    span->message = message ? strdup(message) : NULL;
 }
 
 static void thread_tell(struct stream *stream, const struct lap_thread *thread)
@@ -193,11 +189,9 @@ static void span_mark(struct stream *stream, struct lap_span *span, const struct
         lap.has_n = true;
         lap.n = (int64_t)lap_event_values(event->words, event->class)[0];
     }
-    char *const message = message_of(stream, lap.name, event->class_id, event, span->marks);
-    lap.message = message;
+    lap.message = message_of(stream, lap.name, event->class_id, event, span->marks);
     span_lap(stream, span, &lap);
     span->marks++;
-    free(message);
 }
 
 static void span_rest(struct stream *stream, struct lap_span *span, uint64_t end_ns, uint64_t rest_ticks)

@@ -15,7 +15,7 @@ int lap_sqlite_settle(sqlite3 *database);
 /* Makes those whose bit is set, by their number in lap_sqlite_indexes. Returns SQLite's code. */
 int lap_sqlite_index(sqlite3 *database, uint32_t wanted);
 
-/* All, in a file. Returns 0 or a negative errno. */
-int lap_sqlite_index_file(const char *file);
+/* All, in a file. `progress` (may be NULL) is told steps, whose count is an estimate. Returns 0 or a negative errno. */
+int lap_sqlite_index_file(const char *file, void (*progress)(void *user, uint64_t done, uint64_t total), void *user);
 
 #endif

@@ -168,7 +168,7 @@ void lap_spool_set(struct lap_spool *spool, uint32_t track, uint64_t where, uint
 }
 
 void lap_spool_read(struct lap_spool *spool, uint32_t track,
-                    void (*see)(void *user, const struct lap_spool_record *record), void *user)
+                    void (*see)(void *user, const struct lap_spool_record *records, size_t count), void *user)
 {
     const struct lap_spool_track *const from = &spool->tracks[track];
     struct lap_spool_block read;
@@ -177,11 +177,11 @@ void lap_spool_read(struct lap_spool *spool, uint32_t track,
     const struct lap_spool_block *const last = block_of(spool, track);
     for (uint32_t number = from->first; number != from->last && spool->error == 0; number = read.next) {
         block_read(spool, &read, number);
-        for (uint32_t i = 0; i < RECORDS && spool->error == 0; i++)
-            see(user, &read.records[i]);
+        if (spool->error == 0)
+            see(user, read.records, RECORDS);
     }
-    for (uint32_t i = 0; i < from->records && spool->error == 0; i++)
-        see(user, &last->records[i]);
+    if (spool->error == 0)
+        see(user, last->records, from->records);
 }
 
 void lap_spool_clear(struct lap_spool *spool)

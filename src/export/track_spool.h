@@ -49,9 +49,9 @@ uint32_t lap_spool_track_make(struct lap_spool *spool);
 uint64_t lap_spool_add(struct lap_spool *spool, uint32_t track, uint64_t at, uint32_t frame);
 void lap_spool_set(struct lap_spool *spool, uint32_t track, uint64_t where, uint32_t frame);
 
-/* All of a track's, in order. */
+/* All of a track's, in order, a block at a time; of all tracks there are block_count. */
 void lap_spool_read(struct lap_spool *spool, uint32_t track,
-                    void (*see)(void *user, const struct lap_spool_record *record), void *user);
+                    void (*see)(void *user, const struct lap_spool_record *records, size_t count), void *user);
 /* Forgets all tracks and their records. */
 void lap_spool_clear(struct lap_spool *spool);
 

@@ -103,10 +103,34 @@ static void sink_escape(struct sink *sink, unsigned char byte)
     }
 }
 
+/* How many it begins with that are ASCII and no control characters. */
+static size_t plain_bytes(const unsigned char *text, size_t bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
+    size_t count = 0;
+    for (uint64_t word; bytes - count >= sizeof word; count += sizeof word) {
+        memcpy(&word, text + count, sizeof word);
+        if ((word | (word + ones) | (word - ones * 0x20)) & tops)
+            break;
+    }
+    while (count < bytes && text[count] >= 0x20 && text[count] < 0x7F)
+        count++;
+    return count;
+}
+
+/* What is plain goes at once, as far as "…" fits behind it. */
 static void sink_text(struct sink *sink, const char *text, size_t bytes)
 {
     const unsigned char *at = (const unsigned char *)text;
     while (bytes > 0 && !sink->is_full) {
+        const size_t left = sink->room - sink->bytes, most = left > ELLIPSIS_BYTES ? left - ELLIPSIS_BYTES : 0;
+        const size_t plain = plain_bytes(at, bytes < most ? bytes : most);
+        if (plain > 0) {
+            sink_put(sink, (const char *)at, plain);
+            at += plain;
+            bytes -= plain;
+            continue;
+        }
         uint32_t point = 0;
         size_t length = utf8_bytes(at, bytes, &point);
         if (length != 0 && !is_control(point)) {
@@ -153,7 +177,11 @@ static struct argument string_take(const char **text, const char *end)
 static void arguments_read(struct arguments *arguments, uint64_t types, const struct lap_class *class,
                            const uint64_t *words)
 {
-    *arguments = (struct arguments){.count = class->args < LAP_IMPL_ARGS_MAX ? class->args : LAP_IMPL_ARGS_MAX};
+    arguments->count = class->args < LAP_IMPL_ARGS_MAX ? class->args : LAP_IMPL_ARGS_MAX;
+    arguments->next = 0;
+    arguments->label = (struct argument){.type = LAP_IMPL_TYPE_NONE};
+    for (unsigned i = 0; i < arguments->count; i++)
+        arguments->at[i].type = LAP_IMPL_TYPE_NONE;
     if (!words)
         return;
     const uint64_t size_bytes = lap_event_size_bytes(words, class);
@@ -310,9 +338,27 @@ static uint64_t integer_cut(uint64_t word, enum modifier modifier, int is_signed
     }
 }
 
+static void put_decimal(struct sink *sink, uint64_t word, int is_signed)
+{
+    char text[24], *at = text + sizeof text;
+    const int is_negative = is_signed && (int64_t)word < 0;
+    word = is_negative ? -word : word;
+    do
+        *--at = (char)('0' + word % 10);
+    while ((word /= 10) != 0);
+    if (is_negative)
+        *--at = '-';
+    sink_text(sink, at, (size_t)(text + sizeof text - at));
+}
+
 static void put_integer(struct sink *sink, const struct conversion *conversion, uint64_t word, char letter)
 {
     char spec[64], text[NUMBER_BYTES];
+    const int is_plain = conversion->flags[0] == 0 && conversion->width < 0 && conversion->precision < 0;
+    if (is_plain && (letter == 'd' || letter == 'i' || letter == 'u')) {
+        put_decimal(sink, word, letter != 'u');
+        return;
+    }
     conversion_spec(conversion, "ll", letter, spec, sizeof spec);
     snprintf(text, sizeof text, spec, (unsigned long long)word);
     sink_string(sink, text);
@@ -339,7 +385,7 @@ static void put_padded(struct sink *sink, const struct conversion *conversion, c
 {
     const size_t width = conversion->width > 0 ? (size_t)conversion->width : 0;
     const size_t padding = width > bytes ? width - bytes : 0;
-    const int is_left = strchr(conversion->flags, '-') != NULL;
+    const int is_left = padding > 0 && strchr(conversion->flags, '-') != NULL;
     sink_fill(sink, ' ', is_left ? 0 : padding);
     sink_text(sink, text, bytes);
     sink_fill(sink, ' ', is_left ? padding : 0);
@@ -452,15 +498,37 @@ static void put_conversion(struct sink *sink, const struct conversion *conversio
 
 /* ---- labels ------------------------------------------------------------------------------------------------------ */
 
+/* "%d", "%u" and "%s", as most are, where the argument is what they say: there is no more to read. */
+static int put_simple(struct sink *sink, char letter, struct arguments *arguments)
+{
+    if (!arguments || arguments->next >= arguments->count)
+        return 0;
+    const struct argument *const argument = &arguments->at[arguments->next];
+    if (letter == 's' && argument->type == LAP_IMPL_TYPE_STRING)
+        sink_text(sink, argument->text, argument->text_bytes);
+    else if ((letter == 'd' || letter == 'u') &&
+             (argument->type == LAP_IMPL_TYPE_I64 || argument->type == LAP_IMPL_TYPE_U64))
+        put_decimal(sink, integer_cut(argument->word, MODIFIER_INT, letter == 'd'), letter == 'd');
+    else
+        return 0;
+    arguments->next++;
+    return 1;
+}
+
 /* `arguments` NULL makes the pattern. */
 static void put_format(struct sink *sink, const char *format, struct arguments *arguments)
 {
     while (*format != 0 && !sink->is_full) {
-        const size_t plain = strcspn(format, "%");
+        const char *const percent = strchr(format, '%');
+        const size_t plain = percent ? (size_t)(percent - format) : strlen(format);
         sink_text(sink, format, plain);
         format += plain;
         if (*format == 0)
             break;
+        if (put_simple(sink, format[1], arguments)) {
+            format += 2;
+            continue;
+        }
         const struct conversion conversion = conversion_read(format, arguments);
         const struct argument *argument = NULL;
         if (conversion.letter == '%')

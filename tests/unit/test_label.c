@@ -128,6 +128,8 @@ static void test_length_modifiers_cut(void **state)
     assert_string_equal(format("%hd %hu", "iu", I(0x18000), U(0x18000)), "-32768 32768");
     assert_string_equal(format("%d %u %x", "iii", I(-1), I(-1), I(-1)), "-1 4294967295 ffffffff");
     assert_string_equal(format("%ld", "i", I(0x1FFFFFFFF)), "8589934591");
+    assert_string_equal(format("%d %d %u %d", "iiui", I(INT32_MIN), I(0), U(UINT32_MAX), I(INT32_MAX)),
+                        "-2147483648 0 4294967295 2147483647");
 }
 
 static void test_star(void **state)
@@ -236,6 +238,33 @@ static void test_cut_at_a_border(void **state)
         assert_true(room == 0 ? bytes == 0 : bytes < room && small[bytes] == 0);
         assert_true(small[room] == '?');
     }
+}
+
+/* Wherever in it something else stands, or its end. */
+static void test_plain_text_at_once(void **state)
+{
+    (void)state;
+    char text[40], wanted[64], small[40];
+    class = (struct lap_class){.kind = LAP_CLASS_MARK, .words = 1};
+    description = (struct lap_description){.label = text};
+    for (size_t bytes = 1; bytes < sizeof text; bytes++)
+        for (size_t at = 0; at < bytes; at++) {
+            memset(text, '~', bytes);
+            text[bytes] = 0;
+            text[at] = at % 2 ? '\x1f' : '\x7f';
+            snprintf(wanted, sizeof wanted, "%.*s\\x%s%s", (int)at, text, at % 2 ? "1f" : "7f", text + at + 1);
+            lap_label_format(out, sizeof out, &description, &class, NULL, 0);
+            assert_string_equal(out, wanted);
+        }
+    for (size_t bytes = 1; bytes < sizeof text; bytes++)
+        for (size_t room = 4; room < sizeof small; room++) {
+            memset(text, ' ', bytes);
+            text[bytes] = 0;
+            snprintf(wanted, sizeof wanted, bytes < room ? "%.*s" : "%.*s\xe2\x80\xa6",
+                     (int)(bytes < room ? bytes : room - 4), text);
+            lap_label_format(small, room, &description, &class, NULL, 0);
+            assert_string_equal(small, wanted);
+        }
 }
 
 static void test_pattern(void **state)
@@ -398,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_mismatch_is_shown_as_it_is),
         cmocka_unit_test(test_control_characters),
         cmocka_unit_test(test_cut_at_a_border),
+        cmocka_unit_test(test_plain_text_at_once),
         cmocka_unit_test(test_pattern),
         cmocka_unit_test(test_numbered),
         cmocka_unit_test(test_stored_text),

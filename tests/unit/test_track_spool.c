@@ -20,13 +20,18 @@ struct added {
     const struct added *next; /* of its track */
 };
 
-static void see(void *user, const struct lap_spool_record *record)
+static uint32_t blocks_seen;
+
+static void see(void *user, const struct lap_spool_record *records, size_t count)
 {
     const struct added **const next = user;
-    assert_non_null(*next);
-    assert_int_equal(record->frame, (*next)->frame);
-    assert_int_equal(lap_spool_at(record), (*next)->at);
-    *next = (*next)->next;
+    for (size_t i = 0; i < count; i++) {
+        assert_non_null(*next);
+        assert_int_equal(records[i].frame, (*next)->frame);
+        assert_int_equal(lap_spool_at(&records[i]), (*next)->at);
+        *next = (*next)->next;
+    }
+    blocks_seen++;
 }
 
 /* As many records on a few tracks as on all others: some take several blocks, some a part of one. */
@@ -50,11 +55,15 @@ static void check_tracks(struct lap_spool *spool, struct added *added, uint32_t 
             lap_spool_set(spool, added[other].track, added[other].where, other);
         }
     }
+    uint32_t empty = 0;
+    blocks_seen = 0;
     for (uint32_t track = 0; track < tracks; track++) {
         const struct added *next = first[track];
+        empty += next == NULL;
         lap_spool_read(spool, track, see, &next);
         assert_null(next);
     }
+    assert_int_equal(blocks_seen + empty, spool->block_count);
     assert_int_equal(spool->error, 0);
     lap_spool_clear(spool);
 }
