@@ -62,10 +62,7 @@ struct lap_fit {
 };
 
 /* Is it unclear between two? */
-static inline bool lap_fit_is_pair(const struct lap_fit *fit)
-{
-    return fit->doubt >= LAP_FIT_TWO_WITHIN;
-}
+static inline bool lap_fit_is_pair(const struct lap_fit *fit) { return fit->doubt >= LAP_FIT_TWO_WITHIN; }
 
 /* Of those the flatter one; or what it is likely to be. */
 static inline enum lap_fit_class lap_fit_flatter(const struct lap_fit *fit)

@@ -208,7 +208,8 @@ static bool is_of_its_own(const struct lap_scaling_curve *curve)
 }
 
 /* What is in a profiler, by `of` each: its laps and its rest, or, where those are still to come, the profilers that are in them. */
-static double inside_ns(const struct lap_summary_group *group, uint32_t profiler, double (*of)(const struct lap_summary_node *))
+static double inside_ns(const struct lap_summary_group *group, uint32_t profiler,
+                        double (*of)(const struct lap_summary_node *))
 {
     double laps_ns = 0, profilers_ns = 0;
     for (uint32_t i = group->nodes[profiler].first_child; i != LAP_SUMMARY_NONE; i = group->nodes[i].next_sibling)

@@ -61,7 +61,8 @@ static json_t *points_json(const struct lap_sized_costs *costs)
 
 static const char *doubt_text(enum lap_fit_doubt doubt)
 {
-    static const char *const texts[] = {NULL, "few sizes", "narrow range", "two within the noise", "caches", "few timings"};
+    static const char *const texts[] = {NULL,     "few sizes",  "narrow range", "two within the noise",
+                                        "caches", "few timings"};
     return texts[doubt];
 }
 

@@ -237,7 +237,8 @@ static uint32_t largest_fitted(const struct lap_scaling *scaling, bool sure)
         const struct lap_scaling_curve *const cost = &scaling->nodes[i].cost;
         const bool is_one = cost->from.size != LAP_SCALING_SIZE_NONE &&
                             (sure ? cost->fit.doubt == LAP_FIT_SURE : lap_fit_is_pair(&cost->fit));
-        if (is_one && (largest == LAP_SUMMARY_NONE || node_at(scaling, i)->total_ns > node_at(scaling, largest)->total_ns))
+        if (is_one &&
+            (largest == LAP_SUMMARY_NONE || node_at(scaling, i)->total_ns > node_at(scaling, largest)->total_ns))
             largest = i;
     }
     return largest;
@@ -247,9 +248,11 @@ static void add_no_finding(struct text *text, const struct lap_scaling *scaling,
 {
     char where[LAP_SCALING_TEXT_BYTES];
     size_t told = 0;
-    const uint32_t fastest = fastest_growing(scaling), sure = largest_fitted(scaling, true), unclear = largest_fitted(scaling, false);
-    const bool is_most_sure = sure != LAP_SUMMARY_NONE &&
-                              (unclear == LAP_SUMMARY_NONE || node_at(scaling, unclear)->total_ns <= node_at(scaling, sure)->total_ns);
+    const uint32_t fastest = fastest_growing(scaling), sure = largest_fitted(scaling, true),
+                   unclear = largest_fitted(scaling, false);
+    const bool is_most_sure =
+        sure != LAP_SUMMARY_NONE &&
+        (unclear == LAP_SUMMARY_NONE || node_at(scaling, unclear)->total_ns <= node_at(scaling, sure)->total_ns);
     for (size_t i = 0; i < scaling->group.node_count; i++)
         told +=
             scaling->nodes[i].cost.fit.doubt == LAP_FIT_SURE && scaling->nodes[i].cost.from.size != LAP_SCALING_SIZE_NONE;

@@ -141,7 +141,8 @@ static char *time_error_put(const struct otlp *to, char *at)
         return at;
     const struct lap_timeline_process *const times = &timeline->processes[to->process->index];
     if (times->how == LAP_TIMELINE_CALLS && isfinite(times->error_ns))
-        at = to->encoding->number(at, LAP_OTLP_OF_RESOURCE, "lapmark.time_error_ns", (int64_t)ceil(fmin(times->error_ns, 0x1p62)));
+        at = to->encoding->number(at, LAP_OTLP_OF_RESOURCE, "lapmark.time_error_ns",
+                                  (int64_t)ceil(fmin(times->error_ns, 0x1p62)));
     if (times->root != timeline->root || (times->how == LAP_TIMELINE_CALLS && !isfinite(times->error_ns)))
         at = to->encoding->truth(at, LAP_OTLP_OF_RESOURCE, "lapmark.times_by_wall_clock");
     return at;
