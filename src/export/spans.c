@@ -64,6 +64,9 @@ static void span_release(struct stream *stream, struct lap_span *span)
     span_release(stream, parent);
 }
 
+/* Options without a threshold are stored with 0, as no profiler takes less. */
+static uint64_t threshold_of(uint64_t stored_ns) { return stored_ns != 0 ? stored_ns : LAP_FORMAT_NO_THRESHOLD; }
+
 static struct lap_span *span_make(struct stream *stream, struct lap_span *parent)
 {
     struct lap_span *span = stream->free_spans;
@@ -308,7 +311,7 @@ static void see_begin(void *user, struct lap_decoder *decoder, const struct lap_
     span->depth = depth;
     span->begin_ticks = scope->begin_ticks;
     span->begin_ns = span->last_ns = to_ns(stream, scope->begin_ticks);
-    span->threshold_ns = scope->threshold_ns;
+    span->threshold_ns = threshold_of(scope->threshold_ns);
     span->marks = scope->marks;
     span->is_cut = is_dump;
     if (is_dump) /* thread time, as if there had been no pause since the begin */
@@ -386,7 +389,7 @@ static void handle_begin(struct stream *stream, struct ring_state *ring, const s
     struct lap_span *const span = handle_open(stream, ring, begin->handle, event->class_id, event->ticks, begin->parent);
     if (!span)
         return;
-    span->threshold_ns = begin->threshold_ns;
+    span->threshold_ns = threshold_of(begin->threshold_ns);
     span->n = begin->n;
     span->has_n = begin->n != 0;
     if (event->class->flags & LAP_CLASS_N) {

@@ -121,6 +121,7 @@ def test_chromium():
     common.check(f"{counted['s'] + counted['t'] + counted['f']} flow events" in err, err)
     common.equal(report(path, "--events")[0]["comparison"]["equal"], True)
     common.equal(lapmark("check", path).status, 0)
+    helper_traces.check_exported(path, helper_traces.totals(every))
     # As Chrome leaves an array that it was killed in: at the end of any event.
     text = "[" + ",\n".join(json.dumps(event) for event in events[:3000] if "." not in str(event.get("ts")))
     pathlib.Path(WORK, "array.json").write_text(text, encoding="utf-8")

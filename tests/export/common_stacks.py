@@ -78,9 +78,13 @@ def is_measured(stack):
     return stack[-1] not in MARKS
 
 
-def check_own_times(found, directory, but=(), tolerance_ns=3):
+AROUND_HANDLES = ("subject", "around the handles")
+HAVE_OTHERS_INSIDE = [AROUND_HANDLES, (*AROUND_HANDLES, "request %d"), (*AROUND_HANDLES, "request %d", "query")]  # of export.handles()
+
+
+def check_own_times(found, directory, *more, but=(), tolerance_ns=3):
     """`found` is {frames: nanoseconds}. These are exact: added up, and then cut to whole nanoseconds. `but`: has others inside."""
-    wanted = {stack: value.total_ns for stack, value in own_times(directory).items()}
+    wanted = {stack: value.total_ns for each in (directory, *more) for stack, value in own_times(each).items()}
     common.equal(sorted(set(filter(is_measured, found)) - set(wanted)), [], "stacks that nobody made")
     for stack, ns in wanted.items():
         common.check(stack in but or abs(found.get(stack, 0) - ns) <= tolerance_ns, (stack, found.get(stack), ns))
@@ -89,6 +93,15 @@ def check_own_times(found, directory, but=(), tolerance_ns=3):
 def subtree_ns(found, stack):
     """What a profiler took, all in all."""
     return sum(ns for other, ns in found.items() if other[:len(stack)] == stack and other[len(stack):len(stack) + 1] != ("(abandoned)",))
+
+
+HOSTS = [("host_call_client", "fetch %u items, %u at a time"), ("host_call_server", "serve an item")]
+
+
+def check_hosts(found):
+    """Of export.hosts(): times are by each one's own clock."""
+    check_own_times(found, *export.hosts(), but=HOSTS, tolerance_ns=100)
+    common.equal({stack[:2] for stack in found}, set(HOSTS))
 
 
 def check_totals(found, directory, paths=None):

@@ -30,7 +30,7 @@ static void inner(int turn)
     LAP_MARK("formatted %d as %s", turn, turn % 2 ? "odd" : "even");
     LAP_MARK();
     {
-        LAP_PROFILE("innermost");
+        LAP_PROFILE_WITH(LAP_OPTS(.threshold_ms = 0.25), "innermost");
     }
 }
 
@@ -94,7 +94,7 @@ static void handles(void)
         pthread_join(id, NULL);
         lap_mark(shared[1], "fetched");
         lap_end(shared[1]);
-        shared[2] = lap_begin("without checkpoints");
+        shared[2] = lap_begin_with(LAP_OPTS(.threshold_ms = 2), "without checkpoints");
         lap_end(shared[2]);
     }
 }
@@ -120,7 +120,7 @@ static void step(const char *label)
     for (int turn = 0; turn < 3; turn++) {
         LAP_PROFILE_TEXT(label);
         LAP_MARK_TEXT(label);
-        LAP_MARK("argument %s", label);
+        LAP_MARK("%s argument", label);
     }
 }
 

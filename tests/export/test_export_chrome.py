@@ -6,10 +6,12 @@ import functools
 import itertools
 import json
 import os
+import pty
+import re
 import shutil
-import struct
 import subprocess
 import tempfile
+import time
 
 import common_export as export
 import helper_speedscope
@@ -19,8 +21,6 @@ HELPER = os.path.join(export.SOURCE, "tests/export/helper_trace_processor.mjs")
 READER = os.path.join(os.environ.get("PERFETTO_READER", ""), "assets/trace-processor")
 FIREFOX = os.path.join(os.environ.get("FIREFOX_PROFILER", ""), "dist/profiler-cli.js")
 NODE = shutil.which("node") or shutil.which("nodejs")
-
-CLOCK_HZ_OFFSET = 96  # doc/format.md, "Control"
 
 Slice = collections.namedtuple("Slice", "track name category ts dur depth around args")
 
@@ -97,35 +97,13 @@ def counters_of(trace):
     return counters
 
 
-def twins():
-    """Two processes with one number, as of two hosts."""
-    directory = os.path.join(export.WORK, "twins")
-    os.makedirs(directory, exist_ok=True)
-    while len(os.listdir(directory)) < 2:
-        name = f"twin-{len(os.listdir(export.WORK))}"
-        process = export.process_of(export.record(name, export.program("subject", "tests/export"), "many", "3"))
-        others = [os.path.join(directory, other) for other in os.listdir(directory)]
-        pid, *other_pids = (common.lapmark_json("report", path)["processes"][0]["pid"] for path in [process, *others])
-        if other_pids and len(str(pid)) == len(str(other_pids[0])):
-            with open(os.path.join(process, "metadata"), "r+b") as file:
-                data = file.read().replace(f"pid = {pid};".encode(), f"pid = {other_pids[0]};".encode())
-                file.seek(0)
-                file.write(data)
-        elif other_pids:
-            shutil.rmtree(others[0])
-        shutil.move(process, directory)
-    return directory
-
-
 def coarse():
     """A clock said to be 32 times as fast as it is: many laps, and profilers, take less than a nanosecond."""
     directory = os.path.join(export.WORK, "coarse")
     if not os.path.exists(directory):
         shutil.copytree(export.threads(), directory)
-        with open(os.path.join(export.process_of(directory), ".lapmark/control"), "r+b") as file:
-            hz, = struct.unpack_from("<Q", file.read(), CLOCK_HZ_OFFSET)
-            file.seek(CLOCK_HZ_OFFSET)
-            file.write(struct.pack("<Q", 32 * hz))
+        process = export.process_of(directory)
+        export.control(process, "clock_hz", 32 * export.control(process, "clock_hz"))
     return directory
 
 
@@ -153,6 +131,54 @@ def test_handles_and_calls_have_tracks():
     common.check(not tracks["request %d"] & tracks["around the handles"], tracks)
 
 
+def flows_of(trace):
+    """{phase: {id: (track, ns)}}"""
+    flows = {"s": {}, "f": {}}
+    for event in trace["traceEvents"]:
+        if event["ph"] in flows:
+            common.check(event["id"] not in flows[event["ph"]], event)
+            flows[event["ph"]][event["id"]] = ((event["pid"], event["tid"]), ns(event))
+    return flows
+
+
+def served_of(slices, flow):
+    """The slice of a profiler that serves a call, and the end of a lap in it, from where a flow ends."""
+    place, = (number for number, row in enumerate(slices) if (row.track, row.ts, row.category) == (*flow, "profiler"))
+    return slices[place], {row.name: row.ts + row.dur for row in slices if row.around == place}
+
+
+def test_calls_say_where_their_time_went():
+    for make in (export.calls, export.at_once):
+        trace, slices = of(make)
+        start_ns, flows = int(trace["otherData"]["start_time_ns"]), flows_of(trace)
+        wanted = export.calls_by_hand(make())
+        calls = sorted((row for row in slices if row.category == "call"), key=lambda row: row.ts)
+        common.equal([row.name for row in calls], [call.name for call in wanted])
+        for row, call in zip(calls, wanted):
+            export.check_call(call, start_ns + row.ts, start_ns + row.ts + row.dur, row.args)
+            common.equal(row.args.get("refused", False), call.refused)
+            common.equal(flows["s"][hex(int(call.id, 16))], (row.track, row.ts))
+            if call.served is not None:
+                served, ends = served_of(slices, flows["f"][hex(int(call.id, 16))])
+                export.check_served((row.ts, row.ts + row.dur), served.ts, ends["parse"], error_ns=100_000)
+                common.check(abs(start_ns + served.ts - call.served) < 500_000, (start_ns, served, call))
+        common.equal(len(flows["f"]), sum(call.served is not None for call in wanted))
+
+
+def test_hosts_are_on_one_clock():
+    client, server = export.hosts()
+    trace, slices = read(export.export(client, "chrome", server, export.elsewhere(), export.killed()))
+    labels = sorted(event["args"]["labels"] for event in trace["traceEvents"] if event["name"] == "process_labels")
+    common.equal(labels[:2], [f"{export.LOST} events lost, times by its wall clock", "died"])
+    error_ns, = (int(re.fullmatch(r"times within (\d+) ns", text)[1]) for text in labels[2:])
+    flows = flows_of(trace)
+    calls = {(row.track, row.ts): row for row in slices if row.category == "call"}
+    common.equal((len(calls), set(flows["s"])), (20, set(flows["f"])))
+    for number, flow in flows["s"].items():
+        served, ends = served_of(slices, flows["f"][number])
+        export.check_served((calls[flow].ts, calls[flow].ts + calls[flow].dur), served.ts, ends["worked"], error_ns + 2)
+
+
 def test_ids_are_in_no_arguments():
     trace, slices = of(export.calls)
     common.equal({name for row in slices for name in row.args}, {"message", "server_ns", "queue_ns", "between_ns"})
@@ -162,11 +188,9 @@ def test_ids_are_in_no_arguments():
 
 
 def test_awkward_names():
-    names = collections.Counter(row.name for row in of(export.awkward)[1] if row.category == "profiler")
-    common.equal(sum(names.values()), 3 * 12 + 100)
-    for part in ("</script><script>document.title = 'owned'</script>", "\"double\", 'single', `back`, \\ and ${code}; 'DROP TABLE span;--",
-                 "two\\nlines\\r\\nand a\\ttab", "🐌 slow, \\xe2\\x80\\xa8line\\xe2\\x80\\xa9 separators", "invalid \\xff\\xfe\\xc3 UTF-8", " "):
-        common.equal(names[part], 3, (part, names))
+    slices = of(export.awkward)[1]
+    names = [collections.Counter(row.name for row in slices if row.category == category) for category in ("profiler", "lap")]
+    export.check_awkward(*names, collections.Counter(row.args["message"] for row in slices if row.name == "%s argument"))
 
 
 def test_what_is_not_whole():
@@ -182,7 +206,7 @@ def test_what_is_not_whole():
 
 
 def test_processes_of_one_number():
-    trace, slices = of(twins)
+    trace, slices = of(export.twins)
     common.equal(collections.Counter(row.name for row in slices if row.category == "profiler"), {"one of many": 6, "around all": 2})
     common.equal(len({event["pid"] for event in trace["traceEvents"]}), 2)
 
@@ -191,6 +215,26 @@ def test_to_a_pipe():
     path = export.export(export.threads(), "chrome")
     with open(path, encoding="utf-8") as file:
         common.equal(common.lapmark("export", "--format", "chrome", export.threads()).out, file.read())
+
+
+def test_progress():
+    """On a terminal, from the second second on, as when it waits for a reader; and the line is wiped."""
+    directory = export.record("long", export.program("subject", "tests/export"), "many", "80000")  # 2.6 MB: it is told for each 1.3
+    terminal, end = pty.openpty()
+    with subprocess.Popen([common.LAPMARK, "export", "--format", "chrome", directory], stdout=subprocess.PIPE, stderr=end,
+                          stdin=subprocess.DEVNULL, env=common.environment(TERM="xterm")) as process:
+        os.close(end)
+        process.stdout.read(35_000_000)  # of 56
+        time.sleep(1.1)
+        process.stdout.read()
+    told = b""
+    try:
+        while piece := os.read(terminal, 65536):
+            told += piece
+    except OSError:  # the other end is closed
+        os.close(terminal)
+    common.equal(process.returncode, 0)
+    common.check(re.fullmatch(rb"(\rlapmark: exporting: \d+ %\x1b\[K)+\r\x1b\[K", told), told)
 
 
 QUERIES = {
@@ -210,7 +254,7 @@ def test_trace_processor_finds_the_same():
     if not NODE or not os.path.exists(READER):
         print("without trace_processor: no node, or not from the npm registry")
         return
-    path = of_several(twins(), *export.hosts())
+    path = of_several(export.twins(), *export.hosts())
     process = subprocess.run([NODE, HELPER, READER, path, *QUERIES.values()], stdin=subprocess.DEVNULL, capture_output=True,
                              check=False)
     common.check(process.returncode == 0, process.stderr.decode(errors="replace"))
@@ -224,7 +268,8 @@ def test_trace_processor_finds_the_same():
     for got, wanted in itertools.zip_longest(sorted(theirs, key=str), sorted(ours, key=str)):
         common.equal(got, wanted)
     common.equal({row["forward"] for row in found["flows"]}, {"1"})
-    common.equal(len(found["flows"]), sum(event["ph"] == "s" for event in trace["traceEvents"]))
+    flows = flows_of(trace)
+    common.equal(len(found["flows"]), len(set(flows["s"]) & set(flows["f"])))
     common.check(len(found["flows"]) > 5 and found["flows"][0].items() >= {"out": "get items", "inside": "serve"}.items(), found["flows"])
     metadata = {(event["pid"], event["tid"]): event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "thread_name"}
     common.equal({(int(row["pid"]), int(row["tid"])): row["name"] for row in found["threads"]

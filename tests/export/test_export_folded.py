@@ -53,8 +53,7 @@ def test_calls_are_no_laps():
 def test_handles():
     directory = export.handles()
     found = folded(directory)
-    around = ("subject", "around the handles")
-    stacks.check_own_times(found, directory, but=[around, (*around, "request %d"), (*around, "request %d", "query")])
+    stacks.check_own_times(found, directory, but=stacks.HAVE_OTHERS_INSIDE)
     stacks.check_totals(found, directory, [("around the handles", "request %d", "query"), ("around the handles", "without checkpoints")])
 
 
@@ -106,6 +105,10 @@ def test_several_recordings():
     found = folded(*directories)
     common.equal(set(found), set(wanted))
     common.check(all(abs(found[stack] - ns) <= len(directories) for stack, ns in wanted.items()), (found, wanted))
+
+
+def test_several_hosts():
+    stacks.check_hosts(folded(*export.hosts()))
 
 
 def test_too_many_stacks():

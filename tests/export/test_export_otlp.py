@@ -27,24 +27,12 @@ def spans_of(directory, form="otlp"):
     return read(export.export(directory, form))
 
 
-def steps():
-    return export.record("traces", export.program("steps", "tests/export"), "traces")
-
-
 def many_steps():
     return export.record("many-steps", export.program("steps", "tests/export"), "many", "1500")
 
 
-@functools.cache
 def named_steps():
-    """What steps.c prints of a run of its own: {name: (trace, span)}, and the spans."""
-    directory = os.path.join(export.WORK, "named-steps")
-    result = common.lapmark("record", "--full", "-o", directory, "--", export.program("steps", "tests/export"), "traces")
-    common.equal(result.status, 0, result)
-    names = {}
-    for line in result.out.splitlines():
-        name, text = line.split(" ")
-        names[name] = tuple(text.split("-")[1:3])
+    names, directory = export.named_steps()
     return names, spans_of(directory)
 
 
@@ -152,11 +140,43 @@ def test_handles():
             common.equal("thread.id" in event.attributes, is_elsewhere, event)
 
 
+def check_calls(directory):
+    """Each by hand: ids, times, parts, and the line that it is in."""
+    calls = sorted((span for span in spans_of(directory) if span.kind in (CLIENT, PRODUCER)), key=lambda span: span.begin)
+    wanted = export.calls_by_hand(directory)
+    common.equal([(span.name, span.trace, span.id, span.kind == PRODUCER, span.attributes.get("lapmark.refused", False)) for span in calls],
+                 [(call.name, call.trace, call.id, call.one_way, call.refused) for call in wanted])
+    for span, call in zip(calls, wanted):
+        export.check_call(call, span.begin, span.end, {part: span.attributes.get(f"lapmark.{part}") for part in export.PARTS})
+
+
+def test_places():
+    """A label is in its line of the source."""
+    for make in (export.threads, export.calls, export.at_once):
+        for span in spans_of(make()):
+            with open(span.attributes["code.file.path"], encoding="utf-8") as file:
+                line = file.read().split("\n")[span.attributes["code.line.number"] - 1]
+            common.check(json.dumps(span.name, ensure_ascii=False) in line, (span.name, line))
+
+
+def test_what_is_known_of_a_process():
+    for form in ("otlp", "otlp-json"):
+        path = export.export(export.calls(), form, *export.hosts(), export.elsewhere())
+        resources = {span.resource["process.pid"]: span.resource for span in (otlp.proto_spans if form == "otlp" else otlp.json_spans)(path)}
+        by_program = {resource["service.name"]: {key: value for key, value in resource.items() if key.startswith("lapmark.")}
+                      for resource in resources.values()}
+        common.check(0 < by_program["host_call_server"].pop("lapmark.time_error_ns") < 10 ** 6, by_program)
+        common.equal(by_program, {"subject": {"lapmark.lost_events": export.LOST, "lapmark.times_by_wall_clock": True}, "call_pair": {},
+                                  "host_call_client": {}, "host_call_server": {}})
+
+
 def test_calls():
     directory = export.calls()
     spans = spans_of(directory)
     export.compare_sums(sums(spans, by_chain=False), export.truth(directory, by_chain=False))
     check_sound(spans)
+    check_calls(directory)
+    check_calls(export.at_once())
     calls = {span.id: span for span in spans if span.kind == CLIENT}
     served = [span for span in spans if span.kind == SERVER]
     client = only(spans, name="client")
@@ -175,6 +195,7 @@ def test_calls():
 def test_hosts_are_on_one_clock():
     client, server = export.hosts()
     spans = otlp.proto_spans(export.export(client, "otlp", server))
+    common.equal(otlp.json_spans(export.export(client, "otlp-json", server)), spans)
     errors = {span.kind: span.resource.get("lapmark.time_error_ns") for span in spans}
     calls = {(span.trace, span.id): span for span in spans if span.kind == CLIENT}
     served = [span for span in spans if span.kind == SERVER]
@@ -183,20 +204,16 @@ def test_hosts_are_on_one_clock():
     common.check(0 < error_ns < 10 ** 6, errors)
     for span in served:  # which goes on after its reply
         call = calls[span.trace, span.parent]
-        common.check(call.begin - error_ns <= span.begin <= call.end + error_ns, (call, span))
+        worked, = (event.time for event in span.events if event.name == "worked")
+        export.check_served((call.begin, call.end), span.begin, worked, error_ns + 2)
 
 
 def test_awkward_names():
     spans = spans_of(export.awkward())
     check_sound(spans)
-    names = collections.Counter(span.name for span in spans)
-    common.equal(sum(names.values()), 3 * 12 + 100)
-    for part in ("</script><script>document.title = 'owned'</script>", "\"double\", 'single', `back`, \\ and ${code}; 'DROP TABLE span;--",
-                 "100 % of %d %s %n", "a;b;c stack", "two\\nlines\\r\\nand a\\ttab", "🐌 slow, \\xe2\\x80\\xa8line\\xe2\\x80\\xa9 separators",
-                 "invalid \\xff\\xfe\\xc3 UTF-8", " "):
-        common.equal(names[part], 3, (part, names))
-        common.equal(sum(event.name == part for span in spans for event in span.events), 3)
-    common.equal(max(map(len, names)), 255)
+    events = [event for span in spans for event in span.events]
+    export.check_awkward(collections.Counter(span.name for span in spans), collections.Counter(event.name for event in events),
+                         collections.Counter(event.attributes["lapmark.message"] for event in events if event.name == "%s argument"))
 
 
 def test_what_has_no_end():
@@ -219,7 +236,7 @@ def test_empty_and_torn():
 
 
 def test_both_formats_say_the_same():
-    for make in (*export.ALL, steps, many_steps):
+    for make in (*export.ALL, export.steps, many_steps):
         directory = make()
         if make is export.lossy:  # large: how many there are
             text = otlp.decoded(export.export(directory, "otlp"))
@@ -230,7 +247,7 @@ def test_both_formats_say_the_same():
 
 
 def test_the_same_each_time():
-    directory = steps()
+    directory = export.steps()
     others = export.export(directory, "otlp", export.threads())
     for span in otlp.proto_spans(others):
         common.check(span in spans_of(directory) or span in spans_of(export.threads()), span)
@@ -312,7 +329,7 @@ class Receiver:
 
 def test_a_receiver_takes_each():
     with Receiver() as receiver:
-        for make in (export.threads, export.awkward, export.killed, export.calls, steps, many_steps):
+        for make in (export.threads, export.awkward, export.killed, export.calls, export.steps, many_steps):
             wanted = collections.Counter((span.resource["service.name"], span.name, span.id) for span in spans_of(make()))
             with open(export.export(make(), "otlp"), "rb") as file:
                 spans, drawn = receiver.post("application/x-protobuf", file.read())

@@ -46,7 +46,7 @@ def added_up(profile, value):
 
 
 def test_counts_and_times():
-    for directory, but in (export.threads(), ()), (export.calls(), [("call_pair", "serve")]):
+    for directory, but in (export.threads(), ()), (export.calls(), [("call_pair", "serve")]), (export.handles(), stacks.HAVE_OTHERS_INSIDE):
         profile = pprof(directory)
         stacks.check_own_times(added_up(profile, 1), directory, but=but, tolerance_ns=10)
         counts = {stack: count for stack, count in added_up(profile, 0).items() if stacks.is_measured(stack)}
@@ -82,7 +82,7 @@ def test_head():
 def test_awkward_names():
     profile = pprof(export.awkward())
     names = {labels(sample)[1] for sample in profile["samples"]}
-    common.equal(len(names), 12 + 100, names)
+    common.equal((len(names), max(map(len, names))), (12 + 100, 255), names)
     for label in ("</script><script>document.title = 'owned'</script>", "a;b;c stack", "two\\nlines\\r\\nand a\\ttab", " ",
                   "🐌 slow, \\xe2\\x80\\xa8line\\xe2\\x80\\xa9 separators", "invalid \\xff\\xfe\\xc3 UTF-8", "run-time label 99"):
         common.check(label in names, (label, names))
@@ -123,6 +123,26 @@ def test_several_recordings():
     common.equal({frame["mapping"] for sample in profile["samples"] for frame in sample.frames}, {None})
     wanted = {**added_up(pprof(export.threads()), 0), **added_up(pprof(export.calls()), 0)}
     common.equal(added_up(profile, 0), wanted)
+
+
+def test_several_hosts():
+    profile = pprof(*export.hosts())
+    stacks.check_hosts(added_up(profile, 1))
+    counts = added_up(profile, 0)
+    common.equal({stack[1:]: count for stack, count in counts.items()},
+                 {**{("fetch %u items, %u at a time", *lap): count for lap, count in (((), 1), (("get item",), 20), (("got item",), 20), (("(rest)",), 1))},
+                  **{("serve an item", *lap): 20 for lap in ((), ("worked",), ("result sent",), ("(rest)",))}})
+    common.check(sorted(comment.split(":")[0] for comment in profile["comments"]) ==
+                 sorted(name for directory in export.hosts() for name in os.listdir(directory)), profile["comments"])
+
+
+def test_torn():
+    """As far as it goes."""
+    profile = pprof(export.torn())
+    counts = added_up(profile, 0)
+    common.check(20 < counts["subject", "around all", "one of many"] < 80, counts)
+    common.equal(counts["subject", "around all", "(unfinished)"], 1)
+    common.check(profile["comments"][0].startswith(os.listdir(export.torn())[0]), profile["comments"])
 
 
 def test_bounds():

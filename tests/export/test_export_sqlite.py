@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import common_export as export
-from common_export import Sum, common
+from common_export import Sum, common, lapmark_format
 
 
 class Database:
@@ -133,17 +133,107 @@ def test_calls():
     common.equal(len(set(database.column("SELECT domain FROM clock"))), 1)
 
 
+def test_each_call():
+    """By hand: its ids, times and parts, and who served it."""
+    columns = ("begin_ns", "end_ns", "duration_ns", *export.PARTS)
+    for make in (export.calls, export.at_once):
+        database, wanted = Database(make()), export.calls_by_hand(make())
+        rows = database.rows("SELECT c.*, v.label AS name, v.served_by, v.thread, p.program FROM call c JOIN calls v ON v.id = c.id "
+                             "JOIN process p ON p.id = c.process_id ORDER BY c.begin_ns")
+        common.equal([(row["name"], row["trace_id"], row["context_id"], row["one_way"], row["refused"], row["thread"], row["program"]) for row in rows],
+                     [(call.name, call.trace, call.id, int(call.one_way), int(call.refused), "call_pair", "call_pair") for call in wanted])
+        client = database.one("SELECT id FROM profilers WHERE label = 'client'")
+        for row, call in zip(rows, wanted):
+            parts = [call.parts and call.parts[part] for part in export.PARTS]
+            for column, value in zip(columns, (call.begin, call.end, call.end - call.begin, *parts)):
+                common.check(row[column] is None if value is None else abs(row[column] - value) <= 2, (column, value, row))
+            common.equal(row["span_id"], client)
+            served = database.rows("SELECT s.*, v.trace_id, v.context_id FROM profilers s JOIN serve v ON v.span_id = s.id WHERE s.id = ?", row["served_by"])
+            common.equal([(span["label"], span["trace_id"], span["context_id"]) for span in served],
+                         [("serve", call.trace, call.id)] if call.served else [])
+            common.check(all(abs(span["begin_ns"] - call.served) < 500_000 for span in served), (served, call))
+
+
+def test_links():
+    """Those that the program made."""
+    names, directory = export.named_steps()
+    rows = Database(directory).rows("SELECT s.label, l.call_context_id, l.relation, l.trace_id, l.context_id FROM link l "
+                                    "JOIN profilers s ON s.id = l.span_id ORDER BY l.id")
+    common.equal([tuple(row.values()) for row in rows],
+                 [("named late", None, "is", *names["named"]),
+                  ("serve a traceparent", None, "child of", "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"),
+                  ("serve a traceparent", None, "is", *names["served"]),
+                  ("client of both", names["second"][1], "follows", *names["first"]),
+                  ("batch", None, "follows", *names["first"]), ("batch", None, "follows", *names["second"])])
+
+
+def test_pauses_and_ends():
+    for make in (export.threads, export.handles):
+        database = Database(make())
+        process, = common.lapmark_json("report", make())["processes"]
+        wanted = sorted((event["time_ns"] - process["start_time_ns"] - event["fields"]["ticks"] * 1e9 / process["clock"]["hz"],
+                         event["fields"]["ticks"] * 1e9 / process["clock"]["hz"], event["thread"])
+                        for event in export.shown(make()) if event["kind"] == "pause")
+        rows = database.rows("SELECT p.begin_ns - ? AS begin_ns, p.duration_ns, t.tid FROM pause p JOIN thread t ON t.id = p.thread_id "
+                             "ORDER BY p.begin_ns", process["start_time_ns"])
+        common.equal((len(rows) > 0, [row["tid"] for row in rows]), (True, [tid for _, _, tid in wanted]))
+        for row, (begin_ns, took_ns, _) in zip(rows, wanted):  # which is cut where it would begin before what is around it
+            end_ns = row["begin_ns"] + row["duration_ns"]
+            common.check(abs(end_ns - begin_ns - took_ns) <= 3 and row["begin_ns"] - begin_ns >= -3, (row, begin_ns, took_ns))
+        end_ns = export.control(export.process_of(make()), "end_realtime_ns")
+        common.check(abs(database.one("SELECT end_ns FROM process") - end_ns) < 10 ** 5, (end_ns, process))
+    last_ns = max(event["time_ns"] for event in export.shown(export.killed()))
+    common.equal(Database(export.killed()).column("SELECT end_ns FROM process"), [last_ns])
+
+
+def test_thresholds():
+    rows = Database(export.threads(), export.handles()).rows(
+        "SELECT DISTINCT label, threshold_ns FROM profilers WHERE label IN ('outer', 'innermost', 'query', 'without checkpoints') ORDER BY label")
+    common.equal([tuple(row.values()) for row in rows], [("innermost", 250_000), ("outer", None), ("query", None), ("without checkpoints", 2_000_000)])
+
+
+def test_threads_and_totals():
+    database, events = Database(export.threads()), export.shown(export.threads())
+    process, = common.lapmark_json("report", export.threads())["processes"]
+    rows = database.rows("SELECT tid, number, process_id FROM thread ORDER BY number")
+    common.equal({row["tid"] for row in rows}, {event["thread"] for event in events})
+    common.equal(([row["number"] for row in rows], {row["process_id"] for row in rows}), ([0, 1, 2, 3], {1}))
+    common.equal(database.column("SELECT program FROM process"), [process["program"]])
+    took = collections.defaultdict(list)
+    for row in database.rows("SELECT 'profiler' AS kind, label, duration_ns, self_ns FROM profilers "
+                             "UNION ALL SELECT kind, label, duration_ns, self_ns FROM laps"):
+        took[row["kind"], row["label"]].append((row["duration_ns"], row["self_ns"]))
+    rows = database.rows("SELECT * FROM totals")
+    common.equal([row["total_ns"] for row in rows], sorted((row["total_ns"] for row in rows), reverse=True))
+    found = {(row["kind"], row["label"]): tuple(row[name] for name in ("count", "total_ns", "self_ns", "mean_ns", "min_ns", "max_ns")) for row in rows}
+    common.equal(found, {key: (len(values), sum(all_ns), sum(self_ns), sum(all_ns) / len(values), min(all_ns), max(all_ns))
+                         for key, values in took.items() for all_ns, self_ns in [list(zip(*values))]})
+
+
+def test_kinds_of_sites():
+    rows = Database(export.at_once()).rows("SELECT kind, label, function FROM site ORDER BY 1, 2")
+    common.equal([tuple(row.values()) for row in rows],
+                 [("call", "get items", "call_at_once"), ("call", "put item", "call_at_once"), ("call", 'tell "café"', "call_at_once"),
+                  ("checkpoint", "got the reply", "call_at_once"), ("checkpoint", "look up %d", "serve"), ("checkpoint", "parse", "serve"),
+                  ("profiler", "client", "main"), ("profiler", "serve", "serve")])
+    rows = Database(export.threads()).rows("SELECT kind, count(*) AS count FROM site GROUP BY 1 ORDER BY 1")
+    common.equal([tuple(row.values()) for row in rows], [("checkpoint", 7), ("profiler", 5)])
+
+
+def test_losses():
+    database = Database(export.at_once(), export.elsewhere(), export.lossy())
+    rows = database.rows("SELECT p.command, l.kind, l.count, p.lost FROM loss l JOIN process p ON p.id = l.process_id ORDER BY l.kind")
+    process, = lapmark_format.read_recording(export.lossy()).values()
+    segments = sum(ring.segments[-1].sequence + 1 - len(ring.segments) for ring in process.rings.values())
+    common.equal([(row["command"].split("/")[-1], row["kind"], row["count"], row["lost"]) for row in rows],
+                 [("subject many 3", "memory", export.LOST, export.LOST), ("subject many 100000", "segment", segments, 0),
+                  ("call_pair at_once 5", "trailer", 1, 0)])
+
+
 def test_awkward_names():
     database = Database(export.awkward())
-    names = collections.Counter(database.column("SELECT label FROM profilers"))
-    common.equal(sum(names.values()), 3 * 12 + 100)
-    for part in ("</script><script>document.title = 'owned'</script>", "\"double\", 'single', `back`, \\ and ${code}; 'DROP TABLE span;--",
-                 "100 % of %d %s %n", "a;b;c stack", "two\\nlines\\r\\nand a\\ttab", "🐌 slow, \\xe2\\x80\\xa8line\\xe2\\x80\\xa9 separators",
-                 "invalid \\xff\\xfe\\xc3 UTF-8", " "):
-        common.equal(names[part], 3, (part, names))
-        common.equal(database.one("SELECT count(*) FROM laps WHERE message = ?", "argument " + part), 3)
-    common.equal(max(map(len, names)), 255)
-    common.equal(database.one("SELECT count(*) FROM profilers WHERE label LIKE 'run-time label %'"), 100)
+    export.check_awkward(collections.Counter(database.column("SELECT label FROM profilers")), collections.Counter(database.column("SELECT label FROM laps")),
+                         collections.Counter(database.column("SELECT message FROM laps WHERE label = '%s argument'")))
     common.equal(database.column("SELECT count(*) FROM span GROUP BY kind ORDER BY kind"), [3 * 12 * 2 + 100, 136, 136])
 
 
@@ -175,14 +265,48 @@ def test_several_recordings():
 
 
 def test_several_clocks():
-    """The server's times are on the client's clock."""
-    database = Database(*export.hosts())
-    common.equal(sorted(database.column("SELECT how FROM clock")), ["calls", "own"])
-    error, = database.column("SELECT error_ns FROM clock WHERE how = 'calls'")
-    calls = database.rows("SELECT c.begin_ns, c.end_ns, s.begin_ns AS there_ns, s.end_ns AS back_ns FROM calls c JOIN span s ON s.id = c.served_by")
+    """The server's times are on the client's clock; one that no call leads to has its own."""
+    client, server = export.hosts()
+    directories = client, server, export.elsewhere()
+    database = Database(*directories, export.at_once())
+    rows = {row["name"]: row for row in database.rows("SELECT p.program AS name, c.* FROM clock c JOIN process p ON p.id = c.process_id "
+                                                      "WHERE p.program <> 'call_pair'")}
+    ids = {name: row["process_id"] for name, row in rows.items()}
+    root, = set(database.column("SELECT root_id FROM clock c JOIN process p ON p.id = c.process_id WHERE p.program = 'call_pair'"))
+    common.equal({name: (row["how"], row["root_id"]) for name, row in rows.items()},
+                 {"host_call_client": ("own", root), "host_call_server": ("calls", root), "subject": ("wall", ids["subject"])})
+    for directory in directories:
+        process, = common.lapmark_json("report", directory)["processes"]
+        row = rows[process["program"]]
+        common.equal((row["source"], row["domain"]),
+                     (process["clock"]["source"], f"{export.control(export.process_of(directory), 'clock_domain'):016x}"))
+        common.check(abs(row["ticks_per_second"] - process["clock"]["hz"]) < 0.001, (row, process))
+    error = rows["host_call_server"]["error_ns"]
+    common.check(abs(rows["host_call_client"]["shift_ns"]) < 10 ** 5, rows)
+    common.equal([(row["error_ns"], row["shift_ns"]) for name, row in rows.items() if name == "subject"], [(0, 0)])
+    common.check(0 < error < 10 ** 6 and abs(rows["host_call_server"]["shift_ns"] - export.ahead_ns()) < 10 ** 6, rows)
+    calls = database.rows("SELECT c.begin_ns, c.end_ns, s.begin_ns AS there_ns, l.end_ns AS back_ns FROM calls c JOIN span s ON s.id = c.served_by "
+                          "JOIN laps l ON l.parent_id = s.id WHERE l.label = 'worked'")
     common.equal(len(calls), 20)
     for row in calls:
-        common.check(row["begin_ns"] - error <= row["there_ns"] and row["back_ns"] <= row["end_ns"] + 10 ** 7 + error, row)
+        export.check_served((row["begin_ns"], row["end_ns"]), row["there_ns"], row["back_ns"], error + 2)
+
+
+def test_sql_finds_the_same():
+    """`lapmark sql` over all recordings, and the file that they make."""
+    first, *others = [make() for make in export.ALL] + [*export.hosts(), export.elsewhere(), export.steps()]
+    database = Database(first, *others)
+    names = database.column("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    common.equal(set(names), {"span", "site", "process", "thread", "call", "serve", "link", "pause", "loss", "clock"})
+    parts = []
+    for name in names:
+        columns = database.column("SELECT name FROM pragma_table_info(?)", name)
+        common.check(name == "link" or database.one(f"SELECT count(*) FROM {name}") > 1, name)
+        parts.append(f"SELECT '{name}' AS name, json_group_array(json_array({', '.join(columns)})) AS rows FROM {name}")
+    question = " UNION ALL ".join(parts)
+    wanted = {row["name"]: row["rows"] for row in database.rows(question)}
+    for row in common.lapmark_json("sql", first, *others, question):
+        common.check(row["rows"] == wanted[row["name"]], f"another table {row['name']}")
 
 
 def test_nothing_half_written():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # ctest: long
-"""USDT probes as others see them: readelf their notes, gdb and bpftrace by attaching to a program that knows nothing of it."""
+"""USDT probes as others see them: readelf their notes, gdb, bpftrace and perf by attaching to a program that knows nothing of it."""
 import collections
 import os
 import re
@@ -377,6 +377,28 @@ def test_bpftrace():
                 text = file.read()
             wanted = [entry for entry in expected("++" in compiler) if entry[2] != "in_library"]
             equal(hits_of(text), wanted, f"{compiler}\n{text}\n{result}")
+
+
+def test_perf():
+    """Where it may: all probes of a program, by name, in their order; it does not follow pointers."""
+    if not has("perf"):
+        return
+    steps = """mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null; mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
+        perf record -o data true >&2 && perf buildid-cache --add ./sites >&2 || exit 3
+        perf list sdt | grep -o 'sdt_lapmark:[a-z]*'
+        perf probe 'sdt_lapmark:*' >&2 || exit 3
+        LAPMARK_PRINT=off perf record -o data -e 'sdt_lapmark:*' ./sites >&2; status=$?
+        perf script -i data -F event,trace; perf probe -d 'sdt_lapmark:*' >&2; exit $status"""
+    with Directory() as directory:
+        program, _ = build(directory, C[0], "-O2")
+        result = run("unshare", "-m", "sh", "-c", steps, cwd=directory, HOME=directory)
+        if result.status == 3 or "unshare failed" in result.err:
+            missing.append("the right to use perf")
+            return
+        equal((result.status, result.out.splitlines()[:3]), (0, [f"sdt_lapmark:{name}" for name in ("begin", "end", "mark")]), result)
+        found = re.findall(r"sdt_lapmark:(\w+): .* arg3=(\d+) arg4=(-?\d+) arg5=(-?\d+) ", result.out)
+        wanted = [(name, line, n, is_handle) for name, _, function, line, n, is_handle in expected(False) if function != "in_library"]
+        equal([(name, int(line), int(n), handle != "0") for name, line, n, handle in found], wanted, result)
 
 
 def test_nothing_missing():
