@@ -257,8 +257,8 @@ static bool is_constant(const struct fitting *fitting, enum lap_fit_class growin
            !does_grow(&fitting->all, &fitting->all.lines[growing], growing);
 }
 
-/* Against `growing`: finds the closest of the others, none that is excluded plainly, and the flattest that is not excluded. Returns by how much more evidence than
- * enough it is clear. */
+/* Against `growing`: finds the closest of the others, none that is excluded plainly, and the flattest that is not excluded. Returns by
+ * how much more evidence than enough it is clear. */
 static double rivals_find(const struct fitting *fitting, struct lap_fit *fit, enum lap_fit_class growing)
 {
     double closest = INFINITY;
@@ -398,8 +398,9 @@ static int exponent_resample(struct fitting *fitting, struct lap_fit *fit, unsig
     }
     struct lap_random random;
     lap_random_seed(&random, 1);
+    const bool of_sizes = fitting->is_plain && lap_fit_lines_is_nested(&fitting->all, drawn);
     for (unsigned r = 0; r < resamples; r++) {
-        lap_fit_lines_draw(&fitting->all, fitting->is_plain, &random, drawn);
+        lap_fit_lines_draw(&fitting->all, of_sizes, &random, drawn);
         for (size_t i = 0; i < fitting->all.point_count; i++)
             fitting->all.points[i].weight = 0;
         for (size_t i = 0; i < fitting->all.point_count; i++)

@@ -156,23 +156,21 @@ static int cells_take(struct lap_fit_lines *lines, const struct lap_fit_cell *ce
     return has_memory ? 0 : -ENOMEM;
 }
 
-/* Has no run more than one size? */
-static bool is_nested(const struct lap_fit_lines *lines, uint32_t *seen)
+bool lap_fit_lines_is_nested(const struct lap_fit_lines *lines, uint32_t *room)
 {
-    memset(seen, 0, lines->run_count * sizeof *seen);
+    memset(room, 0, lines->run_count * sizeof *room);
     for (size_t i = 0; i < lines->place_count; i++)
-        if (seen[lines->places[i].run]++ != 0)
+        if (room[lines->places[i].run]++ != 0)
             return false;
     return true;
 }
 
 void lap_fit_lines_draw(const struct lap_fit_lines *lines, bool of_sizes, struct lap_random *random, uint32_t *drawn)
 {
-    const bool nested = of_sizes && is_nested(lines, drawn);
     memset(drawn, 0, lines->run_count * sizeof *drawn);
-    for (size_t i = 0; !nested && i < lines->run_count; i++)
+    for (size_t i = 0; !of_sizes && i < lines->run_count; i++)
         drawn[lap_random_below(random, lines->run_count)]++;
-    for (size_t i = 0, until; nested && i < lines->place_count; i = until) { /* they are in the order of the sizes */
+    for (size_t i = 0, until; of_sizes && i < lines->place_count; i = until) { /* they are in the order of the sizes */
         for (until = i; until < lines->place_count && lines->places[until].point == lines->places[i].point;)
             until++;
         for (size_t k = i; k < until; k++)

@@ -43,8 +43,9 @@ struct lap_fit_lines {
 /* Makes points of the cells. Returns 0 or -ENOMEM. */
 int lap_fit_lines_make(struct lap_fit_lines *lines, const struct lap_fit_cell *cells, size_t count);
 void lap_fit_lines_done(struct lap_fit_lines *lines);
-/* So many times each run is taken anew, with replacement; `of_sizes`, and where no run has more than one size, of each size those
- * that it has. */
+/* Has no run more than one size? `room` is for a number a run. */
+bool lap_fit_lines_is_nested(const struct lap_fit_lines *lines, uint32_t *room);
+/* So many times each run is taken anew, with replacement; `of_sizes`, which takes nested ones, of each size those that it has. */
 void lap_fit_lines_draw(const struct lap_fit_lines *lines, bool of_sizes, struct lap_random *random, uint32_t *drawn);
 
 /* The sizes' costs over the runs, each counted as often as it was drawn; NULL: once. */

@@ -40,12 +40,11 @@ struct lap_ring;
 
 struct lap_thread {
     struct lap_process *process;
-    uint64_t id;    /* the kernel's */
-    uint64_t index; /* in the process, from 0 */
-    uint32_t ring;  /* index in process->rings */
-    char name
-        [LAP_FORMAT_THREAD_NAME_BYTES]; /* "" where it has none; ended by 0; UTF-8 not checked; by what was read last */
-    bool is_renamed;                    /* since it was first met */
+    uint64_t id;                             /* the kernel's */
+    uint64_t index;                          /* in the process, from 0 */
+    uint32_t ring;                           /* index in process->rings */
+    char name[LAP_FORMAT_THREAD_NAME_BYTES]; /* the last that was read; "": none; ended by 0; UTF-8 not checked */
+    bool is_renamed;                         /* since it was first met */
 };
 
 /* One segment whose header is sound. Texts in headers are as stored: they need not end by 0. */
